@@ -1,0 +1,216 @@
+import type { z } from "zod";
+import type { JsonObject, MessageEvent, SluiceEvent, UpsertEvent } from "./event.ts";
+import type { Fence, StateStore, StateWrite } from "./state/state.ts";
+import type { Match } from "./vectors.ts";
+import type { Version } from "./version.ts";
+
+/** A connector's options: one zod schema gives types, validation, `--help`, docs and JSON Schema. */
+export type Config = z.ZodType;
+
+/** Fields first, then a fixed message. */
+export type Log = {
+  readonly [level in "debug" | "info" | "warn" | "error"]: (
+    fields: object,
+    message: string,
+  ) => void;
+};
+
+/** One thing a check or a validation found. */
+export interface Finding {
+  readonly severity: "ok" | "warning" | "error";
+  /** Stable, e.g. `config.unknown-key`. */
+  readonly code: string;
+  readonly message: string;
+  /** JSON path in the config file, e.g. `connectors[0].config.url`. */
+  readonly path?: string;
+  /** An imperative: what to do about it. */
+  readonly fix?: string;
+}
+
+/** What the runner hands to every connector. */
+export interface Context<C> {
+  /** The connector's name in the config file. */
+  readonly name: string;
+  readonly config: C;
+  /** Aborts when the connector must stop. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  /** Private to this connector, fenced by its lease. */
+  readonly state: StateStore;
+  /** Adds `value` to a counter. */
+  readonly meter: (name: string, value: number, labels?: Readonly<Record<string, string>>) => void;
+}
+
+interface Definition<C extends Config> {
+  readonly name: string;
+  /** Semantic version; part of a document's lineage. */
+  readonly version: string;
+  /** One line for `sluice connectors`. */
+  readonly summary: string;
+  readonly config: C;
+  /** Online: is it reachable, permitted, set up? Changes nothing. */
+  readonly check?: (context: Context<z.output<C>>) => Promise<readonly Finding[]>;
+}
+
+/** What a source yields at once. */
+export interface SourceBatch<P> {
+  /** In order. May be empty: a heartbeat that only moves the checkpoint. */
+  readonly events: readonly SluiceEvent[];
+  /** Resumes after `events`. */
+  readonly checkpoint: P;
+  /** This source's own state, stored atomically with the checkpoint, after the events are durable. */
+  readonly writes?: readonly StateWrite[];
+}
+
+/** `sluice snapshot`, or the catch-up of a late subscription (then with its name as `audience`). */
+export interface SnapshotRequest {
+  readonly id: string;
+  readonly collections?: readonly string[];
+  readonly audience?: string;
+}
+
+export interface SourceContext<C, P> extends Context<C> {
+  /** Where the last stored batch ended; `undefined` at the first start. */
+  readonly checkpoint: P | undefined;
+  /**
+   * A version for origins without a log (files, listings): strictly rising over restarts and
+   * take-overs. Never use a file's mtime instead: a restored older file must win.
+   */
+  readonly nextVersion: () => Version;
+  /**
+   * Resolves when all that was yielded before the call survives power loss, as far as the queue can.
+   * Never await it in `read`: `void settled().then(() => confirm(position)).catch(…)`.
+   */
+  readonly settled: () => Promise<void>;
+  /** Snapshots to take while streaming goes on; each ends with a `sweep`. Ends on abort. */
+  readonly requests: AsyncIterable<SnapshotRequest>;
+  /** Shown by `status` and the live view. */
+  readonly progress: (value: {
+    readonly phase: "snapshot" | "streaming";
+    readonly done?: number;
+    readonly total?: number;
+    readonly lag?: string;
+  }) => void;
+}
+
+export interface SourceDefinition<C extends Config, P extends Config> extends Definition<C> {
+  /** Schema of the resume point. */
+  readonly checkpoint: P;
+  /** Prefixes of the event types it yields. */
+  readonly emits: readonly string[];
+  readonly capabilities: {
+    /** Sees deletions at the origin. */
+    readonly deletes: boolean;
+    /** Honours `requests`. */
+    readonly snapshotOnRequest: boolean;
+    /** Re-reads what was not checkpointed. */
+    readonly replays: boolean;
+    /** The origin discards what is confirmed (a replication slot). */
+    readonly forgets: boolean;
+  };
+  /**
+   * Reads the origin from `context.checkpoint` on. One batch is in flight: control returns after a
+   * `yield` only when the events are durable for every subscription and the checkpoint is stored
+   * (Invariant 1); not being asked again is the back-pressure. So yield everything that is ready, up to
+   * 1,000 events or 1 MiB, and read the origin into a bounded `channel` meanwhile. Code after a
+   * `yield` may be skipped by a crash: it may only confirm upstream. Return within 1 s of an abort.
+   */
+  readonly read: (
+    context: SourceContext<z.output<C>, z.output<P>>,
+  ) => AsyncIterable<SourceBatch<z.input<P>>>;
+}
+
+/** What reaches a transform: deletes and clears pass it by. */
+export type Applicable = UpsertEvent | MessageEvent;
+/** An event replaces its input; `null`: no longer wanted, and the runner sends the delete. */
+export type Output = Applicable | null;
+
+export interface TransformWorker {
+  /**
+   * One slot per input, same order, same length. A slot may hold the very object it was given:
+   * unchanged. Reject single inputs with `PartialError`; throw `PoisonError` only for a batch of one.
+   */
+  readonly apply: (
+    events: readonly Applicable[],
+    run: { readonly signal: AbortSignal },
+  ) => Promise<readonly Output[]>;
+  readonly close?: () => Promise<void>;
+}
+
+export interface TransformDefinition<C extends Config> extends Definition<C> {
+  /** Type prefixes it takes; `""` is any. */
+  readonly accepts: readonly string[];
+  /** Type prefixes it may turn them into; `""` is what came in. */
+  readonly emits: readonly string[];
+  /** Starts a worker without state of its own beyond caches. */
+  readonly open: (context: Context<z.output<C>>) => Promise<TransformWorker>;
+}
+
+export interface WriteRun {
+  readonly signal: AbortSignal;
+  /** Pass it to every `StateStore` write. */
+  readonly fence: Fence;
+  /** `performance.now()` after which no request may start. Moves as the lease is renewed: read it before each request. */
+  readonly deadline: number;
+  /** A previous worker may have died with a request on the wire. */
+  readonly redelivered: boolean;
+}
+
+export interface Writer<E extends SluiceEvent = SluiceEvent> {
+  /**
+   * Applies `events`: at most one a record, the newest. A `CollectionCleared` comes alone. The same
+   * batch may arrive again after a crash, so writing it twice must equal writing it once.
+   * If some fail, throws `PartialError` and the rest is complete.
+   */
+  readonly write: (events: readonly E[], run: WriteRun) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/** The read side of a sink: `search`. Needs no lease, writes nothing. */
+export interface Reader {
+  readonly search: (
+    query: {
+      readonly text?: string;
+      readonly vector?: Float32Array;
+      readonly topK: number;
+      readonly filter?: JsonObject;
+    },
+    run: { readonly signal: AbortSignal },
+  ) => Promise<{ readonly matches: readonly Match[]; readonly lsn?: bigint }>;
+  /** The fingerprint of the model the index holds, read from the index itself. */
+  readonly model: () => Promise<string | undefined>;
+  readonly close: () => Promise<void>;
+}
+
+export interface SinkDefinition<C extends Config> extends Definition<C> {
+  /** Type prefixes of upserts and messages (`""` = all). Deletes and clears are always accepted. */
+  readonly accepts: readonly string[];
+  /** Config keys that inline transforms with the same key inherit, e.g. `embedding`. */
+  readonly inherit?: readonly string[];
+  readonly open: (context: Context<z.output<C>>) => Promise<Writer>;
+  readonly openReader?: (context: Context<z.output<C>>) => Promise<Reader>;
+}
+
+declare const defined: unique symbol;
+type Defined<K extends string> = { readonly kind: K; readonly [defined]: true };
+
+/** A source as the runner holds it: config types erased, parsed with `config` first. */
+export type Source = SourceDefinition<Config, Config> & Defined<"source">;
+export type Transform = TransformDefinition<Config> & Defined<"transform">;
+export type Sink = SinkDefinition<Config> & Defined<"sink">;
+export type Connector = Source | Transform | Sink;
+
+// Erasing a definition's config types is sound because the runner parses with `config` before it calls.
+export function defineSource<C extends Config, P extends Config>(
+  definition: SourceDefinition<C, P>,
+): Source {
+  return { ...definition, kind: "source" } as unknown as Source;
+}
+
+export function defineTransform<C extends Config>(definition: TransformDefinition<C>): Transform {
+  return { ...definition, kind: "transform" } as unknown as Transform;
+}
+
+export function defineSink<C extends Config>(definition: SinkDefinition<C>): Sink {
+  return { ...definition, kind: "sink" } as unknown as Sink;
+}

@@ -1,0 +1,233 @@
+import type { CloudEventV1 } from "cloudevents";
+import type { Version } from "./version.ts";
+
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json };
+export type JsonObject = { readonly [key: string]: Json };
+
+/** Well-formed UTF-16 without U+0000: `checkEvents` replaces both kinds of damage by U+FFFD. */
+export type Text = string;
+
+/** Flat, as vector databases store it: no null, no nesting. */
+export type Metadata = {
+  readonly [key: string]: string | number | boolean | readonly string[];
+};
+
+interface Attributes<T extends string, D> extends CloudEventV1<D> {
+  readonly id: string;
+  /** URI-reference of the origin, e.g. `/file/notes`. */
+  readonly source: string;
+  readonly type: T;
+  /** When the change committed at the origin, RFC 3339. */
+  readonly time: string;
+  readonly data: D;
+  /** W3C trace context, carried through every stage. */
+  readonly traceparent?: string;
+  /** Ties an answer and its feedback to a question. */
+  readonly correlationid?: string;
+  /** Deliver to this subscription only (a catch-up snapshot). */
+  readonly audience?: string;
+}
+
+/** One event is about one record, along the whole chain: stages enrich it, they never split it into chunks. */
+interface OfRecord<T extends string, D> extends Attributes<T, D> {
+  /** The key's canonical text, injective within `source`. Relational keys: a JSON array of texts, `["1"]`. */
+  readonly subject: string;
+  readonly sequence: Version;
+  /** What order is kept by; `${source}\n${subject}` unless the source says otherwise. */
+  readonly partitionkey: string;
+}
+
+export type RecordUpserted = OfRecord<
+  "dev.sluice.record.upserted",
+  {
+    readonly op: "read" | "create" | "update";
+    readonly key: Json;
+    readonly after: JsonObject;
+    readonly before?: JsonObject;
+    /** Columns the origin did not send and the source could not re-read; listed, never invented. */
+    readonly unchanged?: readonly string[];
+    readonly meta: JsonObject;
+  }
+>;
+
+export type RecordDeleted = OfRecord<
+  "dev.sluice.record.deleted",
+  {
+    readonly op: "delete";
+    readonly key: Json;
+    readonly before?: JsonObject;
+    readonly meta: JsonObject;
+  }
+>;
+
+/**
+ * Every record of `source` whose version is below `below` is gone: a truncate, a drop, or the sweep
+ * that ends a re-snapshot. It goes to every partition; each copy governs the keys with
+ * hash(partitionkey) % scope.of === scope.partition, so order per key makes it safe.
+ */
+export type CollectionCleared = OfRecord<
+  "dev.sluice.collection.cleared",
+  {
+    readonly reason: "truncate" | "drop" | "sweep";
+    readonly below: Version;
+    readonly scope?: { readonly partition: number; readonly of: number };
+    readonly meta: JsonObject;
+  }
+>;
+
+/** A token-counted stretch of a document's text: UTF-16 offsets. Made by `tokenize`. */
+export interface Segment {
+  readonly start: number;
+  readonly end: number;
+  readonly tokens: number;
+}
+
+/** A piece of a document that gets one vector. */
+export interface Chunk {
+  /** 16 hex of SHA-256(text), `~`, and the occurrence of that text in the document (base 36). */
+  readonly id: string;
+  readonly text: Text;
+  /** The heading path: embedded with the text, not part of the id. */
+  readonly context?: Text;
+  /** UTF-16 offsets into the document's text. */
+  readonly start: number;
+  readonly end: number;
+  readonly metadata?: Metadata;
+  /** Hash of what is embedded and by which model; set by `embed` together with `vector`. */
+  readonly embedKey?: string;
+  /** Base64 of float32 little-endian. */
+  readonly vector?: string;
+}
+
+export type DocumentUpserted = OfRecord<
+  "dev.sluice.document.upserted",
+  {
+    readonly key: Json;
+    readonly text: Text;
+    readonly metadata: Metadata;
+    readonly mediaType?: string;
+    readonly segments?: readonly Segment[];
+    readonly chunks?: readonly Chunk[];
+    /** `name@version:configHash` of each stage that can change text, metadata or chunk borders. */
+    readonly lineage: readonly string[];
+    /** The embedder's fingerprint, once embedded. */
+    readonly model?: string;
+  }
+>;
+
+export type UpsertEvent = RecordUpserted | DocumentUpserted;
+/** What carries a version. */
+export type RecordChange = UpsertEvent | RecordDeleted | CollectionCleared;
+/** Any other CloudEvent: no version, no tombstone, order per `partitionkey` where given. */
+export type MessageEvent = CloudEventV1<unknown>;
+export type SluiceEvent = RecordChange | MessageEvent;
+
+const recordTypes = new Set([
+  "dev.sluice.record.upserted",
+  "dev.sluice.record.deleted",
+  "dev.sluice.collection.cleared",
+  "dev.sluice.document.upserted",
+]);
+
+/** Narrow with this first (a message's `type` is any string), then by `type`. Reads the type attribute only. */
+export function isRecordChange(event: SluiceEvent): event is RecordChange {
+  return recordTypes.has(event.type);
+}
+
+/** True for events that say what a record holds now. Reads the type attribute only. */
+export function isUpsert(event: SluiceEvent): event is UpsertEvent {
+  return (
+    event.type === "dev.sluice.record.upserted" || event.type === "dev.sluice.document.upserted"
+  );
+}
+
+/** What every event about a record says, whatever happened to it. */
+export interface Change {
+  readonly source: string;
+  readonly key: Json;
+  readonly subject: string;
+  readonly version: Version;
+  /** RFC 3339. */
+  readonly time: string;
+  readonly meta: JsonObject;
+  readonly partitionkey?: string;
+  readonly audience?: string;
+}
+
+/** A record appeared or changed. Its id is `${subject}@${version}`: the same change, the same id. */
+export function upserted(
+  change: Change & {
+    readonly op: "read" | "create" | "update";
+    readonly after: JsonObject;
+    readonly before?: JsonObject;
+    readonly unchanged?: readonly string[];
+  },
+): RecordUpserted {
+  const { op, key, after, before, unchanged, meta } = change;
+  return {
+    ...attributesOf(change),
+    type: "dev.sluice.record.upserted",
+    data: {
+      op,
+      key,
+      after,
+      ...(before && { before }),
+      ...(unchanged && { unchanged }),
+      meta,
+    },
+  };
+}
+
+/** A record is gone. Same identity rules as `upserted`. */
+export function deleted(change: Change & { readonly before?: JsonObject }): RecordDeleted {
+  const { key, before, meta } = change;
+  return {
+    ...attributesOf(change),
+    type: "dev.sluice.record.deleted",
+    data: { op: "delete", key, ...(before && { before }), meta },
+  };
+}
+
+/** All records of `source` below a version are gone. `publish` makes one copy a partition. */
+export function cleared(clear: {
+  readonly source: string;
+  readonly below: Version;
+  readonly reason: "truncate" | "drop" | "sweep";
+  readonly time: string;
+  readonly meta: JsonObject;
+  readonly audience?: string;
+}): CollectionCleared {
+  const { source, below, reason, time, meta, audience } = clear;
+  return {
+    specversion: "1.0",
+    id: `clear@${below}`,
+    source,
+    subject: "*",
+    type: "dev.sluice.collection.cleared",
+    time,
+    sequence: below,
+    partitionkey: source,
+    ...(audience && { audience }),
+    data: { reason, below, meta },
+  };
+}
+
+function attributesOf(change: Change) {
+  const { source, subject, version, time, audience } = change;
+  return {
+    specversion: "1.0",
+    id: `${subject}@${version}`,
+    source,
+    subject,
+    time,
+    sequence: version,
+    partitionkey: change.partitionkey ?? `${source}\n${subject}`,
+    ...(audience && { audience }),
+  } as const;
+}

@@ -1,0 +1,63 @@
+export { z } from "zod";
+export { channel, type Channel } from "./channel.ts";
+export { checkEvents } from "./check-event.ts";
+export {
+  defineSink,
+  defineSource,
+  defineTransform,
+  type Applicable,
+  type Config,
+  type Connector,
+  type Context,
+  type Finding,
+  type Log,
+  type Output,
+  type Reader,
+  type Sink,
+  type SinkDefinition,
+  type SnapshotRequest,
+  type Source,
+  type SourceBatch,
+  type SourceContext,
+  type SourceDefinition,
+  type Transform,
+  type TransformDefinition,
+  type TransformWorker,
+  type Writer,
+  type WriteRun,
+} from "./connector.ts";
+export {
+  ConfigError,
+  FencedError,
+  PartialError,
+  PoisonError,
+  PositionLostError,
+  RetryableError,
+  SluiceError,
+} from "./errors.ts";
+export {
+  cleared,
+  deleted,
+  isRecordChange,
+  isUpsert,
+  upserted,
+  type Change,
+  type Chunk,
+  type CollectionCleared,
+  type DocumentUpserted,
+  type Json,
+  type JsonObject,
+  type MessageEvent,
+  type Metadata,
+  type RecordChange,
+  type RecordDeleted,
+  type RecordUpserted,
+  type Segment,
+  type SluiceEvent,
+  type Text,
+  type UpsertEvent,
+} from "./event.ts";
+export { inScope } from "./queue/partition.ts";
+export type { Entry, Fence, StateStore, StateWrite } from "./state/state.ts";
+export type { Embedder, Manifest, Match, StoreRun, Vector, VectorStore } from "./vectors.ts";
+export { version, type Version } from "./version.ts";

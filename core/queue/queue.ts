@@ -1,0 +1,93 @@
+import type { WriteRun } from "../connector.ts";
+import type { SluiceEvent } from "../event.ts";
+
+/** What is lost: `memory` on any restart of Redis; `second` on power loss, the last 1–2 s; `disk` nothing. */
+export type Durability = "memory" | "second" | "disk";
+
+/** One consumer's durable place on a topic. Named by its connector. */
+export interface Subscription {
+  readonly topic: string;
+  readonly name: string;
+}
+
+export interface SubscriptionStatus extends Subscription {
+  /** Events published and not yet acknowledged, all partitions. */
+  readonly waiting: number;
+  /** Age of the oldest waiting job, milliseconds; 0 when none waits. */
+  readonly oldestMs: number;
+  /** Live processes that consume it. */
+  readonly consumers: number;
+}
+
+export interface TopicSettings {
+  /** Fixed once data exists. Default 4. */
+  readonly partitions: number;
+  /** No subscriber: drop, and count, instead of holding the sources back. Default false. */
+  readonly optional: boolean;
+  /** Jobs waiting a partition and subscription before `publish` waits; it resumes at half. Default 100. */
+  readonly maxWaiting: number;
+}
+
+export type Handle = (events: readonly SluiceEvent[], run: WriteRun) => Promise<void>;
+
+/** The queue: topics, their subscriptions and partitions. Two implementations, one conformance suite. */
+export interface Topics {
+  readonly durability: () => Promise<Durability>;
+  /**
+   * Resolves when every subscription has the events. Reads the registry before and after adding, and
+   * adds to newcomers until it is stable: that last read is the moment of publication (Invariant 3).
+   * Waits while a subscription is full (Invariant 9) and while a topic that is not optional has no
+   * subscription (Invariant 4). Calls for one topic must not overlap in one process: the caller has one batch in flight.
+   */
+  readonly publish: (
+    topic: string,
+    events: readonly SluiceEvent[],
+    run: { readonly signal: AbortSignal },
+  ) => Promise<void>;
+  /** All published so far survives power loss, as far as `durability()` can: at once for `disk` and `memory`, 5 s later for `second`. */
+  readonly settled: (run: { readonly signal: AbortSignal }) => Promise<void>;
+  readonly subscribe: (subscription: Subscription) => Promise<"new" | "known">;
+  /** Ends a subscription and drops what waited for it. */
+  readonly unsubscribe: (topic: string, name: string) => Promise<void>;
+  readonly subscriptions: (topic?: string) => Promise<readonly SubscriptionStatus[]>;
+  /**
+   * Hands over the batches of this process's fair share of the partitions: one partition one batch at
+   * a time, in order of publication; partitions in parallel. A batch is repeated whole, first in its
+   * partition, until `handle` returns (Invariant 2). Resolves after an abort, once running handles have
+   * ended; what they did not finish is handed back to the head.
+   */
+  readonly consume: (
+    topic: string,
+    name: string,
+    handle: Handle,
+    run: { readonly signal: AbortSignal },
+  ) => Promise<void>;
+  /** Ends everything within `graceMs`. May be called twice. */
+  readonly close: (graceMs: number) => Promise<void>;
+}
+
+/** An event given up on, with the reason. */
+export interface DeadLetter {
+  readonly id: string;
+  readonly connector: string;
+  /** The transform that refused it, or `write`. */
+  readonly stage: string;
+  readonly topic: string;
+  readonly event: SluiceEvent;
+  readonly error: { readonly code: string; readonly message: string; readonly fix?: string };
+  readonly attempts: number;
+  /** RFC 3339. */
+  readonly firstAt: string;
+  readonly lastAt: string;
+}
+
+export interface DeadLetters {
+  /** Resolves when it is durable. The same id is the same letter. */
+  readonly add: (letter: DeadLetter) => Promise<void>;
+  readonly list: (
+    connector: string,
+    options?: { readonly after?: string; readonly pageSize?: number },
+  ) => AsyncIterable<readonly DeadLetter[]>;
+  readonly count: (connector: string) => Promise<number>;
+  readonly remove: (connector: string, ids: readonly string[]) => Promise<void>;
+}

@@ -1,0 +1,57 @@
+import type { Durability } from "../queue/queue.ts";
+
+/**
+ * - `starting`: opening, or waiting for its first partition
+ * - `standby`: another process holds the source's lease
+ * - `running`
+ * - `failing`: retrying what went wrong at `error.since`; nothing is lost
+ * - `failed`: stopped by an error that needs another config
+ * - `stopped`: stopped on purpose
+ */
+export type ConnectorState = "starting" | "standby" | "running" | "failing" | "failed" | "stopped";
+
+export interface ConnectorStatus {
+  readonly name: string;
+  readonly kind: "source" | "transform" | "sink";
+  /** The connector's type, e.g. `file`. */
+  readonly type: string;
+  readonly state: ConnectorState;
+  readonly error?: {
+    readonly code: string;
+    readonly message: string;
+    readonly fix?: string;
+    /** RFC 3339: failing since. */
+    readonly since: string;
+  };
+  /** Sources: what `progress` said last. */
+  readonly progress?: {
+    readonly phase: "snapshot" | "streaming";
+    readonly done?: number;
+    readonly total?: number;
+    readonly lag?: string;
+  };
+  /** Events published (sources) or handled (transforms, sinks) by this process. */
+  readonly events: number;
+  readonly deadLetters: number;
+  /** Consumers: one entry a topic. */
+  readonly subscriptions?: readonly {
+    readonly topic: string;
+    readonly waiting: number;
+    readonly oldestMs: number;
+    readonly consumers: number;
+  }[];
+  /** What the connector metered: `name{label=value}` → sum. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** What `/connectors` answers and `sluice status` prints for one process. */
+export interface PipelineStatus {
+  readonly project: string;
+  readonly pid: number;
+  readonly host: string;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  readonly queue: "redis" | "embedded";
+  readonly durability: Durability;
+  readonly connectors: readonly ConnectorStatus[];
+}

@@ -1,0 +1,100 @@
+import type { JsonObject, Metadata } from "./event.ts";
+import type { Version } from "./version.ts";
+
+export interface Embedder {
+  /** `model@revision/dimensions/normalised`: equal text and equal fingerprint give equal vectors. */
+  readonly fingerprint: string;
+  readonly dimensions: number;
+  /** Most texts a call. */
+  readonly maxTexts: number;
+  /** Most tokens a call, all texts together. */
+  readonly maxTokensPerRequest: number;
+  /** Most tokens a text, special tokens included; a longer one is a `PoisonError`, never cut. */
+  readonly maxTokens: number;
+  readonly countTokens: (text: string) => number;
+  /** One vector a text, in order. Refuses an empty text with `PoisonError`. */
+  readonly embed: (
+    texts: readonly string[],
+    run: { readonly input: "passage" | "query"; readonly signal: AbortSignal },
+  ) => Promise<readonly Float32Array[]>;
+  readonly close: () => Promise<void>;
+}
+
+export interface Vector {
+  readonly id: string;
+  readonly values: Float32Array;
+  readonly metadata: Metadata;
+}
+
+export interface Match {
+  readonly id: string;
+  readonly score: number;
+  readonly metadata: Metadata;
+}
+
+export interface StoreRun {
+  readonly namespace: string;
+  readonly signal: AbortSignal;
+}
+
+/** The few calls vector sync makes. Splitting by bytes and count and bisection live above it, from `limits`. */
+export interface VectorStore {
+  readonly limits: {
+    readonly maxVectors: number;
+    /** Bytes of one upsert's encoded body. */
+    readonly maxBytes: number;
+    readonly maxDeleteIds: number;
+    readonly maxFetchIds: number;
+    readonly maxIdLength: number;
+    readonly maxMetadataBytes: number;
+  };
+  readonly describe: (run: { readonly signal: AbortSignal }) => Promise<{
+    readonly dimensions: number;
+    readonly metric: "cosine" | "dotproduct" | "euclidean";
+  }>;
+  /** Replaces whole vectors, metadata included. `lsn`: the store's log position of this write, where it tells. */
+  readonly upsert: (
+    vectors: readonly Vector[],
+    run: StoreRun,
+  ) => Promise<{ readonly lsn?: bigint }>;
+  /** Absent ids and namespaces succeed. */
+  readonly remove: (ids: readonly string[], run: StoreRun) => Promise<{ readonly lsn?: bigint }>;
+  /** Absent ids are left out. */
+  readonly fetch: (ids: readonly string[], run: StoreRun) => Promise<readonly Vector[]>;
+  /** Pages of ids with the prefix, ascending bytewise. */
+  readonly list: (prefix: string, run: StoreRun) => AsyncIterable<readonly string[]>;
+  readonly query: (
+    query: {
+      readonly vector: Float32Array;
+      readonly topK: number;
+      readonly filter?: JsonObject;
+    },
+    run: StoreRun,
+  ) => Promise<{ readonly matches: readonly Match[]; readonly lsn?: bigint }>;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * What is in the index for one document. State key `m/${namespace}/${docKey}#`, so the scan order
+ * equals the index's id order.
+ */
+export interface Manifest {
+  readonly source: string;
+  readonly subject: string;
+  readonly partitionkey: string;
+  readonly version: Version;
+  /** The embedder's fingerprint. */
+  readonly model: string;
+  readonly lineage: readonly string[];
+  readonly state: "live" | "pending" | "tombstone";
+  /** Milliseconds since the epoch, for tombstones. */
+  readonly deletedAt?: number;
+  readonly chunks: readonly {
+    readonly id: string;
+    readonly embedKey: string;
+    readonly metadataHash: string;
+    readonly order: number;
+  }[];
+  /** Chunk ids that may be in the index besides `chunks`. */
+  readonly pending?: readonly string[];
+}
