@@ -9,7 +9,7 @@ const newestFormat = 1;
  * Connects to the Redis at `url` (`redis://` or `rediss://`, user, password and database number
  * included). Once open, commands wait for as long as Redis is away. The first connect does not: a
  * wrong address throws `RetryableError` `redis.unreachable` after 5 s, wrong credentials
- * `ConfigError` `redis.unauthorized` at once, data of a newer Sluice `ConfigError` `redis.newer-format`.
+ * `ConfigError` `redis.unauthorized` at once, data of a newer Sluice `ConfigError` `state.format-newer`.
  */
 export async function connectRedis(options: {
   readonly url: string;
@@ -102,7 +102,7 @@ function toRefusal(message: string, place: string): ConfigError | undefined {
 }
 
 async function checkFormat(client: Redis, project: string, place: string): Promise<void> {
-  const key = `sluice:{${project}}:format`;
+  const key = `sluice:{${encodeURIComponent(project)}}:format`;
   const [, found] = await Promise.all([client.setnx(key, newestFormat), client.get(key)]).catch(
     (error: unknown) => {
       throw toRedisError(error);
@@ -112,7 +112,7 @@ async function checkFormat(client: Redis, project: string, place: string): Promi
     throw new ConfigError(
       `redis: project "${project}" on ${place} was written in format ${found}, newer than ${newestFormat}.`,
       {
-        code: "redis.newer-format",
+        code: "state.format-newer",
         fix: "Use the version of Sluice that wrote it, or another project name.",
       },
     );

@@ -15,12 +15,13 @@ export async function openRedisState(options: {
   readonly project: string;
   readonly log: Log;
 }): Promise<StatePlace> {
+  const { project } = options;
   const client = await connectRedis(options);
   const scripts = scriptsOn(client);
   return {
     scope: (connector) => {
       // The braces make one slot of a cluster out of all keys of a connector.
-      const scope = `sluice:{${options.project}/${connector}}`;
+      const scope = `sluice:{${encodeURIComponent(project)}/${encodeURIComponent(connector)}}`;
       return { state: redisStore(scripts, scope), leases: redisLeases(scripts, scope) };
     },
     close: async () => client.disconnect(),

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startRedis, testRedis, type RedisServer } from "../../../test/redis-server.ts";
 import type { Log } from "../../connector.ts";
 import { ConfigError, FencedError, RetryableError } from "../../errors.ts";
-import { openRedisState } from "./open.ts";
+import { stateConformance } from "../conformance.ts";
+import { openRedisState } from "./index.ts";
 
 const said: string[] = [];
 const note = (fields: object, message: string) =>
@@ -19,6 +20,12 @@ beforeAll(async () => {
 afterAll(() => Promise.all([server.stop(), shared.stop()]));
 
 const project = () => `test-${Math.random().toString(36).slice(2)}`;
+describe("redis state", () => {
+  const name = project();
+  const open = () => openRedisState({ url: shared.url, project: name, log });
+  for (const { name, run } of stateConformance({ open })) it(name, run);
+});
+
 const withPassword = (password: string) =>
   `redis://default:${encodeURIComponent(password)}@127.0.0.1:${server.port}/2`;
 
@@ -104,7 +111,7 @@ it("refuses data of a newer format", async () => {
   await raw.set(`sluice:{${name}}:format`, 2);
   raw.disconnect();
   await expect(openRedisState({ url: shared.url, project: name, log })).rejects.toMatchObject({
-    code: "redis.newer-format",
+    code: "state.format-newer",
   });
 });
 
