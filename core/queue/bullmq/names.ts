@@ -13,5 +13,8 @@ export interface QueuePlace {
 export function queueNames(place: QueuePlace): { readonly queue: string; readonly prefix: string } {
   const { project, topic, name, generation, partition } = place;
   const [p, t, n] = [project, topic, name].map(encodeURIComponent); // no ":" and no braces of their own
-  return { queue: `${t}-${n}-p${partition}`, prefix: `sluice:{${p}/${t}/${n}.${generation}/${partition}}` };
+  return {
+    queue: `${t}-${n}-p${partition}`,
+    prefix: `sluice:{${p}/${t}/${n}.${generation}/${partition}}`,
+  };
 }

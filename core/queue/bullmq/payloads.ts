@@ -13,7 +13,10 @@ import { payloadOf, type Packed } from "./pack.ts";
 export interface Payloads {
   readonly store: (job: Packed) => Promise<void>;
   /** The events of a job as they were published. */
-  readonly resolve: (jobId: string, events: readonly SluiceEvent[]) => Promise<readonly SluiceEvent[]>;
+  readonly resolve: (
+    jobId: string,
+    events: readonly SluiceEvent[],
+  ) => Promise<readonly SluiceEvent[]>;
   readonly remove: (jobId: string) => Promise<void>;
   /** Removes what is older than a day and belongs to no unfinished job. */
   readonly sweep: (isUnfinished: (jobId: string) => Promise<boolean>) => Promise<void>;
@@ -43,20 +46,26 @@ export function openPayloads(options: {
       if (payloads.length === 0) return;
       await state.all([
         { key: index + id, value: { count: payloads.length, at: Date.now() } },
-        ...payloads.map((event, at) => ({ key: keyOf(id, at + 1), value: event as unknown as Json })),
+        ...payloads.map((event, at) => ({
+          key: keyOf(id, at + 1),
+          value: event as unknown as Json,
+        })),
       ]);
     },
     resolve: async (jobId, events) => {
       const places = events.map(payloadOf).filter((place) => place !== undefined);
       if (places.length === 0) return events;
       const found = await state.get(places.map((place) => keyOf(jobId, place)));
-      return events.flatMap((event) => {
+      return events.flatMap((event): readonly SluiceEvent[] => {
         const place = payloadOf(event);
         if (place === undefined) return [event];
         const entry = found[places.indexOf(place)];
         if (entry) return [entry.value as unknown as SluiceEvent];
         // Payloads outlive their job, so the state has lost it. Holding would stop the partition for ever.
-        log.error({ topic, partition, id: event.id, source: event.source }, "event lost: state no longer has its data");
+        log.error(
+          { topic, partition, id: event.id, source: event.source },
+          "event lost: state no longer has its data",
+        );
         return [];
       });
     },

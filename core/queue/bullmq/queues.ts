@@ -37,7 +37,10 @@ end
 return { jobs, events, oldest and string.format('%.0f', oldest) or false }`;
 
 /** Opens queues once each; all share `client`. */
-export function openQueues(client: Redis, log: Log): (place: QueuePlace) => Promise<PartitionQueue> {
+export function openQueues(
+  client: Redis,
+  log: Log,
+): (place: QueuePlace) => Promise<PartitionQueue> {
   const opened = new Map<string, Promise<PartitionQueue>>();
   return (place) => {
     const { prefix } = queueNames(place);

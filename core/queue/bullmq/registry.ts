@@ -42,7 +42,10 @@ export function openRegistry(client: Redis, project: string): Registry {
         if (field.startsWith(subscriptionField))
           subscriptions.set(field.slice(subscriptionField.length), value);
       const partitions = fields["partitions"];
-      return { partitions: partitions === undefined ? undefined : Number(partitions), subscriptions };
+      return {
+        partitions: partitions === undefined ? undefined : Number(partitions),
+        subscriptions,
+      };
     },
     topics: () => client.smembers(`${root}:topics`),
     subscribe: async (topic, name) => {

@@ -100,7 +100,9 @@ export async function workPartition(work: Work): Promise<void> {
     if (id !== undefined && data.some((event) => event["dataref"] !== undefined))
       payloads
         .remove(id)
-        .catch((error: unknown) => log.debug({ ...names, error }, "payload stays until it is swept"));
+        .catch((error: unknown) =>
+          log.debug({ ...names, error }, "payload stays until it is swept"),
+        );
   });
 
   tenure.signal.addEventListener("abort", end, { once: true });
@@ -118,13 +120,13 @@ async function close(worker: PartitionWorker, { client, leaseMs, abandon, log, n
   const closed = worker.close(client.status !== "ready").catch((error: unknown) => {
     log.debug({ ...names, reason: String(error) }, "worker did not close in order");
   });
-  const late = new AbortController();
+  const done = new AbortController();
   const cut = async () => (await worker.getBackend().blockingClient)?.disconnect();
   await Promise.race([
-    closed.finally(() => late.abort()),
-    pause(leaseMs, AbortSignal.any([late.signal, abandon])),
+    closed.then(() => done.abort()),
+    pause(leaseMs, AbortSignal.any([done.signal, abandon])),
   ]);
-  if (!worker.closed) void cut().catch(() => {}); // never connected: nothing to cut
+  if (!done.signal.aborted) void cut().catch(() => {}); // never connected: nothing to cut
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { WaitingError, Worker, type Processor, type WorkerOptions } from "bullmq";
+import { WaitingError, Worker, type Job, type Processor, type WorkerOptions } from "bullmq";
 import type { SluiceEvent } from "../../event.ts";
 
 export interface LockWatch {
@@ -42,13 +42,13 @@ export class PartitionWorker extends Worker<readonly SluiceEvent[], void> {
   }
 
   /** Also reached when completing was refused: the job then stays active, and is given out again when its lock has run out. */
-  protected override handleFailed(...[error, ...rest]: Parameters<Base["handleFailed"]>) {
+  protected override handleFailed(
+    error: Error,
+    job: Job<readonly SluiceEvent[], void>,
+    token: string,
+    fetchNext?: () => boolean,
+  ) {
     const kept = error instanceof WaitingError ? error : new WaitingError(error.message);
-    return super.handleFailed(kept, ...rest);
+    return super.handleFailed(kept, job, token, fetchNext);
   }
-}
-
-/** Makes a protected method's parameters nameable. */
-declare class Base extends Worker<readonly SluiceEvent[], void> {
-  override handleFailed: Worker<readonly SluiceEvent[], void>["handleFailed"];
 }

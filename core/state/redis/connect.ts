@@ -126,7 +126,7 @@ function reportOutages(client: Redis, place: string, log: Log): void {
   client.on("error", (error) => {
     reason = error.message;
   });
-  client.on("close", () => {
+  client.on("reconnecting", () => {
     if (away) return;
     away = true;
     log.warn({ redis: place, reason }, "redis is away: waiting for it");
