@@ -1,7 +1,7 @@
 import { PoisonError, type DocumentUpserted, type Embedder, type VectorStore } from "sluice";
 import { embedKeyOf, modelMarkOf } from "./content-hash.ts";
 import { vectorIdOf } from "./doc-key.ts";
-import { embeddedText } from "./embedded-text.ts";
+import { embeddedText } from "../embedders/embedded-text.ts";
 import { parseVector } from "./float32.ts";
 import { trimMetadata, type TrimmedMetadata } from "./metadata.ts";
 
