@@ -84,7 +84,8 @@ function join({ scope, topic, partitions, leaseMs, log }: Sharing) {
     leave: () =>
       scope.state.each([{ key, value: undefined }]).then(
         () => {},
-        (error: unknown) => log.debug({ topic, error }, "consumer did not sign off; its entry expires"),
+        (error: unknown) =>
+          log.debug({ topic, error }, "consumer did not sign off; its entry expires"),
       ),
   };
 }
