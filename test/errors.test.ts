@@ -9,7 +9,8 @@ it("docs/errors.md lists exactly the codes that the source uses", () => {
   const used = new Set<string>();
   for (const room of ["core", "connectors", "cli"])
     for (const name of readdirSync(join(root, room), { recursive: true, encoding: "utf8" })) {
-      if (!name.endsWith(".ts") || name.endsWith(".test.ts") || name.includes("conformance")) continue;
+      if (!name.endsWith(".ts") || name.endsWith(".test.ts") || name.includes("conformance"))
+        continue;
       const source = readFileSync(join(root, room, name), "utf8");
       for (const [, code] of source.matchAll(/\bcode: "([a-z0-9]+(?:[.-][a-z0-9]+)+)"/g))
         if (code !== undefined) used.add(code);
