@@ -66,8 +66,14 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
         assert.equal(await topics.subscribe({ topic: world.topic, name }), "known");
         readers.push(world.consume(topics, name));
       }
-      await world.publish(topics, range(1, 50).flatMap((n) => [change("x", n), change("y", n)]));
-      await world.publish(topics, range(51, 60).flatMap((n) => [change("x", n), change("y", n)]));
+      await world.publish(
+        topics,
+        range(1, 50).flatMap((n) => [change("x", n), change("y", n)]),
+      );
+      await world.publish(
+        topics,
+        range(51, 60).flatMap((n) => [change("x", n), change("y", n)]),
+      );
       await world.drained(topics);
       for (const { seen } of readers) assertExact(seen, { x: 60, y: 60 });
     },
@@ -82,7 +88,10 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
           const reader = world.consume(topics, "s");
           const keys = range(1, 17).map((key) => `key-${key}`);
           for (const n of range(1, 40))
-            await world.publish(topics, keys.map((key) => change(key, n)));
+            await world.publish(
+              topics,
+              keys.map((key) => change(key, n)),
+            );
           await world.drained(topics);
           assertExact(reader.seen, Object.fromEntries(keys.map((key) => [key, 40])));
           assert.equal(reader.mostAtOnce <= partitions, true);
@@ -131,7 +140,10 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
   [
     "an orderly stop hands its batch to a waiting process within a second",
     async (world) => {
-      const [first, second] = [await world.open({ partitions: 1 }), await world.open({ partitions: 1 })];
+      const [first, second] = [
+        await world.open({ partitions: 1 }),
+        await world.open({ partitions: 1 }),
+      ];
       await first.topics.subscribe({ topic: world.topic, name: "s" });
       await world.publish(first.topics, [change("x", 1)]);
       await world.publish(first.topics, [change("x", 2)]);
@@ -164,7 +176,10 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
   [
     "a long handle keeps its partition, and its deadline moves with the lease",
     async (world) => {
-      const [first, second] = [await world.open({ partitions: 1 }), await world.open({ partitions: 1 })];
+      const [first, second] = [
+        await world.open({ partitions: 1 }),
+        await world.open({ partitions: 1 }),
+      ];
       await first.topics.subscribe({ topic: world.topic, name: "s" });
       await world.publish(first.topics, [change("x", 1)]);
       let moved = false;
@@ -184,11 +199,16 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
   [
     "a holder that lost its lease while it handled cannot acknowledge",
     async (world) => {
-      const [zombie, heir] = [await world.open({ partitions: 1 }), await world.open({ partitions: 1 })];
+      const [zombie, heir] = [
+        await world.open({ partitions: 1 }),
+        await world.open({ partitions: 1 }),
+      ];
       await heir.topics.subscribe({ topic: world.topic, name: "s" });
       await world.publish(heir.topics, [change("x", 1)]);
       await world.publish(heir.topics, [change("x", 2)]);
-      const lost = world.consume(zombie.topics, "s", (_, { signal }) => aborted(signal).catch(() => {}));
+      const lost = world.consume(zombie.topics, "s", (_, { signal }) =>
+        aborted(signal).catch(() => {}),
+      );
       await until(() => lost.batches.length === 1);
       const next = world.consume(heir.topics, "s");
       await zombie.state.close(); // its renewals fail from now on
@@ -248,7 +268,11 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
       let whole = 0;
       for (;;) {
         const signal = AbortSignal.timeout(300);
-        const sent = topics.publish(world.topic, keys.map((key) => change(key, whole + 1)), { signal });
+        const sent = topics.publish(
+          world.topic,
+          keys.map((key) => change(key, whole + 1)),
+          { signal },
+        );
         const outcome = await sent.then(
           () => "published",
           (error: Error) => error.name,
@@ -262,7 +286,10 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
       assert.ok(whole >= 2);
       const reader = world.consume(topics, "s");
       await world.drained(topics);
-      await world.publish(topics, keys.map((key) => change(key, whole + 1)));
+      await world.publish(
+        topics,
+        keys.map((key) => change(key, whole + 1)),
+      );
       await world.drained(topics);
       assertExact(reader.seen, Object.fromEntries(keys.map((key) => [key, whole + 1])));
     },
@@ -330,8 +357,13 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
       const { topics } = await world.open({ partitions: 1, maxWaiting: 5 });
       for (const name of ["a", "b"]) await topics.subscribe({ topic: world.topic, name });
       const reader = world.consume(topics, "a");
-      for (const n of range(1, 30)) await world.publish(topics, [change("x", n, { audience: "a" })]);
-      await world.publish(topics, [change("y", 1), change("z", 1, { audience: "a" }), change("y", 2)]);
+      for (const n of range(1, 30))
+        await world.publish(topics, [change("x", n, { audience: "a" })]);
+      await world.publish(topics, [
+        change("y", 1),
+        change("z", 1, { audience: "a" }),
+        change("y", 2),
+      ]);
       const other = world.consume(topics, "b");
       await world.drained(topics);
       assertExact(reader.seen, { x: 30, y: 2, z: 1 });
@@ -352,9 +384,15 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
         time: "2026-01-01T00:00:00Z",
         meta: {},
       });
-      await world.publish(topics, keys.map((key) => change(key, 1)));
+      await world.publish(
+        topics,
+        keys.map((key) => change(key, 1)),
+      );
       await world.publish(topics, [clear]);
-      await world.publish(topics, keys.map((key) => change(key, 2)));
+      await world.publish(
+        topics,
+        keys.map((key) => change(key, 2)),
+      );
       const reader = world.consume(topics, "s");
       await world.drained(topics);
       const all = reader.batches.flatMap(({ events }) => events);
@@ -384,12 +422,22 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
       const { topics } = await world.open();
       await topics.subscribe({ topic: world.topic, name: "s" });
       const reader = world.consume(topics, "s");
-      const after = { text: "a\0b\uD800c\u{1F600}", "k\0": 1.5, z: null, a: [true, { ü: "\n\"\\" }] };
+      const after = {
+        text: "a\0b\uD800c\u{1F600}",
+        "k\0": 1.5,
+        z: null,
+        a: [true, { ü: '\n"\\' }],
+      };
       await world.publish(topics, [change("x", 1, { after })]);
       await world.drained(topics);
       assert.deepEqual(reader.batches[0]?.events, [
         change("x", 1, {
-          after: { text: "a\u{FFFD}b\u{FFFD}c\u{1F600}", "k\u{FFFD}": 1.5, z: null, a: [true, { ü: "\n\"\\" }] },
+          after: {
+            text: "a\u{FFFD}b\u{FFFD}c\u{1F600}",
+            "k\u{FFFD}": 1.5,
+            z: null,
+            a: [true, { ü: '\n"\\' }],
+          },
         }),
       ]);
     },
@@ -400,12 +448,16 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
       const { topics } = await world.open();
       for (const name of ["a", "b"]) await topics.subscribe({ topic: world.topic, name });
       const readers = ["a", "b"].map((name) => world.consume(topics, name));
-      const large = range(1, 3).map((n) => change("x", n, { after: { n, text: `ü${n}`.repeat(2_000_000) } }));
+      const large = range(1, 3).map((n) =>
+        change("x", n, { after: { n, text: `ü${n}`.repeat(2_000_000) } }),
+      );
       await world.publish(topics, [...large, change("y", 1)]);
       await world.drained(topics);
       for (const { batches, seen } of readers) {
         assertExact(seen, { x: 3, y: 1 });
-        const got = batches.flatMap(({ events }) => events).filter(({ subject }) => subject === "x");
+        const got = batches
+          .flatMap(({ events }) => events)
+          .filter(({ subject }) => subject === "x");
         assert.ok(got.every((event, at) => JSON.stringify(event) === JSON.stringify(large[at])));
       }
     },
@@ -464,7 +516,9 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
       const reader = world.consume(topics, "s");
       const child = world.child("s", { partitions, hang: false });
       const traffic = world.traffic(topics);
-      await until(() => child.batches.length > 5 && partitionsOf(reader.recent(30), partitions).size === 2);
+      await until(
+        () => child.batches.length > 5 && partitionsOf(reader.recent(30), partitions).size === 2,
+      );
       child.process.kill("SIGKILL");
       await child.exited;
       await until(() => partitionsOf(reader.recent(30), partitions).size === partitions);
@@ -520,7 +574,10 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
       await topics.subscribe({ topic: world.topic, name: "s" });
       const empty = { topic: world.topic, name: "s", waiting: 0, oldestMs: 0, consumers: 0 };
       assert.deepEqual(await topics.subscriptions(world.topic), [empty]);
-      await world.publish(topics, range(1, 7).map((n) => change(`key-${n}`, 1)));
+      await world.publish(
+        topics,
+        range(1, 7).map((n) => change(`key-${n}`, 1)),
+      );
       await until(async () => ((await world.status(topics, "s"))?.oldestMs ?? 0) >= 50);
       assert.equal((await world.status(topics, "s"))?.waiting, 7);
       const reader = world.consume(topics, "s");
@@ -534,7 +591,10 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
   [
     "another number of partitions is refused while events wait",
     async (world) => {
-      const [before, after] = [await world.open({ partitions: 4 }), await world.open({ partitions: 8 })];
+      const [before, after] = [
+        await world.open({ partitions: 4 }),
+        await world.open({ partitions: 8 }),
+      ];
       await before.topics.subscribe({ topic: world.topic, name: "s" });
       await world.publish(before.topics, [change("x", 1)]);
       await assert.rejects(
@@ -628,7 +688,9 @@ function openWorld(backend: Parameters<typeof queueConformance>[0], topic: strin
     drained: (topics: Topics) =>
       until(async () => {
         const all = await topics.subscriptions(topic);
-        return all.length > 0 && all.every(({ waiting, oldestMs }) => waiting === 0 && oldestMs === 0);
+        return (
+          all.length > 0 && all.every(({ waiting, oldestMs }) => waiting === 0 && oldestMs === 0)
+        );
       }),
     consume: (
       topics: Topics,
@@ -683,7 +745,10 @@ function openWorld(backend: Parameters<typeof queueConformance>[0], topic: strin
       let running = true;
       const rounds = (async () => {
         for (let n = 1; ; n++) {
-          await publish(topics, keys.map((key) => change(key, n)));
+          await publish(
+            topics,
+            keys.map((key) => change(key, n)),
+          );
           if (!running) return n;
           await sleep(5); // a pace, not a wait
         }
@@ -717,7 +782,8 @@ function recorder() {
     add: (batch: ChildBatch) => {
       const at = performance.now();
       batches.push({ ...batch, at });
-      for (const event of batch.events) seen.push({ key: String(event.subject), n: nOf(event), at });
+      for (const event of batch.events)
+        seen.push({ key: String(event.subject), n: nOf(event), at });
     },
     /** The keys of the last batches, none older than half a second. */
     recent: (count: number): readonly string[] => {
@@ -745,7 +811,10 @@ function assertExact(
     last.set(key, n);
     highest.set(key, Math.max(n, highest.get(key) ?? 0));
   }
-  assert.deepEqual(Object.fromEntries([...highest].toSorted(byJson)), Object.fromEntries(Object.entries(sent).toSorted(byJson)));
+  assert.deepEqual(
+    Object.fromEntries([...highest].toSorted(byJson)),
+    Object.fromEntries(Object.entries(sent).toSorted(byJson)),
+  );
 }
 
 /** What two processes saw, by the time they saw it. */

@@ -18,7 +18,7 @@ export function groupAcknowledgements(
         try {
           resolve(commit(all));
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
     });

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as immediate, setTimeout as sleep } from "node:timers/promises";
 import { checkEvents } from "../../check-event.ts";
 import { openDatabase } from "../../state/embedded/database.ts";
 import { countConsumers, sharePartitions } from "../assign.ts";
@@ -44,7 +44,9 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
         options.log.warn({ topic }, "topic has no subscription: its sources wait"); // Invariant 4
       await wait(room(topic), signal);
     }
-    for (const partition of new Set(jobs.map((job) => job.partition))) wake(jobsIn(topic, partition));
+    for (const partition of new Set(jobs.map((job) => job.partition)))
+      wake(jobsIn(topic, partition));
+    await immediate(); // a source that never waits must not starve its process
   };
 
   const drop = (topic: string, events: number) => {
@@ -111,12 +113,9 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
     },
     consume: (...request) => {
       const consumed = consume(...request);
-      const settled = consumed.then(
-        () => {},
-        () => {}, // the caller of `consume` gets the error
-      );
-      consuming.add(settled);
-      void settled.finally(() => consuming.delete(settled));
+      const ended = consumed.catch(() => {}); // the caller gets the error
+      consuming.add(ended);
+      void ended.finally(() => consuming.delete(ended));
       return consumed;
     },
     close: async (graceMs) => {

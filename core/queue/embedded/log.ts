@@ -160,7 +160,12 @@ export function openLog(database: Database, project: string) {
           );
         }
         for (const partition of touched)
-          run("INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", id, partition, heads.get(partition) ?? 0);
+          run(
+            "INSERT OR REPLACE INTO heads VALUES (?, ?, ?)",
+            id,
+            partition,
+            heads.get(partition) ?? 0,
+          );
         return "done";
       }),
 
