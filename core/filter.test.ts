@@ -63,7 +63,12 @@ describe("a record's delete reaches whoever may hold the record", () => {
     ["source filters a clear", { exact: { source: "/file/other" } }, clear, false],
     ["a wrong source outweighs the type", { exact: { source: "/x", type: "y" } }, remove, false],
     ["an extension the delete lacks", { exact: { tenant: "blue" } }, remove, true],
-    ["an extension that differs", { exact: { tenant: "blue" } }, { ...remove, tenant: "red" }, false],
+    [
+      "an extension that differs",
+      { exact: { tenant: "blue" } },
+      { ...remove, tenant: "red" },
+      false,
+    ],
     ["an extension the upsert lacks", { exact: { tenant: "blue" } }, upsert, false],
   ];
   for (const [name, filter, event, taken] of cases)
@@ -83,6 +88,8 @@ describe("parseFilter refuses", () => {
   ];
   for (const [name, filter] of wrong)
     it(name, () =>
-      expect(() => parseFilter(filter)).toThrow(expect.objectContaining({ code: "filter.invalid" })),
+      expect(() => parseFilter(filter)).toThrow(
+        expect.objectContaining({ code: "filter.invalid" }),
+      ),
     );
 });

@@ -112,9 +112,7 @@ function parse<S extends z.ZodType>(
   const parsed = schema.safeParse(expandedAt(spot));
   if (parsed.success) return parsed.data;
   const written = writtenAt(spot);
-  findings.push(
-    ...findingsAt(spot, problemsOf(parsed.error, { schema, written }), nameAt(spot)),
-  );
+  findings.push(...findingsAt(spot, problemsOf(parsed.error, { schema, written }), nameAt(spot)));
   return undefined;
 }
 

@@ -110,6 +110,9 @@ export function findingsAt(
 
 /** Whom a message is about: the connector's name, where it has one. */
 function ownerOf(written: unknown, path: Path): string {
-  const name = valueAt(written, path[0] === "connectors" ? [...path.slice(0, 2), "name"] : ["name"]);
+  const name = valueAt(
+    written,
+    path[0] === "connectors" ? [...path.slice(0, 2), "name"] : ["name"],
+  );
   return typeof name === "string" ? name : "config";
 }

@@ -50,7 +50,9 @@ export const pipelineFile = z.strictObject({
     ),
   state: place
     .optional()
-    .describe("Where checkpoints and manifests live, written as for queue. Default: the queue's place."),
+    .describe(
+      "Where checkpoints and manifests live, written as for queue. Default: the queue's place.",
+    ),
   topics: z.record(topic, topicSettings).optional().describe("Settings of topics, by name."),
   connectors: z.array(z.unknown()).min(1).describe("Sources, transforms and sinks."),
 });

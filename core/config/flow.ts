@@ -44,7 +44,8 @@ export async function checkFlow(
       for (const step of stepsOf(connector, spot, stages)) {
         const alien = arriving.find((type) => !step.accepts.some((taken) => meet(type, taken)));
         if (alien !== undefined) {
-          const by = arriving === types ? `topic ${show(topic)} carries` : "what comes before emits";
+          const by =
+            arriving === types ? `topic ${show(topic)} carries` : "what comes before emits";
           findings.push(
             findingAt(
               step.spot,
@@ -208,7 +209,9 @@ async function mend(alien: string, step: Step, catalog: Catalog): Promise<string
   for (const [name, load] of Object.entries(catalog.transforms)) {
     const { accepts, emits } = await load();
     const takes = accepts.some((type) => meet(type, alien));
-    const gives = emits.some((type) => type !== "" && step.accepts.some((want) => meet(type, want)));
+    const gives = emits.some(
+      (type) => type !== "" && step.accepts.some((want) => meet(type, want)),
+    );
     if (takes && gives) return `Add { "use": ${show(name)} } ${step.place}.`;
   }
   return `Read a topic that carries ${step.accepts.map((type) => `${type}*`).join(" or ")}.`;

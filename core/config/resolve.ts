@@ -42,8 +42,7 @@ export async function resolveConnector<K extends Kind>(
   }
   const exported = [...new Set(Object.values(module))].filter(isConnector);
   const [first, ...more] = exported.filter((one) => one.kind === kind);
-  if (first && more.length === 0)
-    return { connector: first as Extract<Connector, { kind: K }> }; // filtered by kind
+  if (first && more.length === 0) return { connector: first as Extract<Connector, { kind: K }> }; // filtered by kind
   return {
     problem: {
       path: [],

@@ -39,7 +39,10 @@ export function settingsOf(
     if (text === undefined || text === "") return undefined;
     const parsed = pipelineFile.shape[key].safeParse(text);
     if (parsed.success) return parsed.data;
-    for (const problem of problemsOf(parsed.error, { schema: pipelineFile.shape[key], written: text }))
+    for (const problem of problemsOf(parsed.error, {
+      schema: pipelineFile.shape[key],
+      written: text,
+    }))
       findings.push({
         severity: "error",
         code: problem.code,
