@@ -34,10 +34,10 @@ export async function openBackend(pipeline: Pipeline, options: { log: Log }): Pr
     const topics =
       queue.kind === "redis"
         ? await (
-            await import("./queue/bullmq/topics.ts")
+            await import("./queue/bullmq/index.ts")
           ).openBullmqTopics({ ...common, url: queue.url })
         : await (
-            await import("./queue/embedded/topics.ts")
+            await import("./queue/embedded/index.ts")
           ).openEmbeddedTopics({ ...common, dir: queue.dir });
     return {
       topics,
@@ -57,9 +57,9 @@ export async function openBackend(pipeline: Pipeline, options: { log: Log }): Pr
 async function openState({ project, state }: Pipeline, log: Log): Promise<StatePlace> {
   if (state.kind === "redis")
     return await (
-      await import("./state/redis/state.ts")
+      await import("./state/redis/index.ts")
     ).openRedisState({ url: state.url, project, log });
   return await (
-    await import("./state/embedded/state.ts")
+    await import("./state/embedded/index.ts")
   ).openEmbeddedState({ dir: state.dir, project });
 }

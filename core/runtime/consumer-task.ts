@@ -33,7 +33,8 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   log.info({ from: connector.from }, `${connector.kind} started`);
 
   const handle = async (events: readonly SluiceEvent[], write: WriteRun) => {
-    const wanted = events.filter((event) => matchesFilter(connector.filter, event));
+    const { filter } = connector;
+    const wanted = filter ? events.filter((event) => matchesFilter(filter, event)) : events;
     for (const group of coalesce(wanted))
       await deliver(group, {
         attempt: (some) => attempt(some, stages, writer, write),
