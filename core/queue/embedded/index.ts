@@ -1,0 +1,166 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { checkEvents } from "../../check-event.ts";
+import type { WriteRun } from "../../connector.ts";
+import { FencedError } from "../../errors.ts";
+import { openDatabase } from "../../state/embedded/database.ts";
+import { backoffMs, countConsumers, pause, sharePartitions, type Tenure } from "../assign.ts";
+import type { TopicsOptions } from "../options.ts";
+import type { Handle, Topics } from "../queue.ts";
+import { toJobs } from "./jobs.ts";
+import { openLog } from "./log.ts";
+import { openWakeups } from "./wakeups.ts";
+
+/**
+ * Topics in `${dir}/sluice.db`, the file that embedded state uses too: an append log a topic and
+ * partition, one cursor a subscription, trimmed when all have passed. Several processes of one
+ * machine may share it.
+ */
+export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: string }): Topics {
+  const { project, settings, scope, leaseMs, writeTimeoutMs } = options;
+  const database = openDatabase(options.dir);
+  const log = openLog(database, project);
+  const { wait, wake, wakeAll } = openWakeups(database.version);
+  const closing = new AbortController();
+  const consuming = new Set<Promise<void>>();
+  const dropped = new Map<string, number>();
+
+  const room = (topic: string) => `room in ${topic}`;
+  const jobsIn = (topic: string, partition: number) => `jobs in ${topic}/${partition}`;
+
+  const publish: Topics["publish"] = async (topic, events, { signal }) => {
+    const { partitions, maxWaiting, optional } = settings(topic);
+    const jobs = toJobs(checkEvents(events), partitions);
+    if (jobs.length === 0) return;
+    let limit = maxWaiting;
+    for (let waits = 0; ; waits++) {
+      signal.throwIfAborted();
+      const outcome = log.append(topic, partitions, jobs, limit);
+      if (outcome === "done") break;
+      if (outcome === "nobody" && optional) return drop(topic, events.length);
+      if (outcome === "full") limit = Math.ceil(maxWaiting / 2); // Invariant 9
+      else if (waits === 0)
+        options.log.warn({ topic }, "topic has no subscription: its sources wait"); // Invariant 4
+      await wait(room(topic), signal);
+    }
+    for (const partition of new Set(jobs.map((job) => job.partition))) wake(jobsIn(topic, partition));
+  };
+
+  const drop = (topic: string, events: number) => {
+    const before = dropped.get(topic) ?? 0;
+    dropped.set(topic, before + events);
+    if (before === 0)
+      options.log.warn({ topic }, "optional topic has no subscription: its events are dropped");
+  };
+
+  const consume: Topics["consume"] = async (topic, name, handle, run) => {
+    const { partitions } = settings(topic);
+    const id = log.enter(topic, partitions);
+    const signal = AbortSignal.any([run.signal, closing.signal]);
+    await sharePartitions({
+      scope: scope(name),
+      topic,
+      partitions,
+      leaseMs,
+      log: options.log,
+      signal,
+      work: (partition, tenure) => work({ topic, id, name, partition, handle }, tenure),
+    });
+  };
+
+  const work = async (
+    { topic, id, name, partition, handle }: Share,
+    { lease, signal }: Tenure,
+  ): Promise<void> => {
+    const { lease: leaseName, token } = lease;
+    const place = { topic: id, partition, name, token };
+    let redelivered = lease.inherited;
+    const run = (): WriteRun => ({
+      signal,
+      fence: { lease: leaseName, token },
+      redelivered,
+      get deadline() {
+        return lease.until() - writeTimeoutMs;
+      },
+    });
+    try {
+      log.hold(place, () => performance.now() < lease.until());
+      while (!signal.aborted) {
+        const job = log.take(place);
+        if (!job) {
+          await wait(jobsIn(topic, partition), signal);
+          continue;
+        }
+        for (let tries = 0; ; tries++)
+          try {
+            await handle(job.events, run());
+            log.acknowledge(place, job.position);
+            break;
+          } catch (error) {
+            if (error instanceof FencedError || signal.aborted) return;
+            options.log.error({ topic, name, partition, error }, "batch failed, will be repeated");
+            redelivered = true;
+            await pause(backoffMs(tries), signal);
+            if (signal.aborted) return;
+          }
+        redelivered = false;
+        wake(room(topic));
+      }
+    } catch (error) {
+      if (!(error instanceof FencedError)) throw error; // else somebody else goes on
+    }
+  };
+
+  return {
+    durability: async () => "disk",
+    publish,
+    settled: async () => {},
+    subscribe: async ({ topic, name }) => {
+      const outcome = log.subscribe(topic, settings(topic).partitions, name);
+      wake(room(topic));
+      return outcome;
+    },
+    unsubscribe: async (topic, name) => {
+      log.unsubscribe(topic, name);
+      wakeAll();
+    },
+    subscriptions: async (topic) => {
+      const now = Date.now();
+      const all = log.waiting().filter((status) => topic === undefined || status.topic === topic);
+      return Promise.all(
+        all.map(async ({ oldestAt, ...status }) => ({
+          ...status,
+          oldestMs: oldestAt === null ? 0 : Math.max(0, now - oldestAt),
+          consumers: await countConsumers(scope(status.name), status.topic),
+        })),
+      );
+    },
+    consume: (...request) => {
+      const consumed = consume(...request);
+      const settled = consumed.then(
+        () => {},
+        () => {}, // the caller of `consume` gets the error
+      );
+      consuming.add(settled);
+      void settled.finally(() => consuming.delete(settled));
+      return consumed;
+    },
+    close: async (graceMs) => {
+      closing.abort();
+      await Promise.race([Promise.all(consuming), sleep(graceMs, undefined, { ref: false })]);
+      database.close();
+      wakeAll();
+      for (const [topic, events] of dropped)
+        options.log.info({ topic, events }, "events dropped: nobody had subscribed");
+      dropped.clear();
+    },
+  };
+}
+
+/** One partition of a subscription and what handles its batches. */
+interface Share {
+  readonly topic: string;
+  readonly id: number;
+  readonly name: string;
+  readonly partition: number;
+  readonly handle: Handle;
+}
