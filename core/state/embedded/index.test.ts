@@ -45,7 +45,10 @@ describe("the file", () => {
     openEmbeddedState({ dir: newer });
     new Libsql(join(newer, "sluice.db")).exec("PRAGMA user_version = 99");
     expect(() => openEmbeddedState({ dir: newer })).toThrow(
-      expect.objectContaining({ code: "state.format-newer", fix: expect.stringContaining("newer") }),
+      expect.objectContaining({
+        code: "state.format-newer",
+        fix: expect.stringContaining("newer"),
+      }),
     );
   });
 
