@@ -46,7 +46,8 @@ export async function workPartition(work: Work): Promise<void> {
   const process = async (job: EventsJob, token?: string): Promise<void> => {
     const ageMs = Math.max(0, Date.now() - (job.processedOn ?? 0));
     lockedUntil = performance.now() - ageMs + leaseMs;
-    const known = inherited || job.attemptsStarted > 1;
+    // Not `attemptsStarted`: a batch that was handed back in order has nothing on the wire.
+    const known = inherited || job.stalledCounter > 0;
     inherited = false;
     for (let tries = 0; !stop.signal.aborted; tries++)
       try {
