@@ -35,31 +35,31 @@ export function pack(events: readonly SluiceEvent[]): readonly Packed[] {
     bytes = count = 0;
   };
 
-  const put = (chunk: readonly SluiceEvent[]) => {
-    const json = JSON.stringify(chunk);
-    const chunkBytes = Buffer.byteLength(json);
-    if (chunkBytes > maxEventBytes && chunk.length > 1) return chunk.forEach((event) => put([event]));
-    if (chunkBytes <= maxEventBytes) return append(chunk.length, json.slice(1, -1), chunkBytes);
-    for (const event of chunk) claim(event, chunkBytes);
-  };
-
-  const append = (events: number, text: string, textBytes: number) => {
+  const append = (events: number, textBytes: number, textOf: () => string) => {
     if (bytes + textBytes > maxJobBytes) flush();
-    texts.push(text);
+    texts.push(textOf());
     bytes += textBytes;
     count += events;
   };
 
-  /** A new job where the event itself would have needed one, so that a job's payloads are bounded as well. */
-  const claim = (event: SluiceEvent, eventBytes: number) => {
-    if (bytes + eventBytes > maxJobBytes) flush();
-    const { data: _data, data_base64: _base64, ...rest } = event;
-    append(1, JSON.stringify({ ...rest, dataref: scheme + payloads.push(event) }), eventBytes);
+  const put = (chunk: readonly SluiceEvent[]) => {
+    const json = JSON.stringify(chunk);
+    const jsonBytes = Buffer.byteLength(json);
+    const [event] = chunk;
+    if (jsonBytes <= maxEventBytes) append(chunk.length, jsonBytes, () => json.slice(1, -1));
+    else if (chunk.length > 1 || !event) for (const one of chunk) put([one]);
+    // Counted in full: what a job holds outside the queue is bounded as well.
+    else append(1, jsonBytes, () => JSON.stringify(withoutData(event, payloads.push(event))));
   };
 
   for (let at = 0; at < events.length; at += chunkEvents) put(events.slice(at, at + chunkEvents));
   flush();
   return jobs;
+}
+
+function withoutData(event: SluiceEvent, place: number) {
+  const { data: _data, data_base64: _base64, ...rest } = event;
+  return { ...rest, dataref: scheme + place };
 }
 
 /** The place in `payloads`, from 1, of an event whose data waits in state. */

@@ -53,6 +53,7 @@ export async function workPartition(work: Work): Promise<void> {
       try {
         const events = await payloads.resolve(job.id ?? "", job.data);
         if (events.length > 0) await handle(events, runOf(known || tries > 0));
+        if (lease.signal.aborted) break; // lost meanwhile: whoever has it now must see this batch again
         return;
       } catch (error) {
         if (error instanceof FencedError) end();
