@@ -6,7 +6,8 @@ import type { Metadata } from "sluice";
  */
 export function frontMatter(text: string): { readonly fields: Metadata; readonly body: string } {
   // The first line must look like a field: two thematic breaks with prose between them are not front matter.
-  const found = /^---[ \t]*\n(?=[\p{L}\p{N}_-]+:|---)(?:(.*?)\n)??(?:---|\.\.\.)[ \t]*(?:\n|$)/su.exec(text);
+  const found =
+    /^---[ \t]*\n(?=[\p{L}\p{N}_-]+:|---)(?:(.*?)\n)??(?:---|\.\.\.)[ \t]*(?:\n|$)/su.exec(text);
   if (!found) return { fields: {}, body: text };
   const fields: Record<string, Metadata[string]> = {};
   for (const line of (found[1] ?? "").split("\n")) {
