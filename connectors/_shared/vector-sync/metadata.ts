@@ -3,6 +3,7 @@ import { metadataHashOf } from "./content-hash.ts";
 
 /** Room kept for `_h` and `_v`, fixed so that a longer version never changes what is trimmed. */
 const laterBytes = 1_024;
+const emptyTextBytes = 2;
 const reserved = new Set(["_doc", "_h", "_v", "_m", "_src", "_subject", "text"]);
 
 export interface TrimmedMetadata {
@@ -17,8 +18,8 @@ export interface TrimmedMetadata {
 
 /**
  * What is stored beside a vector: ours (`_doc`, `_src`, `_subject`, `_m`, `_h`), the chunk's `text`
- * and the user's fields, flat, in at most `maxBytes`: first `text` is cut, then the largest fields
- * go; ours never do. The same input always gives the same result.
+ * and the user's fields, flat, in at most `maxBytes`: `text` is cut first; where that is not enough
+ * the largest fields go; ours never do. The same input always gives the same result.
  */
 export function trimMetadata(
   parts: {
@@ -31,26 +32,23 @@ export function trimMetadata(
   const { fields, dropped: unfit } = flatten(parts.fields);
   const most = maxBytes - laterBytes;
   let dropped = unfit;
-  let metadata: Metadata = { ...fields, ...parts.ours, text: parts.text };
-  let bytes = bytesOf(metadata);
-  if (bytes > most) {
-    const text = cut(parts.text, bytesOf(parts.text) - (bytes - most));
-    metadata = { ...fields, ...parts.ours, text };
-    bytes = bytesOf(metadata);
+  let base: Metadata = { ...fields, ...parts.ours, text: "" };
+  for (const key of bytesOf(base) > most ? largestFirst(fields) : []) {
+    const { [key]: _, ...rest } = base;
+    base = rest;
     dropped += 1;
+    if (bytesOf(base) <= most) break;
   }
-  for (const key of bytes > most ? largestFirst(fields) : []) {
-    const { [key]: _, ...rest } = metadata;
-    metadata = rest;
-    bytes = bytesOf(metadata);
-    dropped += 1;
-    if (bytes <= most) break;
-  }
-  if (bytes > most)
+  const room = most - bytesOf(base);
+  if (room < 0)
     throw new PoisonError(
-      `vectors: the metadata that every vector needs takes ${bytes} bytes, more than ${most}.`,
+      `vectors: the metadata that every vector needs takes ${most - room} bytes, more than ${most}.`,
       { code: "vectors.metadata-too-large", fix: "Shorten the record's key." },
     );
+  const text = cut(parts.text, room + emptyTextBytes);
+  if (text.length < parts.text.length) dropped += 1;
+  const metadata: Metadata = { ...base, text };
+  const bytes = bytesOf(metadata);
   const metadataHash = metadataHashOf(metadata);
   return {
     metadata: { ...metadata, _h: metadataHash },

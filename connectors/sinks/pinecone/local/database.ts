@@ -81,7 +81,9 @@ export function openDatabase(dir: string, options: { readonly readOnly: boolean 
   try {
     libsql.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
     if (options.readOnly) libsql.exec("PRAGMA query_only = ON");
-    else libsql.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    // Vectors are large rows: big pages halve the file and the time of a scan. No effect on a file that exists.
+    else
+      libsql.exec("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     database.transaction(options.readOnly ? "read" : "write", () => {
       const found = Number(database.rows("PRAGMA user_version")[0]?.["user_version"]);
       if (found > formatVersion) {

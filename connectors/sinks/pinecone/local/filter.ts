@@ -132,7 +132,7 @@ function listOf(field: string, operator: string, operand: unknown): Scalar[] {
       `the ${operator} operator of field '${field}' has ${operand.length} values, more than ${maxListValues}`,
     );
   }
-  return operand as Scalar[];
+  return operand;
 }
 
 function wrongOperand(field: string, operator: string, wanted: string, got: unknown) {

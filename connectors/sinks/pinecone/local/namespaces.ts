@@ -49,13 +49,13 @@ export const listNamespaces: Handler = ({ database, index, query }) => {
   const after = openPage(query.get("paginationToken"), scope);
   const rows = database.rows(
     `SELECT n.name, (SELECT count(*) FROM vectors WHERE namespace = n.id) count FROM namespaces n
-     WHERE "index" = ? AND live = 1 AND name >= ? AND substr(name, 1, ?) = ? AND name > ?
+     WHERE "index" = ? AND live = 1 AND name >= ? AND substr(name, 1, length(?)) = ? AND name > ?
      ORDER BY name LIMIT ?`,
-    [index.id, prefix, [...prefix].length, prefix, after, limit + 1],
+    [index.id, prefix, prefix, prefix, after, limit + 1],
   );
   const [total] = database.rows(
-    `SELECT count(*) count FROM namespaces WHERE "index" = ? AND live = 1 AND substr(name, 1, ?) = ?`,
-    [index.id, [...prefix].length, prefix],
+    `SELECT count(*) count FROM namespaces WHERE "index" = ? AND live = 1 AND substr(name, 1, length(?)) = ?`,
+    [index.id, prefix, prefix],
   );
   const page = rows.slice(0, limit);
   const last = page.at(-1);
