@@ -11,7 +11,7 @@ export const defaultFile = "sluice.json";
 export interface PipelineOptions {
   readonly queue?: string;
   readonly project?: string;
-  readonly envFile?: string;
+  readonly env?: string;
 }
 
 /** A command with the options that all have. Errors are thrown, and told by `main`. */
@@ -39,10 +39,16 @@ export function newPipelineCommand(
   description: string,
   examples: readonly string[],
 ): Command {
-  return newCommand(name, description, examples)
-    .option("--queue <place>", 'queue to use instead of the files\': "redis://…" or "embedded:DIR"')
-    .option("--project <name>", "project to use instead of the files'")
-    .option("--env-file <file>", "set environment variables from a file first; set ones stay");
+  return (
+    newCommand(name, description, examples)
+      .option(
+        "--queue <place>",
+        'queue to use instead of the files\': "redis://…" or "embedded:DIR"',
+      )
+      .option("--project <name>", "project to use instead of the files'")
+      // Not --env-file: node 20 takes that for itself, even behind the script.
+      .option("--env <file>", "set environment variables from a file first; set ones stay")
+  );
 }
 
 /** Loads the files a command was given, or `sluice.json` of this folder. Warnings are noted. */
@@ -51,8 +57,8 @@ export async function openPipeline(
   options: PipelineOptions,
   output: Output,
 ): Promise<LoadedPipeline> {
-  const { envFile, queue, project } = options;
-  if (envFile !== undefined) loadEnvFile(envFile);
+  const { env, queue, project } = options;
+  if (env !== undefined) loadEnvFile(env);
   const pipeline = await loadPipeline(filesOf(files, queue), {
     env: process.env,
     catalog,
@@ -79,7 +85,7 @@ function loadEnvFile(file: string): void {
   } catch (cause) {
     throw new SluiceError(`sluice: the environment file ${JSON.stringify(file)} cannot be read.`, {
       code: "cli.env-file",
-      fix: "Correct the path given to --env-file.",
+      fix: "Correct the path given to --env.",
       cause,
     });
   }

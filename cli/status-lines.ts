@@ -40,11 +40,17 @@ export function statusLines(
   const lines = table(rows.map((row) => row.filter((_, at) => rates !== undefined || at !== 4)))
     .split("\n")
     .map((line) => fit(line, columns));
+  const widest = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  const stateAt = widest(0) + 2 + widest(1) + 2;
+  // After padding and cutting, which count characters.
+  const coloured = (line: string, { state }: ConnectorStatus) =>
+    line.slice(0, stateAt) +
+    paint(stateStyle[state], line.slice(stateAt, stateAt + state.length)) +
+    line.slice(stateAt + state.length);
   return [
     paint("bold", heading),
     ...connectors.flatMap((one, at) => [
-      // Painted after padding and cutting, which count characters.
-      (lines[at] ?? "").replace(` ${one.state} `, ` ${paint(stateStyle[one.state], one.state)} `),
+      coloured(lines[at] ?? "", one),
       ...troubleOf(one, paint, columns),
     ]),
   ];

@@ -24,7 +24,7 @@ export function start(output: Output): Command {
     ].join("\n"),
     [
       "start sluice.json",
-      "start sources.json sinks.json --env-file .env",
+      "start sources.json sinks.json --env .env",
       "start sluice.json --queue redis://localhost:6379 --admin 127.0.0.1:7700",
     ],
   )
