@@ -4,5 +4,8 @@ import type { Catalog } from "../core/config/catalog.ts";
 export const catalog: Catalog = {
   sources: {},
   transforms: {},
-  sinks: {},
+  sinks: {
+    pinecone: async () => (await import("./sinks/pinecone/pinecone.ts")).pinecone,
+    log: async () => (await import("./sinks/log/log.ts")).log,
+  },
 };
