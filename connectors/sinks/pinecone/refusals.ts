@@ -20,7 +20,7 @@ export function isNothingToDelete(url: URL, { status, text }: Reply): boolean {
     status === 404 &&
     url.pathname.endsWith("/vectors/delete") &&
     parsed(text)?.code === 5 &&
-    /namespace/i.test(text)
+    /namespace not found/i.test(text)
   );
 }
 
