@@ -37,6 +37,8 @@ export const filterSchema: z.ZodType<JsonObject, JsonObject> = z
   )
   .meta({
     id: "filter",
+    minProperties: 1,
+    maxProperties: 1,
     description: "Which events a consumer takes, by their attributes.",
   }) as unknown as z.ZodType<JsonObject, JsonObject>; // recursive: inferred through the getters it is circular
 
@@ -51,15 +53,16 @@ export function parseFilter(value: unknown): JsonObject {
 }
 
 /**
- * True when the consumer takes the event. `filter` was checked by `parseFilter`.
+ * True when the consumer takes the event; without a filter it takes all. `filter` was checked by
+ * `parseFilter`, or by loading the config it stands in.
  *
  * What is taken of a record must not depend on which of its changes is looked at, or a delete would
  * miss the consumer that has the record. So of a record change only `source`, `subject`, extensions
  * and, for an upsert, `type` decide; of a clear, which is about every subject, only `source`. Any
  * other condition neither passes nor fails.
  */
-export function matchesFilter(filter: JsonObject, event: SluiceEvent): boolean {
-  return judge(filter as Dialects, event) !== false;
+export function matchesFilter(filter: JsonObject | undefined, event: SluiceEvent): boolean {
+  return filter === undefined || judge(filter, event) !== false;
 }
 
 type Conditions = Readonly<Record<string, string>>;
@@ -94,7 +97,8 @@ function compare(
     Object.entries(conditions).map(([attribute, text]) => {
       if (!decides(attribute, event)) return undefined;
       const value = event[attribute];
-      return value !== undefined && value !== null && fits(String(value), text);
+      const isPlain = ["string", "number", "boolean"].includes(typeof value);
+      return isPlain && fits(`${value as string | number | boolean}`, text);
     }),
   );
 }

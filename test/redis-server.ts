@@ -30,11 +30,9 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
   const start = async () => {
     const child = spawn(
       "redis-server",
-      [
-        ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
-        ...["--appendonly", "yes", "--appendfsync", "everysec"],
-        ...["--auto-aof-rewrite-min-size", "1gb", "--maxmemory-policy", "noeviction", ...args],
-      ],
+      `--port ${port} --bind 127.0.0.1 --dir ${dir} --appendonly yes --appendfsync everysec --auto-aof-rewrite-min-size 1gb`
+        .split(" ")
+        .concat("--save", "", args),
       { stdio: ["ignore", "pipe", "pipe"] },
     );
     server = child;

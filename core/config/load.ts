@@ -76,7 +76,7 @@ export async function loadPipeline(
 
   const errors = findings.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw invalid(errors);
-  const warnings = findings.filter(({ severity }) => severity === "warning").sort(byPath);
+  const warnings = findings.filter(({ severity }) => severity === "warning").toSorted(byPath);
   return { ...settings, topics, connectors, warnings };
 }
 
@@ -85,7 +85,7 @@ function invalid(errors: readonly Finding[]): ConfigError {
     errors.length === 1 ? "config: 1 problem." : `config: ${errors.length} problems.`,
     {
       code: "config.invalid",
-      findings: [...errors].sort(byPath),
+      findings: errors.toSorted(byPath),
       fix: "Correct what the findings name; `sluice validate` shows them all.",
     },
   );

@@ -1,18 +1,13 @@
 import type { z } from "zod";
-import type { Path } from "./json-path.ts";
-import { defOf, unwrapped } from "./schema-def.ts";
+import { valueAt, type Path } from "./json-path.ts";
+import { defOf, descriptionOf, unwrapped } from "./schema-def.ts";
 
 /** The schemas that may judge what stands at `path` of `value`: several where unions leave a choice. */
 export function schemasAt(schema: z.ZodType, value: unknown, path: Path): readonly z.ZodType[] {
-  const inner = unwrapped(schema);
-  const { options } = defOf(inner);
-  if (options)
-    return options
-      .filter((option) => mayBe(option, value))
-      .flatMap((option) => schemasAt(option, value, path));
   const [key, ...rest] = path;
   if (key === undefined) return [schema];
-  const { shape, element, valueType } = defOf(inner);
+  const { options, shape, element, valueType } = defOf(unwrapped(schema));
+  if (options) return choices(options, value).flatMap((option) => schemasAt(option, value, path));
   const next = typeof key === "number" ? element : (shape?.[String(key)] ?? valueType);
   const part = (value as Readonly<Record<PropertyKey, unknown>> | null | undefined)?.[key];
   return next ? schemasAt(next, part, rest) : [];
@@ -20,24 +15,29 @@ export function schemasAt(schema: z.ZodType, value: unknown, path: Path): readon
 
 /** The keys an object at `path` may have. */
 export function keysAt(schema: z.ZodType, value: unknown, path: Path): readonly string[] {
-  const objects = schemasAt(schema, value, path);
-  return [...new Set(objects.flatMap((part) => Object.keys(defOf(unwrapped(part)).shape ?? {})))];
+  const there = valueAt(value, path);
+  const keysOf = (part: z.ZodType): readonly string[] => {
+    const { options, shape } = defOf(unwrapped(part));
+    return options ? choices(options, there).flatMap(keysOf) : Object.keys(shape ?? {});
+  };
+  return [...new Set(schemasAt(schema, value, path).flatMap(keysOf))];
 }
 
 /** What the schema says about `path`, for the one who has to write it. */
 export function describedAt(schema: z.ZodType, value: unknown, path: Path): string | undefined {
   return schemasAt(schema, value, path)
-    .map((part) => part.description ?? unwrapped(part).description)
+    .map(descriptionOf)
     .find((text) => text !== undefined);
 }
 
-/** False when a literal key, the discriminator, says that `value` is another option. */
-function mayBe(option: z.ZodType, value: unknown): boolean {
-  const { shape } = defOf(unwrapped(option));
-  if (!shape || value === null || typeof value !== "object") return true;
-  return Object.entries(shape).every(([key, inner]) => {
-    const { values } = defOf(inner);
-    const actual = (value as Readonly<Record<string, unknown>>)[key];
-    return values === undefined || actual === undefined || values.includes(actual);
-  });
+/** The options of a union that a literal key, the discriminator, does not exclude. */
+function choices(options: readonly z.ZodType[], value: unknown): readonly z.ZodType[] {
+  if (value === null || typeof value !== "object") return options;
+  const given = value as Readonly<Record<string, unknown>>;
+  return options.filter((option) =>
+    Object.entries(defOf(unwrapped(option)).shape ?? {}).every(([key, inner]) => {
+      const { values } = defOf(inner);
+      return values === undefined || given[key] === undefined || values.includes(given[key]);
+    }),
+  );
 }

@@ -33,3 +33,10 @@ export function unwrapped(schema: z.ZodType): z.ZodType {
   const inner = innerType ?? input;
   return inner ? unwrapped(inner) : schema;
 }
+
+/** What a schema says about itself, through optional, default and the like. */
+export function descriptionOf(schema: z.ZodType): string | undefined {
+  const { innerType, in: input } = defOf(schema);
+  const inner = innerType ?? input;
+  return schema.description ?? (inner && descriptionOf(inner));
+}

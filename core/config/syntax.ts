@@ -13,9 +13,9 @@ export function syntaxErrorAt(text: string): { readonly line: number; readonly c
   };
   const space = () => skip(/[ \t\r\n]*/y);
   const string = () => {
-    const found = skip(/"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y);
+    const found = skip(/"(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y);
     // Nearer to the mistake than the opening quote: an escape or line break inside.
-    if (found === undefined) skip(/"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*/y);
+    if (found === undefined) skip(/"(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*/y);
     return found !== undefined;
   };
   const list = (close: RegExp, item: () => boolean): boolean => {

@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from "ioredis";
 import type { Log } from "../../connector.ts";
-import { ConfigError, RetryableError, type SluiceError } from "../../errors.ts";
+import { ConfigError, RetryableError, SluiceError } from "../../errors.ts";
 
 const firstConnectMs = 5_000;
 const newestFormat = 1;
@@ -39,6 +39,7 @@ export async function connectRedis(options: {
 
 /** What a rejected command means to the runner. Foreign errors of ioredis are never passed on: they hold the command's arguments. */
 export function toRedisError(error: unknown): SluiceError {
+  if (error instanceof SluiceError) return error;
   const message = error instanceof Error ? error.message : String(error);
   if (message.startsWith("OOM"))
     return new RetryableError(`redis: out of memory (${message}).`, {
@@ -125,7 +126,7 @@ function reportOutages(client: Redis, place: string, log: Log): void {
   client.on("error", (error) => {
     reason = error.message;
   });
-  client.on("close", () => {
+  client.on("reconnecting", () => {
     if (away) return;
     away = true;
     log.warn({ redis: place, reason }, "redis is away: waiting for it");
