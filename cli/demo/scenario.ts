@@ -1,7 +1,8 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Match, Reader } from "../../core/connector.ts";
+import type { Reader } from "../../core/connector.ts";
+import type { Match } from "../../core/vectors.ts";
 
 const question = "What is the code of the door in Lisbon?";
 const fileName = "lisbon-office.md";
