@@ -63,7 +63,8 @@ export async function countConsumers(scope: Scope, topic: string): Promise<numbe
 
 /** An entry that says we live, refreshed while we do. */
 function join({ scope, topic, partitions, leaseMs, log }: Sharing) {
-  const me = randomUUID();
+  // Sorts by age: who was there first keeps what cannot be split evenly, so a newcomer moves little.
+  const me = `${Date.now().toString(36).padStart(9, "0")}-${randomUUID()}`;
   const key = membersOf(topic) + me;
   let refreshAt = 0;
   return {
@@ -81,11 +82,13 @@ function join({ scope, topic, partitions, leaseMs, log }: Sharing) {
       }
       return Math.floor(partitions / all.length) + (rank < partitions % all.length ? 1 : 0);
     },
-    leave: () =>
-      scope.state.each([{ key, value: undefined }]).then(
-        () => {},
-        (error: unknown) => log.debug({ topic, error }, "consumer did not sign off; its entry expires"),
-      ),
+    leave: async () => {
+      try {
+        await scope.state.each([{ key, value: undefined }]);
+      } catch (error) {
+        log.debug({ topic, error }, "consumer did not sign off; its entry expires");
+      }
+    },
   };
 }
 

@@ -59,7 +59,10 @@ it("keeps a letter whole, and the same id is the same letter", async () => {
 
 it("lists page by page after an id, and removes by id", async () => {
   for (const id of ["a", "b", "c", "d"]) await letters.add(letter("paged", id));
-  expect((await list("paged", { after: "b", pageSize: 1 })).map(({ id }) => id)).toEqual(["c", "d"]);
+  expect((await list("paged", { after: "b", pageSize: 1 })).map(({ id }) => id)).toEqual([
+    "c",
+    "d",
+  ]);
   await letters.remove("paged", ["a", "c", "never"]);
   expect((await list("paged")).map(({ id }) => id)).toEqual(["b", "d"]);
   expect(await letters.count("other")).toBe(0);

@@ -125,7 +125,7 @@ const cases: readonly (readonly [name: string, run: Run])[] = [
       // By UTF-16 units the emoji would come before U+FFFF, by locale "B" after "a".
       const sorted = ["a", "a!", "a\u{10FFFF}", "a~", "aB", "aa", "a\u{FFFF}", "aé", "a\u{1F600}"]
         .map((key) => Buffer.from(key))
-        .sort(Buffer.compare)
+        .toSorted((a, b) => Buffer.compare(a, b))
         .map(String);
       await state.each(sorted.toReversed().map((key) => put(key, key)));
       for (const pageSize of [1, 2, 4, 100]) {
@@ -143,7 +143,19 @@ const cases: readonly (readonly [name: string, run: Run])[] = [
   [
     "scan gives what starts with the prefix, and nothing else",
     async ({ state }) => {
-      const all = ["", "m", "m/", "m/a", "m/a/b", "m/ab", "m0", "n", "~", "\u{10FFFF}", "\u{10FFFF}x"];
+      const all = [
+        "",
+        "m",
+        "m/",
+        "m/a",
+        "m/a/b",
+        "m/ab",
+        "m0",
+        "n",
+        "~",
+        "\u{10FFFF}",
+        "\u{10FFFF}x",
+      ];
       await state.each(all.map((key) => put(`x${key}`, 1)));
       for (const prefix of ["x", "xm", "xm/", "xm/a", "xm/a/", "x\u{10FFFF}", "xnone"])
         assert.deepEqual(
@@ -151,8 +163,22 @@ const cases: readonly (readonly [name: string, run: Run])[] = [
           all.map((key) => `x${key}`).filter((key) => key.startsWith(prefix)),
           prefix,
         );
-      assert.deepEqual(await keys(state, "xm/", { after: "a" }), ["xm/", "xm/a", "xm/a/b", "xm/ab"]);
+      assert.deepEqual(await keys(state, "xm/", { after: "a" }), [
+        "xm/",
+        "xm/a",
+        "xm/a/b",
+        "xm/ab",
+      ]);
       assert.deepEqual(await keys(state, "xm/", { after: "xz" }), []);
+    },
+  ],
+  [
+    "scan goes on over as many pages as there are",
+    async ({ state }) => {
+      const all = Array.from({ length: 1_250 }, (_, at) => `k${10_000 + at}`);
+      await state.each(all.map((key) => put(key, key)));
+      assert.deepEqual(await keys(state, "k"), all);
+      assert.deepEqual((await values(state, all)).length, 1_250);
     },
   ],
   [

@@ -1,11 +1,12 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setMaxListeners } from "node:events";
+import { setImmediate as immediate, setTimeout as sleep } from "node:timers/promises";
 import { checkEvents } from "../../check-event.ts";
-import type { WriteRun } from "../../connector.ts";
-import { FencedError } from "../../errors.ts";
 import { openDatabase } from "../../state/embedded/database.ts";
-import { backoffMs, countConsumers, pause, sharePartitions, type Tenure } from "../assign.ts";
+import { countConsumers, sharePartitions } from "../assign.ts";
 import type { TopicsOptions } from "../options.ts";
-import type { Handle, Topics } from "../queue.ts";
+import type { Topics } from "../queue.ts";
+import { groupAcknowledgements } from "./acknowledge.ts";
+import { handOver } from "./hand-over.ts";
 import { toJobs } from "./jobs.ts";
 import { openLog } from "./log.ts";
 import { openWakeups } from "./wakeups.ts";
@@ -20,6 +21,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
   const database = openDatabase(options.dir);
   const log = openLog(database, project);
   const { wait, wake, wakeAll } = openWakeups(database.version);
+  const acknowledge = groupAcknowledgements(log.acknowledge);
   const closing = new AbortController();
   const consuming = new Set<Promise<void>>();
   const dropped = new Map<string, number>();
@@ -42,7 +44,9 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
         options.log.warn({ topic }, "topic has no subscription: its sources wait"); // Invariant 4
       await wait(room(topic), signal);
     }
-    for (const partition of new Set(jobs.map((job) => job.partition))) wake(jobsIn(topic, partition));
+    for (const partition of new Set(jobs.map((job) => job.partition)))
+      wake(jobsIn(topic, partition));
+    await immediate(); // a source that never waits must not starve its process
   };
 
   const drop = (topic: string, events: number) => {
@@ -56,6 +60,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
     const { partitions } = settings(topic);
     const id = log.enter(topic, partitions);
     const signal = AbortSignal.any([run.signal, closing.signal]);
+    setMaxListeners(0, signal); // one a partition
     await sharePartitions({
       scope: scope(name),
       topic,
@@ -63,51 +68,23 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       leaseMs,
       log: options.log,
       signal,
-      work: (partition, tenure) => work({ topic, id, name, partition, handle }, tenure),
+      work: (partition, tenure) =>
+        handOver(
+          {
+            place: { topic: id, partition, name, token: tenure.lease.token },
+            handle,
+            writeTimeoutMs,
+            take: log.take,
+            hold: log.hold,
+            acknowledge,
+            wait: () => wait(jobsIn(topic, partition), tenure.signal),
+            acknowledged: () => wake(room(topic)),
+            failed: (error) =>
+              options.log.error({ topic, name, partition, error }, "batch failed, is repeated"),
+          },
+          tenure,
+        ),
     });
-  };
-
-  const work = async (
-    { topic, id, name, partition, handle }: Share,
-    { lease, signal }: Tenure,
-  ): Promise<void> => {
-    const { lease: leaseName, token } = lease;
-    const place = { topic: id, partition, name, token };
-    let redelivered = lease.inherited;
-    const run = (): WriteRun => ({
-      signal,
-      fence: { lease: leaseName, token },
-      redelivered,
-      get deadline() {
-        return lease.until() - writeTimeoutMs;
-      },
-    });
-    try {
-      log.hold(place, () => performance.now() < lease.until());
-      while (!signal.aborted) {
-        const job = log.take(place);
-        if (!job) {
-          await wait(jobsIn(topic, partition), signal);
-          continue;
-        }
-        for (let tries = 0; ; tries++)
-          try {
-            await handle(job.events, run());
-            log.acknowledge(place, job.position);
-            break;
-          } catch (error) {
-            if (error instanceof FencedError || signal.aborted) return;
-            options.log.error({ topic, name, partition, error }, "batch failed, will be repeated");
-            redelivered = true;
-            await pause(backoffMs(tries), signal);
-            if (signal.aborted) return;
-          }
-        redelivered = false;
-        wake(room(topic));
-      }
-    } catch (error) {
-      if (!(error instanceof FencedError)) throw error; // else somebody else goes on
-    }
   };
 
   return {
@@ -136,12 +113,9 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
     },
     consume: (...request) => {
       const consumed = consume(...request);
-      const settled = consumed.then(
-        () => {},
-        () => {}, // the caller of `consume` gets the error
-      );
-      consuming.add(settled);
-      void settled.finally(() => consuming.delete(settled));
+      const ended = consumed.catch(() => {}); // the caller gets the error
+      consuming.add(ended);
+      void ended.finally(() => consuming.delete(ended));
       return consumed;
     },
     close: async (graceMs) => {
@@ -154,13 +128,4 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       dropped.clear();
     },
   };
-}
-
-/** One partition of a subscription and what handles its batches. */
-interface Share {
-  readonly topic: string;
-  readonly id: number;
-  readonly name: string;
-  readonly partition: number;
-  readonly handle: Handle;
 }

@@ -1,4 +1,4 @@
-import { ConfigError, FencedError } from "../../errors.ts";
+import { ConfigError } from "../../errors.ts";
 import type { SluiceEvent } from "../../event.ts";
 import type { Database } from "../../state/embedded/database.ts";
 import type { Job } from "./jobs.ts";
@@ -15,6 +15,11 @@ export interface Place {
 export interface Taken {
   readonly position: number;
   readonly events: readonly SluiceEvent[];
+}
+
+export interface Acknowledgement {
+  readonly place: Place;
+  readonly position: number;
 }
 
 export interface Waiting {
@@ -57,7 +62,7 @@ export function openLog(database: Database, project: string) {
         },
       );
     run("UPDATE topics SET partitions = ? WHERE id = ?", partitions, id);
-    for (const name of subscribers(id)) place(id, name, partitions);
+    for (const name of subscribers(id)) register(id, name, partitions);
     run("DELETE FROM cursors WHERE topic = ? AND partition >= ?", id, partitions);
     return id;
   };
@@ -68,7 +73,7 @@ export function openLog(database: Database, project: string) {
     );
 
   /** Cursors at the heads: a subscription gets what is published from now on. */
-  const place = (topic: number, name: string, partitions: number) => {
+  const register = (topic: number, name: string, partitions: number) => {
     const heads = headsOf(topic);
     for (let partition = 0; partition < partitions; partition++)
       run(
@@ -155,7 +160,12 @@ export function openLog(database: Database, project: string) {
           );
         }
         for (const partition of touched)
-          run("INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", id, partition, heads.get(partition) ?? 0);
+          run(
+            "INSERT OR REPLACE INTO heads VALUES (?, ?, ?)",
+            id,
+            partition,
+            heads.get(partition) ?? 0,
+          );
         return "done";
       }),
 
@@ -163,7 +173,7 @@ export function openLog(database: Database, project: string) {
       write(() => {
         const id = enter(topic, partitions);
         if (subscribers(id).includes(name)) return "known";
-        place(id, name, partitions);
+        register(id, name, partitions);
         return "new";
       }),
 
@@ -193,8 +203,8 @@ export function openLog(database: Database, project: string) {
           );
       }),
 
-    /** The first job not acknowledged. Throws `FencedError` when somebody else holds the partition. */
-    take: ({ topic, partition, name, token }: Place): Taken | undefined => {
+    /** The first job not acknowledged; "lost" when somebody else holds the partition. */
+    take: ({ topic, partition, name, token }: Place): Taken | "lost" | undefined => {
       const [cursor] = rows<[position: number, holder: number]>(
         "SELECT position, holder FROM cursors WHERE topic = ? AND partition = ? AND subscription = ?",
         topic,
@@ -202,7 +212,7 @@ export function openLog(database: Database, project: string) {
         name,
       );
       if (!cursor) return undefined;
-      if (cursor[1] !== token) throw fenced(name, partition);
+      if (cursor[1] !== token) return "lost";
       const [job] = rows<[position: number, body: string]>(
         `SELECT position, body FROM log WHERE topic = ? AND partition = ? AND position > ?
          AND (audience IS NULL OR audience = ?) ORDER BY position LIMIT 1`,
@@ -214,29 +224,32 @@ export function openLog(database: Database, project: string) {
       return job && { position: job[0], events: JSON.parse(job[1]) as SluiceEvent[] };
     },
 
-    /** Moves the cursor and deletes what all have passed. Throws `FencedError` when somebody else holds the partition. */
-    acknowledge: ({ topic, partition, name, token }: Place, position: number): void =>
-      write(() => {
-        const moved = run(
-          `UPDATE cursors SET position = ? WHERE topic = ? AND partition = ? AND subscription = ?
-           AND holder = ? AND position < ?`,
-          position,
-          topic,
-          partition,
-          name,
-          token,
-          position,
-        );
-        if (moved === 0) throw fenced(name, partition);
-        trim(topic, partition);
-        run(
-          "DELETE FROM log WHERE topic = ? AND partition = ? AND position = ? AND audience = ?",
-          topic,
-          partition,
-          position,
-          name,
-        );
-      }),
+    /** Moves cursors and deletes what all have passed. False where somebody else holds the partition. */
+    acknowledge: (done: readonly Acknowledgement[]): readonly boolean[] =>
+      write(() =>
+        done.map(({ place: { topic, partition, name, token }, position }) => {
+          const moved = run(
+            `UPDATE cursors SET position = ? WHERE topic = ? AND partition = ? AND subscription = ?
+             AND holder = ? AND position < ?`,
+            position,
+            topic,
+            partition,
+            name,
+            token,
+            position,
+          );
+          if (moved === 0) return false;
+          trim(topic, partition);
+          run(
+            "DELETE FROM log WHERE topic = ? AND partition = ? AND position = ? AND audience = ?",
+            topic,
+            partition,
+            position,
+            name,
+          );
+          return true;
+        }),
+      ),
 
     waiting: (): readonly Waiting[] =>
       rows<[topic: string, name: string, waiting: number, oldestAt: number | null]>(
@@ -248,10 +261,4 @@ export function openLog(database: Database, project: string) {
         project,
       ).map(([topic, name, waiting, oldestAt]) => ({ topic, name, waiting, oldestAt })),
   };
-}
-
-function fenced(name: string, partition: number): FencedError {
-  return new FencedError(`queue: ${name} no longer holds partition ${partition}.`, {
-    code: "queue.fenced",
-  });
 }
