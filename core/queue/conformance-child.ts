@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { Party, PartyOptions } from "./conformance.ts";
 import type { SluiceEvent } from "../event.ts";
 
@@ -6,9 +7,12 @@ export interface ChildOrder {
   readonly options: PartyOptions;
   readonly topic: string;
   readonly name: string;
-  /** Never finish the first batch. */
+  /** Do not finish a batch until told to. */
   readonly hang: boolean;
 }
+
+/** What a child is told: to finish the batches it holds, to stop consuming and exit. */
+export type ChildMessage = "finish" | "stop";
 
 /** What a child tells about each batch, before it has handled it. */
 export interface ChildBatch {
@@ -23,7 +27,11 @@ export async function consumeAsChild(
   const { options, topic, name, hang } = JSON.parse(process.argv.at(-1) ?? "") as ChildOrder;
   const party = await open(options);
   const stop = new AbortController();
-  process.once("message", () => stop.abort());
+  const finish = new AbortController();
+  process.on("message", (message: ChildMessage) => {
+    if (message === "finish") finish.abort();
+    else stop.abort();
+  });
   process.once("disconnect", () => process.exit());
   await party.topics.consume(
     topic,
@@ -31,7 +39,7 @@ export async function consumeAsChild(
     async (events, { redelivered }) => {
       const batch: ChildBatch = { events, redelivered };
       await new Promise<void>((sent) => process.send?.(batch, () => sent()));
-      if (hang) await new Promise(() => {});
+      if (hang && !finish.signal.aborted) await once(finish.signal, "abort");
     },
     { signal: stop.signal },
   );

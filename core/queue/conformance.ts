@@ -6,7 +6,7 @@ import type { WriteRun } from "../connector.ts";
 import { cleared, upserted, type SluiceEvent } from "../event.ts";
 import type { StatePlace } from "../state/state.ts";
 import { version } from "../version.ts";
-import type { ChildBatch, ChildOrder } from "./conformance-child.ts";
+import type { ChildBatch, ChildMessage, ChildOrder } from "./conformance-child.ts";
 import { partitionOf } from "./partition.ts";
 import type { Topics, TopicSettings } from "./queue.ts";
 
@@ -218,6 +218,32 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
         { events: ["x2"], redelivered: false },
       ]);
       assert.equal(lost.batches.length, 1);
+    },
+  ],
+  [
+    "a process that stood still and comes back cannot acknowledge",
+    async (world) => {
+      const { topics } = await world.open({ partitions: 1 });
+      await topics.subscribe({ topic: world.topic, name: "s" });
+      await world.publish(topics, [change("x", 1)]);
+      await world.publish(topics, [change("x", 2)]);
+      const child = world.child("s", { partitions: 1, hang: true });
+      await child.received(1);
+      child.process.kill("SIGSTOP");
+      const reader = world.consume(topics, "s", async () => {
+        if (reader.batches.length > 1) return;
+        child.process.kill("SIGCONT");
+        child.tell("finish");
+        child.tell("stop");
+        await child.exited;
+        assert.equal((await world.status(topics, "s"))?.waiting, 2);
+      });
+      await world.drained(topics);
+      assert.deepEqual(reader.batches.map(summary), [
+        { events: ["x1"], redelivered: true },
+        { events: ["x2"], redelivered: false },
+      ]);
+      assert.equal(child.batches.length, 1);
     },
   ],
   [
@@ -535,7 +561,7 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
       const child = world.child("s", { hang: false });
       const traffic = world.traffic(topics);
       await child.received(10);
-      child.process.send("stop");
+      child.tell("stop");
       await child.exited;
       const sent = await traffic.stop();
       const reader = world.consume(topics, "s");
@@ -735,6 +761,7 @@ function openWorld(backend: Parameters<typeof queueConformance>[0], topic: strin
       return {
         ...record,
         process: child,
+        tell: (message: ChildMessage) => child.send(message),
         exited: once(child, "exit"),
         received: (batches: number) => until(() => record.batches.length >= batches),
       };

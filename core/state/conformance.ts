@@ -173,6 +173,15 @@ const cases: readonly (readonly [name: string, run: Run])[] = [
     },
   ],
   [
+    "scan goes on over as many pages as there are",
+    async ({ state }) => {
+      const all = Array.from({ length: 1_250 }, (_, at) => `k${10_000 + at}`);
+      await state.each(all.map((key) => put(key, key)));
+      assert.deepEqual(await keys(state, "k"), all);
+      assert.deepEqual((await values(state, all)).length, 1_250);
+    },
+  ],
+  [
     "scan lives with writes between its pages",
     async ({ state }) => {
       await state.each(Array.from({ length: 50 }, (_, at) => put(`k${100 + at}`, at)));

@@ -11,30 +11,36 @@ export interface Job {
   readonly body: string;
 }
 
-const maxChars = 512 * 1024;
+const maxChars = 768 * 1024;
 
-/** Cuts a yield into jobs of up to 512 KB (or one event), in order within each partition. */
+/** Makes one job of a partition's share of a yield, several only where it is large or its audience changes. */
 export function toJobs(events: readonly SluiceEvent[], partitions: number): readonly Job[] {
-  const jobs: Job[] = [];
-  for (const [partition, share] of spread(events, partitions)) {
-    let texts: string[] = [];
-    let chars = 0;
-    let audience: string | null = null;
-    const cut = () => {
-      if (texts.length > 0)
-        jobs.push({ partition, audience, events: texts.length, body: `[${texts.join(",")}]` });
-      texts = [];
-      chars = 0;
-    };
-    for (const event of share) {
-      const text = JSON.stringify(event);
-      const readers = typeof event["audience"] === "string" ? event["audience"] : null;
-      if (readers !== audience || chars + text.length > maxChars) cut();
-      audience = readers;
-      texts.push(text);
-      chars += text.length;
-    }
-    cut();
-  }
-  return jobs;
+  return [...spread(events, partitions)].flatMap(([partition, share]) =>
+    runsOf(share).flatMap((run) =>
+      bodiesOf(run).map((job) => ({ ...job, partition, audience: audienceOf(run[0]) })),
+    ),
+  );
+}
+
+/** Cuts where the audience changes. */
+function runsOf(share: readonly SluiceEvent[]): readonly (readonly SluiceEvent[])[] {
+  const starts = share.flatMap((event, at) =>
+    at === 0 || audienceOf(event) !== audienceOf(share[at - 1]) ? [at] : [],
+  );
+  return starts.map((start, at) => share.slice(start, starts[at + 1]));
+}
+
+// Whole first, because that is the common case: one call for all events is twice as fast as one call each.
+function bodiesOf(events: readonly SluiceEvent[]): readonly Pick<Job, "events" | "body">[] {
+  const body = JSON.stringify(events);
+  if (body.length <= maxChars || events.length === 1) return [{ events: events.length, body }];
+  const size = Math.ceil(events.length / Math.ceil(body.length / maxChars));
+  const parts: (readonly SluiceEvent[])[] = [];
+  for (let at = 0; at < events.length; at += size) parts.push(events.slice(at, at + size));
+  return parts.flatMap(bodiesOf);
+}
+
+function audienceOf(event: SluiceEvent | undefined): string | null {
+  const audience = event?.["audience"];
+  return typeof audience === "string" ? audience : null;
 }

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import Libsql from "libsql";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stateConformance } from "../conformance.ts";
+import { openDatabase, type Value } from "./database.ts";
 import { openEmbeddedState } from "./index.ts";
+import { openStore } from "./store.ts";
 
 let dir: string;
 beforeAll(() => void (dir = mkdtempSync(join(tmpdir(), "sluice-state-"))));
@@ -58,6 +60,45 @@ describe("the file", () => {
     expect(() => openEmbeddedState({ dir: damaged })).toThrow(
       expect.objectContaining({ code: "state.file-damaged" }),
     );
+  });
+
+  it("says so when the disk is full, and goes on when there is room", async () => {
+    const database = openDatabase(join(dir, "full"));
+    const { each, get } = openStore(database, { project: "sluice", connector: "c" });
+    database.rows("PRAGMA max_page_count = 30");
+    const large = "x".repeat(1_000_000);
+    await expect(each([{ key: "k", value: large }])).rejects.toMatchObject({
+      name: "RetryableError",
+      code: "state.disk-full",
+      reason: "unreachable",
+    });
+    expect(await get(["k"])).toEqual([undefined]);
+    database.rows("PRAGMA max_page_count = 30000");
+    expect(await each([{ key: "k", value: large }])).toEqual([true]);
+    database.close();
+  });
+
+  it("says so when another process holds it", async () => {
+    const held = openDatabase(join(dir, "held"));
+    const waits = openDatabase(join(dir, "held"));
+    waits.rows("PRAGMA busy_timeout = 50");
+    held.write(() =>
+      expect(() => waits.write(() => {})).toThrow(expect.objectContaining({ code: "state.busy" })),
+    );
+    expect(waits.write(() => "free")).toBe("free");
+    held.close();
+    waits.close();
+  });
+
+  it("takes nothing that would abort the process", () => {
+    const database = openDatabase(join(dir, "binding"));
+    const wrong = [true, { a: 1 }, undefined, 1n] as unknown as Value[];
+    for (const value of wrong)
+      expect(() => database.rows("SELECT ?", value)).toThrow("wrong values");
+    expect(() => database.rows("SELECT ?, ?", 1)).toThrow("wrong values");
+    expect(() => database.rows("SELECT ?", 1, 2)).toThrow("wrong values");
+    expect(database.rows("SELECT ?", "ü")).toEqual([["ü"]]);
+    database.close();
   });
 
   it("is refused where no directory can be made", () => {
