@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../core/errors.ts";
 import { connectors } from "./commands/connectors.ts";
+import { demo } from "./commands/demo.ts";
 import { pinecone } from "./commands/pinecone.ts";
 import { schema } from "./commands/schema.ts";
 import { search } from "./commands/search.ts";
@@ -30,11 +31,12 @@ const program = new Command("sluice")
 Exit codes: 0 done, 1 failed, 2 invalid input, 3 environment (unreachable, missing driver, port in use).
 
 Examples:
+  $ sluice demo
   $ sluice validate sluice.json
   $ sluice start sluice.json
   $ sluice search NAME "a question"`,
   );
-for (const command of [start, validate, status, search, connectors, schema, pinecone])
+for (const command of [start, validate, status, search, connectors, schema, pinecone, demo])
   program.addCommand(command(output));
 
 // `sluice schema | head`: whoever reads has gone, and there is nobody to tell.
