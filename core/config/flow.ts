@@ -1,0 +1,218 @@
+import type { Finding } from "../connector.ts";
+import type { JsonObject } from "../event.ts";
+import { canonicalJson } from "./canonical.ts";
+import type { Catalog } from "./catalog.ts";
+import type { Placed } from "./connectors.ts";
+import { below, findingAt, type Spot } from "./document.ts";
+import { show } from "./issues.ts";
+import { mapMarked } from "./marks.ts";
+import type { ResolvedConnector, SinkConnector, Stage } from "./pipeline.ts";
+
+type Consumer = Exclude<ResolvedConnector, { kind: "source" }>;
+
+/**
+ * Follows event types along the topics that connectors of these files produce: what reaches a stage
+ * or a sink must be something it accepts. A topic that nobody here produces is a warning.
+ */
+export async function checkFlow(
+  placed: readonly Placed[],
+  catalog: Catalog,
+  findings: Finding[],
+): Promise<void> {
+  const carried = topicTypes(placed);
+  for (const { connector, spot, stages } of placed) {
+    if (connector.kind === "source") continue;
+    for (const topic of connector.from) {
+      const types = carried(topic);
+      if (types === undefined) {
+        findings.push(
+          findingAt(
+            below(spot, "from"),
+            {
+              severity: "warning",
+              path: [],
+              code: "config.no-producer",
+              message: `no connector of these files publishes to ${show(topic)}.`,
+              fix: "Start its producer elsewhere, or correct the topic's name.",
+            },
+            connector.name,
+          ),
+        );
+        continue;
+      }
+      let arriving = admitted(connector, types);
+      for (const step of stepsOf(connector, spot, stages)) {
+        const alien = arriving.find((type) => !step.accepts.some((taken) => meet(type, taken)));
+        if (alien !== undefined) {
+          const by =
+            arriving === types ? `topic ${show(topic)} carries` : "what comes before emits";
+          findings.push(
+            findingAt(
+              step.spot,
+              {
+                path: [],
+                code: "config.type-mismatch",
+                message: `${by} ${alien}*, but ${step.type} takes ${step.accepts.map((taken) => `${taken}*`).join(", ")}.`,
+                fix: await mend(alien, step, catalog),
+              },
+              connector.name,
+            ),
+          );
+          break;
+        }
+        arriving = passed(arriving, step.emits);
+      }
+    }
+  }
+}
+
+/** The stages before a sink must use what it uses where it says so (`inherit`), e.g. one embedding. */
+export function checkInherited(placed: readonly Placed[], findings: Finding[]): void {
+  for (const { connector, spot, stages } of placed) {
+    if (connector.kind !== "sink") continue;
+    const own = connector.transforms.map((stage, at) => ({ stage, spot: stages[at] ?? spot }));
+    for (const one of own) compareToSink(connector, one, "own", findings);
+    for (const one of upstream(connector, placed)) compareToSink(connector, one, "other", findings);
+  }
+}
+
+function compareToSink(
+  sink: SinkConnector,
+  { stage, spot }: { readonly stage: Stage; readonly spot: Spot },
+  whose: "own" | "other",
+  findings: Finding[],
+): void {
+  const wanted = withoutSecrets(sink.sink.config, sink.config);
+  const actual = withoutSecrets(stage.transform.config, stage.config);
+  for (const key of sink.sink.inherit ?? []) {
+    const [theirs, ours] = [actual[key], wanted[key]];
+    if (theirs === undefined || ours === undefined || canonicalJson(theirs) === canonicalJson(ours))
+      continue;
+    findings.push(
+      findingAt(
+        below(spot, "config", key),
+        {
+          path: [],
+          code: "config.differs-from-sink",
+          message: `${stage.use} has ${key} ${show(theirs)}, but ${sink.sink.name} has ${show(ours)}.`,
+          fix:
+            whose === "own"
+              ? `Remove ${show(key)} here: the transform takes the sink's.`
+              : `Write the same ${show(key)} here as in ${show(sink.name)}.`,
+        },
+        sink.name,
+      ),
+    );
+  }
+}
+
+function withoutSecrets(
+  schema: Stage["transform"]["config"],
+  config: unknown,
+): Readonly<Record<string, unknown>> {
+  const shown = mapMarked(schema, config, "secret", () => undefined);
+  return shown !== null && typeof shown === "object" ? { ...shown } : {};
+}
+
+/** The stages of the transform connectors that a consumer's events come through. */
+function upstream(consumer: Consumer, placed: readonly Placed[]) {
+  const found = new Set<Placed>();
+  const climb = (topics: readonly string[]): void => {
+    for (const one of placed) {
+      if (one.connector.kind !== "transform" || found.has(one)) continue;
+      if (!topics.includes(one.connector.to)) continue;
+      found.add(one);
+      climb(one.connector.from);
+    }
+  };
+  climb(consumer.from);
+  return [...found].flatMap(({ connector, spot, stages }) =>
+    connector.kind === "source"
+      ? []
+      : connector.transforms.map((stage, at) => ({ stage, spot: stages[at] ?? spot })),
+  );
+}
+
+interface Step {
+  readonly type: string;
+  readonly accepts: readonly string[];
+  readonly emits: readonly string[];
+  readonly spot: Spot;
+  /** Where a transform that mends the flow would go. */
+  readonly place: string;
+}
+
+function stepsOf(connector: Consumer, spot: Spot, stages: readonly Spot[]): readonly Step[] {
+  const steps = connector.transforms.map(({ use, transform }, at): Step => {
+    const place = stages[at] ?? spot;
+    const { accepts, emits } = transform;
+    return {
+      type: use,
+      accepts,
+      emits,
+      spot: place === spot ? below(spot, "from") : below(place, "use"),
+      place: place === spot ? "to its transforms" : `before ${show(use)}`,
+    };
+  });
+  if (connector.kind === "transform") return steps;
+  const { name: type, accepts } = connector.sink;
+  return [
+    ...steps,
+    { type, accepts, emits: [], spot: below(spot, "from"), place: "to its transforms" },
+  ];
+}
+
+/** Type prefixes on a topic; `undefined` when nobody here produces it. */
+function topicTypes(placed: readonly Placed[]): (topic: string) => readonly string[] | undefined {
+  const known = new Map<string, readonly string[] | undefined>();
+  const typesOf = (topic: string): readonly string[] | undefined => {
+    if (known.has(topic)) return known.get(topic);
+    known.set(topic, []); // a loop of topics adds nothing to itself
+    const producers = placed.filter(
+      ({ connector }) => connector.kind !== "sink" && connector.to === topic,
+    );
+    const types = producers.flatMap(({ connector }) => {
+      if (connector.kind === "source") return connector.source.emits;
+      if (connector.kind === "sink") return [];
+      const arriving = connector.from.flatMap((from) => typesOf(from) ?? [""]);
+      return connector.transforms.reduce(
+        (types, { transform }) => passed(types, transform.emits),
+        admitted(connector, arriving),
+      );
+    });
+    const result = producers.length === 0 ? undefined : [...new Set(types)];
+    known.set(topic, result);
+    return result;
+  };
+  return typesOf;
+}
+
+/** A filter that speaks of `type` narrows in ways not worth following: anything may come. */
+function admitted(connector: Consumer, types: readonly string[]): readonly string[] {
+  return mentionsType(connector.filter) ? [""] : types;
+}
+
+function mentionsType(filter: JsonObject | undefined): boolean {
+  return filter !== undefined && JSON.stringify(filter).includes('"type":');
+}
+
+function passed(arriving: readonly string[], emits: readonly string[]): readonly string[] {
+  return [...new Set(emits.flatMap((type) => (type === "" ? arriving : [type])))];
+}
+
+function meet(a: string, b: string): boolean {
+  return a.startsWith(b) || b.startsWith(a);
+}
+
+/** Names the built-in transform that takes what comes and emits what is wanted. */
+async function mend(alien: string, step: Step, catalog: Catalog): Promise<string> {
+  for (const [name, load] of Object.entries(catalog.transforms)) {
+    const { accepts, emits } = await load();
+    const takes = accepts.some((type) => meet(type, alien));
+    const gives = emits.some(
+      (type) => type !== "" && step.accepts.some((want) => meet(type, want)),
+    );
+    if (takes && gives) return `Add { "use": ${show(name)} } ${step.place}.`;
+  }
+  return `Read a topic that carries ${step.accepts.map((type) => `${type}*`).join(" or ")}.`;
+}
