@@ -39,7 +39,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       const outcome = log.append(topic, partitions, jobs, limit);
       if (outcome === "done") break;
       if (outcome === "nobody" && optional) return drop(topic, events.length);
-      if (outcome === "full") limit = Math.ceil(maxWaiting / 2); // Invariant 9
+      if (outcome === "full") limit = Math.floor(maxWaiting / 2) + 1; // Invariant 9
       else if (waits === 0)
         options.log.warn({ topic }, "topic has no subscription: its sources wait"); // Invariant 4
       await wait(room(topic), signal);
