@@ -45,6 +45,8 @@ export interface VectorWriterOptions {
 /** Vectors, texts and metadata held in memory at once; a larger call is worked off in shares. */
 const maxShareBytes = 32 * 1024 * 1024;
 const chunkBytes = 4 * 1024;
+/** Requests to the embedder a share: what a crash can cost again stays small, whatever the call. */
+const embedCallsAShare = 8;
 const maxLists = 8;
 
 type DocumentChange = DocumentUpserted | RecordDeleted;
@@ -58,6 +60,10 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
   const { store, embedder, state, namespace, log, meter } = options;
   const { tombstoneMs = 7 * 24 * 3_600_000, vectorCacheBytes = 64 * 1024 * 1024 } = options;
   const { dimensions, fingerprint: model } = embedder;
+  const chunksAShare = Math.min(
+    maxShareBytes / (dimensions * 4 + chunkBytes),
+    embedder.maxTexts * embedCallsAShare,
+  );
   const cache = vectorCache({ state, dimensions, maxBytes: vectorCacheBytes });
   const embed = embeddingPass({ embedder, store, cache, namespace, meter });
   const apply = applier({ store, state, namespace, meter, tombstoneMs });
@@ -149,8 +155,8 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
         else failures.set(at, notADocument(event));
       for (const share of packs(changes, {
         maxCount: Infinity,
-        maxSize: maxShareBytes,
-        sizeOf: ([, change]) => chunkCountOf(change) * (dimensions * 4 + chunkBytes),
+        maxSize: chunksAShare,
+        sizeOf: ([, change]) => chunkCountOf(change),
       }))
         await writeShare(share, run, failures);
       if (failures.size === 0) return;
