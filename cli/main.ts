@@ -3,13 +3,14 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../core/errors.ts";
 import { connectors } from "./commands/connectors.ts";
+import { demo } from "./commands/demo.ts";
 import { pinecone } from "./commands/pinecone.ts";
 import { schema } from "./commands/schema.ts";
 import { search } from "./commands/search.ts";
 import { start } from "./commands/start.ts";
 import { status } from "./commands/status.ts";
 import { validate } from "./commands/validate.ts";
-import { exitCodeOf } from "./exit.ts";
+import { exit, exitCodeOf } from "./exit.ts";
 import { openOutput } from "./output.ts";
 
 const args = process.argv.slice(2);
@@ -30,12 +31,18 @@ const program = new Command("sluice")
 Exit codes: 0 done, 1 failed, 2 invalid input, 3 environment (unreachable, missing driver, port in use).
 
 Examples:
+  $ sluice demo
   $ sluice validate sluice.json
   $ sluice start sluice.json
   $ sluice search NAME "a question"`,
   );
-for (const command of [start, validate, status, search, connectors, schema, pinecone])
+for (const command of [start, validate, status, search, connectors, schema, pinecone, demo])
   program.addCommand(command(output));
+
+// `sluice schema | head`: whoever reads has gone, and there is nobody to tell.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === "EPIPE" ? exit.done : exit.failed);
+});
 
 try {
   if (args.length === 0) program.help();

@@ -2,7 +2,9 @@ import type { Catalog } from "../core/config/catalog.ts";
 
 /** The built-in connectors: one lazy line each, so that naming one loads only that one. */
 export const catalog: Catalog = {
-  sources: {},
+  sources: {
+    file: async () => (await import("./sources/file/file.ts")).file,
+  },
   transforms: {},
   sinks: {
     pinecone: async () => (await import("./sinks/pinecone/pinecone.ts")).pinecone,

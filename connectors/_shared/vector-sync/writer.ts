@@ -42,8 +42,9 @@ export interface VectorWriterOptions {
   readonly vectorCacheBytes?: number;
 }
 
-/** Vectors held in memory at once; a larger call is worked off in shares. */
+/** Vectors, texts and metadata held in memory at once; a larger call is worked off in shares. */
 const maxShareBytes = 32 * 1024 * 1024;
+const chunkBytes = 4 * 1024;
 const maxLists = 8;
 
 type DocumentChange = DocumentUpserted | RecordDeleted;
@@ -60,7 +61,7 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
   const cache = vectorCache({ state, dimensions, maxBytes: vectorCacheBytes });
   const embed = embeddingPass({ embedder, store, cache, namespace, meter });
   const apply = applier({ store, state, namespace, meter, tombstoneMs });
-  const hasAllManifests = namespaceCheck({ store, embedder, state, namespace });
+  const hasAllManifests = namespaceCheck({ store, embedder, state, namespace, log });
 
   /** Manifests of the documents, in one round trip; for unknown ones in an index we did not begin, what it holds. */
   async function hold(changes: readonly DocumentChange[], run: WriteRun): Promise<Held[]> {
@@ -149,7 +150,7 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
       for (const share of packs(changes, {
         maxCount: Infinity,
         maxSize: maxShareBytes,
-        sizeOf: ([, change]) => chunkCountOf(change) * dimensions * 4,
+        sizeOf: ([, change]) => chunkCountOf(change) * (dimensions * 4 + chunkBytes),
       }))
         await writeShare(share, run, failures);
       if (failures.size === 0) return;

@@ -7,13 +7,16 @@ export interface Select {
   readonly folder: (path: string) => boolean;
 }
 
+/** `s`: a name may hold a newline. Dot files are left out by `exclude`, where a reader sees it. */
+const options = { dot: true, flags: "s" };
+
 /** A pattern of `exclude` that matches a folder excludes all below it. */
 export function select(patterns: {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
 }): Select {
-  const included = picomatch([...patterns.include], { dot: true });
-  const excludes = picomatch([...patterns.exclude], { dot: true });
+  const included = picomatch([...patterns.include], options);
+  const excludes = picomatch([...patterns.exclude], options);
   const excluded = (path: string) => prefixesOf(path).some((prefix) => excludes(prefix));
   return {
     file: (path) => included(path) && !excluded(path),
