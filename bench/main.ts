@@ -1,0 +1,18 @@
+/** `npm run bench -- NAME [options]`: one line a benchmark, each a module with `main(args)`. */
+const benchmarks: Readonly<
+  Record<string, () => Promise<{ main: (args: readonly string[]) => Promise<number> }>>
+> = {
+  queue: () => import("./queue.ts"),
+};
+
+const [name = "", ...args] = process.argv.slice(2);
+const load = benchmarks[name];
+if (load) {
+  const { main } = await load();
+  process.exitCode = await main(args);
+} else {
+  process.stderr.write(
+    `bench: there is no benchmark "${name}". Choose one of: ${Object.keys(benchmarks).join(", ")}.\n`,
+  );
+  process.exitCode = 2;
+}

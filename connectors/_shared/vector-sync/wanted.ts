@@ -1,0 +1,63 @@
+import { PoisonError, type DocumentUpserted, type Embedder, type VectorStore } from "sluice";
+import { embedKeyOf, modelMarkOf } from "./content-hash.ts";
+import { vectorIdOf } from "./doc-key.ts";
+import { embeddedText } from "../embedders/embedded-text.ts";
+import { parseVector } from "./float32.ts";
+import { trimMetadata, type TrimmedMetadata } from "./metadata.ts";
+
+/** A chunk as the newest version of its document wants it. */
+export interface WantedChunk extends TrimmedMetadata {
+  readonly id: string;
+  readonly order: number;
+  /** What is embedded: heading path and text. */
+  readonly embeddedText: string;
+  readonly embedKey: string;
+  /** The vector that came with the event, of our model. */
+  readonly given: Float32Array | undefined;
+}
+
+/** The chunks a document wants in the index. Throws `PoisonError` for one that no index can hold. */
+export function wantedChunks(
+  event: DocumentUpserted,
+  docKey: string,
+  place: { readonly embedder: Embedder; readonly limits: VectorStore["limits"] },
+): readonly WantedChunk[] {
+  const { embedder, limits } = place;
+  const model = modelMarkOf(embedder.fingerprint);
+  const seen = new Set<string>();
+  return (event.data.chunks ?? []).map((chunk, order) => {
+    checkId(vectorIdOf(docKey, chunk.id), limits.maxIdLength);
+    if (seen.has(chunk.id))
+      throw new PoisonError(`vectors: ${event.subject} has two chunks with the id ${chunk.id}.`, {
+        code: "vectors.duplicate-chunk",
+        fix: "Give every chunk of a document an id of its own: hash~occurrence.",
+      });
+    seen.add(chunk.id);
+    const text = embeddedText(chunk);
+    const embedKey = embedKeyOf(embedder.fingerprint, text);
+    const isOurs = chunk.vector !== undefined && chunk.embedKey === embedKey;
+    return {
+      id: chunk.id,
+      order,
+      embeddedText: text,
+      embedKey,
+      given: isOurs ? parseVector(chunk.vector, embedder.dimensions) : undefined,
+      ...trimMetadata(
+        {
+          ours: { _doc: docKey, _src: event.source, _subject: event.subject, _m: model },
+          text: chunk.text,
+          fields: { ...event.data.metadata, ...chunk.metadata },
+        },
+        limits.maxMetadataBytes,
+      ),
+    };
+  });
+}
+
+function checkId(id: string, maxLength: number): void {
+  if (id.length <= maxLength && /^[\x21-\x7e]+$/.test(id)) return;
+  throw new PoisonError(
+    `vectors: the vector id ${JSON.stringify(id)} is not 1 to ${maxLength} printable ASCII characters.`,
+    { code: "vectors.bad-chunk-id", fix: "Give chunks short ASCII ids: hash~occurrence." },
+  );
+}

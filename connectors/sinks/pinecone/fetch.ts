@@ -1,0 +1,148 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
+import { RetryableError, SluiceError, type Context } from "sluice";
+import { isNothingToDelete, isPassing, toError, toRetryable, type Reply } from "./refusals.ts";
+import { slots } from "./slots.ts";
+
+const firstDelayMs = 200;
+const maxDelayMs = 30_000;
+const lsnNames = {
+  write: ["x-pinecone-request-lsn", "x-pinecone-lsn-committed"],
+  read: ["x-pinecone-max-indexed-lsn", "x-pinecone-lsn-reconciled"],
+};
+
+export interface Requests {
+  /** For the client's `fetchApi`; its own retries must be off. */
+  readonly fetchApi: (url: string, init: RequestInit) => Promise<Response>;
+  /**
+   * Runs one call of the client: bound to `signal`, with the highest LSN its answers told, and with
+   * our error instead of the client's, which hides the status.
+   */
+  readonly call: <T>(
+    signal: AbortSignal,
+    work: () => Promise<T>,
+  ) => Promise<{ readonly result: T; readonly lsn?: bigint }>;
+}
+
+/** What `fetchApi` must know of the call it is made for: the client passes nothing through. */
+interface Scope {
+  readonly signal: AbortSignal;
+  lsn?: bigint | undefined;
+}
+
+/**
+ * The HTTP behind the official client: retries what passes (408, 429, 5xx, broken connections, no
+ * answer in `timeoutMs`) with full jitter, for `maxElapsedMs` at most, then leaves waiting to the
+ * runner with a `RetryableError`.
+ */
+export function requests(options: {
+  readonly timeoutMs: number;
+  readonly maxElapsedMs?: number;
+  readonly maxConcurrent?: number;
+  readonly log: Context<unknown>["log"];
+  readonly meter: Context<unknown>["meter"];
+}): Requests {
+  const { timeoutMs, maxElapsedMs = 20_000, maxConcurrent = 4, log, meter } = options;
+  const scopes = new AsyncLocalStorage<Scope>();
+  const inSlot = slots(maxConcurrent);
+
+  async function fetchApi(address: string, init: RequestInit): Promise<Response> {
+    const scope = scopes.getStore() ?? { signal: new AbortController().signal };
+    const url = new URL(address);
+    const reply = await inSlot(() => persist(url, init, scope.signal));
+    scope.lsn = laterLsn(scope.lsn, lsnOf(url, reply.headers));
+    if (isNothingToDelete(url, reply)) return new Response("{}", { status: 200 });
+    // The client knows what to make of a conflict.
+    if (reply.status >= 300 && reply.status !== 409) throw toError(reply);
+    const { status, headers, text } = reply;
+    return new Response(status === 204 ? null : text, { status, headers });
+  }
+
+  /** Repeats the request until its answer is no passing refusal. */
+  async function persist(url: URL, init: RequestInit, signal: AbortSignal): Promise<Reply> {
+    const began = performance.now();
+    for (let retries = 0; ; retries++) {
+      signal.throwIfAborted();
+      const reply = await attempt(url, init, signal);
+      if (!(reply instanceof RetryableError) && !isPassing(reply.status)) return reply;
+      const error = reply instanceof RetryableError ? reply : toRetryable(reply);
+      const waitMs = Math.max(
+        Math.random() * Math.min(maxDelayMs, firstDelayMs * 2 ** retries),
+        error.retryAfterMs ?? 0,
+      );
+      if (performance.now() - began + waitMs > maxElapsedMs) throw error;
+      meter("requests_retried", 1, { code: error.code });
+      log.debug({ code: error.code, retries, waitMs: Math.round(waitMs) }, "request retried");
+      await sleep(waitMs, undefined, { signal });
+    }
+  }
+
+  /** One request and its whole answer, or why there was none. */
+  async function attempt(
+    url: URL,
+    init: RequestInit,
+    signal: AbortSignal,
+  ): Promise<Reply | RetryableError> {
+    const controller = new AbortController();
+    const stop = (): void => controller.abort(signal.reason);
+    const late = new Error(`no answer in ${timeoutMs} ms`);
+    const timer = setTimeout(() => controller.abort(late), timeoutMs);
+    signal.addEventListener("abort", stop, { once: true });
+    meter("bytes_sent", typeof init.body === "string" ? Buffer.byteLength(init.body) : 0);
+    try {
+      const response = await fetch(url, { ...init, signal: controller.signal });
+      return { status: response.status, headers: response.headers, text: await response.text() };
+    } catch (error) {
+      signal.throwIfAborted();
+      return unreachable(url, controller.signal.aborted ? late : error);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  return {
+    fetchApi,
+    call: async (signal, work) => {
+      const scope: Scope = { signal };
+      try {
+        const result = await scopes.run(scope, work);
+        return { result, ...(scope.lsn !== undefined && { lsn: scope.lsn }) };
+      } catch (error) {
+        signal.throwIfAborted();
+        throw ownError(error);
+      }
+    },
+  };
+}
+
+function unreachable(url: URL, cause: unknown): RetryableError {
+  const { message, cause: inner } = cause as Error & { cause?: { code?: string } };
+  return new RetryableError(`pinecone: ${url.host} does not answer: ${inner?.code ?? message}.`, {
+    code: "pinecone.unreachable",
+    reason: "unreachable",
+    fix: "Check the network, and https://status.pinecone.io.",
+    cause,
+  });
+}
+
+/** The client wraps what `fetchApi` throws, more than once. */
+function ownError(error: unknown): unknown {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof SluiceError) return at;
+  return error;
+}
+
+// Pinecone's documents once show a read's header on a write: each kind is believed by its own names only.
+function lsnOf(url: URL, headers: Headers): bigint | undefined {
+  const isWrite = /\/vectors\/(upsert|update|delete)$/.test(url.pathname);
+  for (const name of lsnNames[isWrite ? "write" : "read"]) {
+    const text = headers.get(name);
+    if (text !== null && /^\d+$/.test(text)) return BigInt(text);
+  }
+  return undefined;
+}
+
+function laterLsn(a: bigint | undefined, b: bigint | undefined): bigint | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a > b ? a : b;
+}

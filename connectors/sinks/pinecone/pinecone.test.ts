@@ -1,0 +1,141 @@
+import { readdirSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fakes, sinkConformance } from "sluice/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startLocalPinecone, type Fault, type LocalPinecone } from "./local/server.ts";
+import { pinecone } from "./pinecone.ts";
+import { openPineconeStore } from "./store.ts";
+import { pineconeConfig } from "./config.ts";
+
+let dir: string;
+let server: LocalPinecone;
+let fault: Fault | undefined;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "pinecone-"));
+  server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir, intercept: () => fault });
+});
+afterAll(async () => {
+  await server.close();
+  await rm(dir, { recursive: true });
+});
+
+const embedding = { provider: "hash", dimensions: 64 };
+const contextOf = (config: object) =>
+  fakes.context({ config: pinecone.config.parse({ embedding, ...config }) });
+/** Of the server, whose address is not known before it runs. */
+const remote = (more: object = {}) => ({ index: "kb", apiKey: "any", url: server.url, ...more });
+
+describe("the sink", () => {
+  const own = join(tmpdir(), `pinecone-conformance-${process.pid}`);
+  const config = { index: "kb", local: own, embedding };
+  afterAll(() => rm(own, { recursive: true }));
+
+  for (const { name, run } of sinkConformance({ sink: pinecone, config, read })) it(name, run);
+
+  async function read(): Promise<unknown> {
+    const { signal, log, meter } = contextOf(config);
+    const store = await openPineconeStore({
+      config: pineconeConfig.parse(config),
+      signal,
+      log,
+      meter,
+      readOnly: true,
+    });
+    const place = { namespace: "__default__", signal };
+    const held: unknown[] = [];
+    for await (const ids of store.list("", place)) held.push(...(await store.fetch(ids, place)));
+    await store.close();
+    return held;
+  }
+});
+
+describe("opening", () => {
+  it("refuses an index of another dimension, with a fix", async () => {
+    await (await pinecone.open(contextOf(remote({ index: "small", create: true })))).close();
+    const other = contextOf(
+      remote({ index: "small", embedding: { provider: "hash", dimensions: 32 } }),
+    );
+    await expect(pinecone.open(other)).rejects.toMatchObject({
+      name: "ConfigError",
+      code: "pinecone.dimension-mismatch",
+      fix: expect.stringContaining("32 dimensions"),
+    });
+    expect(await pinecone.check?.(other)).toMatchObject([
+      { severity: "error", code: "pinecone.dimension-mismatch" },
+    ]);
+  });
+
+  it("gives a reader that searches what the writer wrote, at once", async () => {
+    const config = { index: "kb", local: join(dir, "searched") };
+    const writer = await pinecone.open(contextOf(config));
+    const text = "the quick brown fox";
+    await writer.write([document(text)], fakes.writeRun());
+    const reader = await pinecone.openReader?.(contextOf(config));
+    const { signal } = new AbortController();
+    const found = await reader?.search({ text, topK: 1 }, { signal });
+    expect(found).toMatchObject({
+      matches: [{ score: expect.closeTo(1, 5), metadata: { text } }],
+      lsn: 1n,
+    });
+    expect(await reader?.model()).toEqual(expect.any(String));
+    await reader?.close();
+    await writer.close();
+  });
+
+  it("creates nothing for a reader", async () => {
+    const local = join(dir, "absent");
+    await expect(pinecone.openReader?.(contextOf({ index: "kb", local }))).rejects.toMatchObject({
+      code: "pinecone.local-missing",
+    });
+    expect(readdirSync(dir)).not.toContain("absent");
+  });
+});
+
+describe("check", () => {
+  const checked = async (config: object) =>
+    (await pinecone.check?.(contextOf(config)))?.map(({ severity, code }) => [severity, code]);
+
+  it("tells an index that is ready, one to be created, and one that is missing", async () => {
+    await (await pinecone.open(contextOf(remote({ index: "ready", create: true })))).close();
+    expect(await checked(remote({ index: "ready" }))).toEqual([["ok", "pinecone.ready"]]);
+    expect(await checked(remote({ index: "absent", create: true }))).toEqual([
+      ["ok", "pinecone.to-be-created"],
+    ]);
+    expect(await checked(remote({ index: "absent" }))).toEqual([
+      ["error", "pinecone.index-missing"],
+    ]);
+    expect(await checked({ index: "kb", local: join(dir, "absent") })).toEqual([
+      ["ok", "pinecone.to-be-created"],
+    ]);
+    expect(readdirSync(dir)).not.toContain("absent");
+  });
+
+  it("tells a refused key", async () => {
+    fault = { status: 401, body: '"Invalid API Key"' };
+    expect(await checked(remote())).toEqual([["error", "pinecone.unauthorized"]]);
+    fault = undefined;
+  });
+});
+
+function document(text: string) {
+  const source = "/test";
+  return {
+    specversion: "1.0",
+    id: "1~chunk",
+    type: "dev.sluice.document.upserted",
+    source,
+    subject: "1",
+    sequence: "00000001000000000000000100000000",
+    time: new Date().toISOString(),
+    partitionkey: `${source}\n1`,
+    data: {
+      key: "1",
+      text,
+      metadata: {},
+      lineage: [],
+      chunks: [{ id: "0123456789abcdef~0", text, start: 0, end: text.length }],
+    },
+  } as const;
+}

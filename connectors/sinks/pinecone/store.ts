@@ -1,0 +1,210 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { IndexModel, Pinecone } from "@pinecone-database/pinecone";
+import {
+  ConfigError,
+  PoisonError,
+  RetryableError,
+  SluiceError,
+  type Context,
+  type Vector,
+  type VectorStore,
+} from "sluice";
+import { creationOf, type PineconeConfig } from "./config.ts";
+import { requests, type Requests } from "./fetch.ts";
+import { fetchPacks, limits, toSent, toSentFilter } from "./outgoing.ts";
+
+const pollMs = 1_000;
+const maxPolls = 60;
+
+export interface PineconeStoreOptions extends Pick<
+  Context<PineconeConfig>,
+  "config" | "signal" | "log" | "meter"
+> {
+  /** Dimensions of the index, should it have to be created. Without it, nothing is created. */
+  readonly dimensions?: number;
+  /** Nothing is created or written, the folder of `local` included. */
+  readonly readOnly?: boolean;
+}
+
+/**
+ * Opens the index through the official client. With `local` it also serves it, for as long as the
+ * store is open. A missing index is created when the config says so, else a `RetryableError`.
+ */
+export async function openPineconeStore(options: PineconeStoreOptions): Promise<VectorStore> {
+  const { config, log, meter, readOnly = false } = options;
+  const local = config.local === undefined ? undefined : await serve(config.local, readOnly);
+  try {
+    const http = requests({ timeoutMs: config.timeoutMs, log, meter });
+    const { Pinecone } = await import("@pinecone-database/pinecone");
+    const address = local?.url ?? config.url;
+    const client = new Pinecone({
+      apiKey: config.apiKey ?? "local",
+      // The client's own retries hide the status and forget 429.
+      maxRetries: 0,
+      fetchApi: http.fetchApi,
+      ...(address !== undefined && { controllerHostUrl: address }),
+    });
+    const model = await readyIndex(client, http, options);
+    return storeOf({ client, http, name: config.index, model, close: async () => local?.close() });
+  } catch (error) {
+    await local?.close();
+    throw error;
+  }
+}
+
+function storeOf(context: {
+  readonly client: Pinecone;
+  readonly http: Requests;
+  readonly name: string;
+  readonly model: IndexModel;
+  readonly close: () => Promise<void>;
+}): VectorStore {
+  const { client, http, name, model, close } = context;
+  const dimensions = dimensionsOf(model);
+  // Always by host and namespace: by name the client caches the host for the whole process.
+  const index = (namespace: string) => client.index({ host: model.host, namespace });
+
+  return {
+    limits,
+    async describe({ signal }) {
+      const { result } = await http.call(signal, () => client.describeIndex(name));
+      return { dimensions: dimensionsOf(result), metric: metricOf(result) };
+    },
+    async upsert(vectors, { namespace, signal }) {
+      if (vectors.length === 0) return {};
+      const records = vectors.map((vector) => toSent(vector, dimensions));
+      const { lsn } = await http.call(signal, () => index(namespace).upsert({ records }));
+      return lsn === undefined ? {} : { lsn };
+    },
+    async remove(ids, { namespace, signal }) {
+      if (ids.length === 0) return {};
+      const { lsn } = await http.call(signal, () => index(namespace).deleteMany({ ids: [...ids] }));
+      return lsn === undefined ? {} : { lsn };
+    },
+    async fetch(ids, { namespace, signal }) {
+      const packs = [...fetchPacks(ids)];
+      const answers = await Promise.all(
+        packs.map((pack) => http.call(signal, () => index(namespace).fetch({ ids: [...pack] }))),
+      );
+      const found = new Map(answers.flatMap(({ result }) => Object.entries(result.records)));
+      return ids.flatMap((id): Vector[] => {
+        const record = found.get(id);
+        if (record === undefined) return [];
+        return [
+          { id, values: Float32Array.from(record.values ?? []), metadata: record.metadata ?? {} },
+        ];
+      });
+    },
+    async *list(prefix, { namespace, signal }) {
+      let paginationToken: string | undefined;
+      do {
+        const page = {
+          ...(prefix !== "" && { prefix }),
+          ...(paginationToken && { paginationToken }),
+        };
+        const { result } = await http.call(signal, () => index(namespace).listPaginated(page));
+        // A last page may come without `vectors`.
+        const ids = (result.vectors ?? []).flatMap(({ id }) => id ?? []);
+        if (ids.length > 0) yield ids;
+        paginationToken = result.pagination?.next;
+      } while (paginationToken);
+    },
+    async query({ vector, topK, filter }, { namespace, signal }) {
+      const sent = toSentFilter(filter);
+      const { result, lsn } = await http.call(signal, () =>
+        index(namespace).query({
+          vector: [...vector],
+          topK,
+          includeMetadata: true,
+          ...(sent && { filter: sent }),
+        }),
+      );
+      const matches = result.matches.map(({ id, score, metadata }) => ({
+        id,
+        score: score ?? 0,
+        metadata: metadata ?? {},
+      }));
+      return { matches, ...(lsn !== undefined && { lsn }) };
+    },
+    close,
+  };
+}
+
+/** The index once it can be written to; created first when it is missing and may be. */
+async function readyIndex(
+  client: Pinecone,
+  http: Requests,
+  options: PineconeStoreOptions,
+): Promise<IndexModel> {
+  const { config, signal, log } = options;
+  let mayCreate = options.readOnly !== true;
+  for (let polls = 0; polls < maxPolls; polls++) {
+    try {
+      const { result } = await http.call(signal, () => client.describeIndex(config.index));
+      if (result.status.ready) return result;
+      await sleep(pollMs, undefined, { signal });
+    } catch (error) {
+      const isMissing = error instanceof SluiceError && error.code === "pinecone.index-missing";
+      const creation = creationOf(config);
+      const { dimensions } = options;
+      if (!isMissing || !mayCreate || creation === undefined || dimensions === undefined)
+        throw error;
+      mayCreate = false;
+      const { metric, ...serverless } = creation;
+      log.info({ index: config.index, dimensions, ...creation }, "index created");
+      await create(http, signal, () =>
+        client.createIndex({
+          name: config.index,
+          dimension: dimensions,
+          metric,
+          spec: { serverless },
+          suppressConflicts: true,
+        }),
+      );
+    }
+  }
+  throw new RetryableError(`pinecone: the index ${config.index} is still not ready.`, {
+    code: "pinecone.index-not-ready",
+    reason: "unreachable",
+    fix: "Look at the index in the Pinecone console.",
+  });
+}
+
+async function create(
+  http: Requests,
+  signal: AbortSignal,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await http.call(signal, work);
+  } catch (error) {
+    if (!(error instanceof PoisonError)) throw error;
+    throw new ConfigError(error.message, {
+      code: "pinecone.not-created",
+      fix: 'Correct "index" and "create", or create the index yourself.',
+      cause: error,
+    });
+  }
+}
+
+async function serve(dir: string, readOnly: boolean) {
+  const { startLocalPinecone } = await import("./local/server.ts");
+  return startLocalPinecone({ host: "127.0.0.1", port: 0, dir, readOnly });
+}
+
+function dimensionsOf({ name, dimension }: IndexModel): number {
+  if (dimension !== undefined) return dimension;
+  throw notDense(name, "it has no dimension");
+}
+
+function metricOf({ name, metric }: IndexModel): "cosine" | "dotproduct" | "euclidean" {
+  if (metric === "cosine" || metric === "dotproduct" || metric === "euclidean") return metric;
+  throw notDense(name, `its metric is ${metric}`);
+}
+
+function notDense(name: string, why: string): ConfigError {
+  return new ConfigError(`pinecone: the index ${name} is not a dense one: ${why}.`, {
+    code: "pinecone.index-not-dense",
+    fix: "Use an index of dense vectors.",
+  });
+}

@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Log } from "../../connector.ts";
+import { toRedisError } from "../../state/redis/connect.ts";
+import { backoffMs } from "../assign.ts";
+import type { PartitionQueue } from "./queues.ts";
+import type { Packed } from "./pack.ts";
+
+/** Backlogs are asked for every so many jobs: once a job would cost a round trip a job. */
+const jobsBetweenCounts = 10;
+const maxPollMs = 250;
+
+/**
+ * Adds jobs to one queue, one at a time and in order. While an add fails, the very same job is tried
+ * again: nothing of the partition passes it. Waits while `maxWaiting` jobs wait, until half are left.
+ */
+export interface Adder {
+  readonly add: (jobs: readonly Packed[], run: { readonly signal: AbortSignal }) => Promise<void>;
+}
+
+export function openAdder(options: {
+  readonly queue: PartitionQueue;
+  readonly storePayloads: (job: Packed) => Promise<void>;
+  readonly maxWaiting: number;
+  readonly log: Log;
+}): Adder {
+  const { queue, storePayloads, maxWaiting, log } = options;
+  let room = 0;
+
+  async function makeRoom(signal: AbortSignal): Promise<void> {
+    let waiting = await queue.waiting();
+    if (waiting >= maxWaiting) {
+      log.debug({ waiting }, "subscription is full: publishing waits");
+      for (let pollMs = 10; waiting > maxWaiting / 2; pollMs = Math.min(pollMs * 1.5, maxPollMs)) {
+        await sleep(pollMs, undefined, { signal });
+        waiting = await queue.waiting();
+      }
+    }
+    room = Math.max(1, Math.min(jobsBetweenCounts, maxWaiting - waiting));
+  }
+
+  return {
+    add: async (jobs, { signal }) => {
+      for (const job of jobs) {
+        if (room <= 0) await insist(() => makeRoom(signal), { signal, log });
+        room--;
+        if (job.payloads.length > 0) await insist(() => storePayloads(job), { signal, log });
+        await insist(() => queue.add(job), { signal, log });
+      }
+    },
+  };
+}
+
+/** Runs until it succeeds. An outage is no reason to lose events, so only an abort ends it. */
+export async function insist<T>(
+  run: () => Promise<T>,
+  options: { readonly signal: AbortSignal; readonly log: Log },
+): Promise<T> {
+  const { signal, log } = options;
+  for (let tries = 0; ; tries++)
+    try {
+      signal.throwIfAborted();
+      return await orAbort(run(), signal);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      const { code, message, fix } = toRedisError(error);
+      if (tries === 0) log.warn({ code, reason: message, fix }, "cannot publish: trying again");
+      await sleep(backoffMs(tries), undefined, { signal });
+    }
+}
+
+/** A command may wait for Redis for ever; whoever aborts need not. */
+function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

@@ -1,0 +1,93 @@
+import type { Redis } from "ioredis";
+import { pause, sharePartitions } from "../assign.ts";
+import type { TopicsOptions } from "../options.ts";
+import type { Handle } from "../queue.ts";
+import { queueNames, type QueuePlace } from "./names.ts";
+import type { Partitions } from "./partitions.ts";
+import { openPayloads } from "./payloads.ts";
+import type { PartitionQueue } from "./queues.ts";
+import type { Registry } from "./registry.ts";
+import { workPartition } from "./work.ts";
+
+const pollMs = 500;
+
+export type Consume = (
+  topic: string,
+  name: string,
+  handle: Handle,
+  signal: AbortSignal,
+) => Promise<void>;
+
+export function openConsumer(
+  options: TopicsOptions & {
+    readonly client: Redis;
+    readonly registry: Registry;
+    readonly queueOf: (place: QueuePlace) => Promise<PartitionQueue>;
+    readonly partitions: Partitions;
+    readonly abandon: AbortSignal;
+  },
+): Consume {
+  const { project, scope, leaseMs, writeTimeoutMs, log } = options;
+  const { client, registry, queueOf, partitions, abandon } = options;
+
+  const generationOf = async (topic: string, name: string) =>
+    (await registry.read(topic)).subscriptions.get(name);
+
+  /** Until the subscription is another one, or none. */
+  const changed = async (topic: string, name: string, generation: string, signal: AbortSignal) => {
+    while (!signal.aborted) {
+      await pause(pollMs, signal);
+      try {
+        if ((await generationOf(topic, name)) !== generation) return;
+      } catch (error) {
+        log.debug({ topic, name, error }, "registry does not answer");
+      }
+    }
+  };
+
+  /** One life of a subscription. */
+  const consumeOne = async (
+    { topic, name, generation }: Omit<QueuePlace, "project" | "partition">,
+    handle: Handle,
+    signal: AbortSignal,
+  ) => {
+    const count = await partitions(topic, await registry.read(topic));
+    const over = new AbortController();
+    const ended = AbortSignal.any([signal, over.signal]);
+    void changed(topic, name, generation, ended).then(() => over.abort());
+    await sharePartitions({
+      scope: scope(name),
+      topic,
+      partitions: count,
+      leaseMs,
+      log,
+      signal: ended,
+      work: async (partition, tenure) => {
+        const place = { project, topic, name, generation, partition };
+        const payloads = openPayloads({ state: scope(name).state, topic, partition, log });
+        const queue = await queueOf(place);
+        await queue.limitToOne();
+        await payloads.sweep(queue.isUnfinished);
+        await workPartition({
+          client,
+          names: queueNames(place),
+          tenure,
+          handle,
+          payloads,
+          leaseMs,
+          writeTimeoutMs,
+          abandon,
+          log,
+        });
+      },
+    });
+  };
+
+  return async (topic, name, handle, signal) => {
+    while (!signal.aborted) {
+      const generation = await generationOf(topic, name);
+      if (generation === undefined) await pause(pollMs, signal);
+      else await consumeOne({ topic, name, generation }, handle, signal);
+    }
+  };
+}

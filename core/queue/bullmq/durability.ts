@@ -1,0 +1,44 @@
+import type { Redis } from "ioredis";
+import type { Log } from "../../connector.ts";
+import type { Durability } from "../queue.ts";
+
+/** What this Redis loses, from its settings; where those are hidden, from `INFO`; else the worst. */
+export async function durabilityOf(client: Redis): Promise<Durability> {
+  const appendonly = await setting(client, "appendonly");
+  if (appendonly === undefined) {
+    // Managed Redis hides its settings. What it does not say is not promised.
+    const info = await client.info("persistence").catch(() => "");
+    return /^aof_enabled:1/m.test(info) ? "second" : "memory";
+  }
+  if (appendonly !== "yes") return "memory";
+  switch (await setting(client, "appendfsync")) {
+    case "always":
+      return "disk";
+    case "everysec":
+      return "second";
+    case undefined:
+    default:
+      return "memory"; // "no": the system writes when it likes, up to half a minute late
+  }
+}
+
+/** Evicting would delete jobs: worth a warning, once. */
+export async function warnOfEviction(client: Redis, log: Log): Promise<void> {
+  const policy =
+    (await setting(client, "maxmemory-policy")) ??
+    /^maxmemory_policy:(\S+)/m.exec(await client.info("memory").catch(() => ""))?.[1];
+  if (policy !== undefined && policy !== "noeviction")
+    log.warn(
+      { policy, fix: "Set maxmemory-policy to noeviction." },
+      "redis may evict jobs when it is full",
+    );
+}
+
+async function setting(client: Redis, name: string): Promise<string | undefined> {
+  try {
+    const answer = await client.config("GET", name);
+    return Array.isArray(answer) && typeof answer[1] === "string" ? answer[1] : undefined;
+  } catch {
+    return undefined; // CONFIG is forbidden here: the caller has another way
+  }
+}

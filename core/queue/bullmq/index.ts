@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectRedis } from "../../state/redis/connect.ts";
+import { countConsumers } from "../assign.ts";
+import type { TopicsOptions } from "../options.ts";
+import type { Topics } from "../queue.ts";
+import { openConsumer } from "./consume.ts";
+import { durabilityOf, warnOfEviction } from "./durability.ts";
+import { openPartitions } from "./partitions.ts";
+import { removePayloads } from "./payloads.ts";
+import { openPublisher } from "./publish.ts";
+import { openQueues } from "./queues.ts";
+import { openRegistry } from "./registry.ts";
+
+const settleMs = 5_000;
+
+/**
+ * Topics as BullMQ queues on Redis: one a subscription and partition, one job in flight in each, a job
+ * the part of a yield that falls to a partition. Any number of processes on any machines share them.
+ */
+export async function openBullmqTopics(
+  options: TopicsOptions & { readonly url: string },
+): Promise<Topics> {
+  const { project, scope, log } = options;
+  const client = await connectRedis(options);
+  await warnOfEviction(client, log);
+
+  const registry = openRegistry(client, project);
+  const queueOf = openQueues(client, log);
+  const partitions = openPartitions({ ...options, registry, queueOf });
+  const closing = new AbortController();
+  const abandon = new AbortController();
+  const publish = openPublisher({ ...options, registry, queueOf, partitions });
+  const consume = openConsumer({
+    ...options,
+    client,
+    registry,
+    queueOf,
+    partitions,
+    abandon: abandon.signal,
+  });
+  const running = new Set<Promise<unknown>>();
+
+  /** `close` ends it, and waits for it. */
+  const tracked = <T>(
+    signal: AbortSignal,
+    run: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> => {
+    const result = run(AbortSignal.any([signal, closing.signal]));
+    const settled = result.catch(() => {}); // the caller has the error
+    running.add(settled);
+    void settled.finally(() => running.delete(settled));
+    return result;
+  };
+
+  return {
+    durability: () => durabilityOf(client),
+    publish: (topic, events, { signal }) =>
+      tracked(signal, (signal) => publish(topic, events, signal)),
+    settled: async ({ signal }) => {
+      if ((await durabilityOf(client)) === "second") await sleep(settleMs, undefined, { signal });
+    },
+    subscribe: async ({ topic, name }) => {
+      await partitions(topic, await registry.read(topic));
+      return registry.subscribe(topic, name);
+    },
+    unsubscribe: async (topic, name) => {
+      const record = await registry.read(topic);
+      const generation = await registry.unsubscribe(topic, name);
+      if (generation === undefined) return;
+      for (let partition = 0; partition < (record.partitions ?? 0); partition++)
+        await (await queueOf({ project, topic, name, generation, partition })).obliterate();
+      await removePayloads(scope(name).state, topic);
+    },
+    subscriptions: async (topic) => {
+      const topics = topic === undefined ? await registry.topics() : [topic];
+      const all = await Promise.all(
+        topics.map(async (topic) => {
+          const record = await registry.read(topic);
+          return Promise.all(
+            [...record.subscriptions].map(async ([name, generation]) => {
+              const backlogs = await Promise.all(
+                Array.from({ length: record.partitions ?? 0 }, async (_, partition) =>
+                  (await queueOf({ project, topic, name, generation, partition })).backlog(),
+                ),
+              );
+              const oldestAt = Math.min(...backlogs.map(({ oldestAt }) => oldestAt ?? Infinity));
+              return {
+                topic,
+                name,
+                waiting: backlogs.reduce((sum, { events }) => sum + events, 0),
+                oldestMs: oldestAt === Infinity ? 0 : Math.max(0, Date.now() - oldestAt),
+                consumers: await countConsumers(scope(name), topic),
+              };
+            }),
+          );
+        }),
+      );
+      return all.flat();
+    },
+    consume: (topic, name, handle, { signal }) =>
+      tracked(signal, (signal) => consume(topic, name, handle, signal)),
+    close: async (graceMs) => {
+      closing.abort();
+      const timer = new AbortController();
+      await Promise.race([
+        Promise.all(running).then(() => timer.abort()),
+        sleep(graceMs, undefined, { signal: timer.signal }).catch(() => {}), // all had ended
+      ]);
+      abandon.abort();
+      client.disconnect();
+    },
+  };
+}

@@ -1,0 +1,20 @@
+/** One queue: a partition of one subscription. */
+export interface QueuePlace {
+  readonly project: string;
+  readonly topic: string;
+  /** The subscription's name. */
+  readonly name: string;
+  /** Tells a subscription from an ended one of the same name: what is late for the old one reaches nobody. */
+  readonly generation: string;
+  readonly partition: number;
+}
+
+/** BullMQ's queue name and prefix. The braces spread the queues over a cluster while each stays in one slot. */
+export function queueNames(place: QueuePlace): { readonly queue: string; readonly prefix: string } {
+  const { project, topic, name, generation, partition } = place;
+  const [p, t, n] = [project, topic, name].map(encodeURIComponent); // no ":" and no braces of their own
+  return {
+    queue: `${t}-${n}-p${partition}`,
+    prefix: `sluice:{${p}/${t}/${n}.${generation}/${partition}}`,
+  };
+}

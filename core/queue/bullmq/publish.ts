@@ -1,0 +1,107 @@
+import { checkEvents } from "../../check-event.ts";
+import type { SluiceEvent } from "../../event.ts";
+import { pause } from "../assign.ts";
+import type { TopicsOptions } from "../options.ts";
+import { spread } from "../partition.ts";
+import { insist, openAdder, type Adder } from "./add.ts";
+import type { QueuePlace } from "./names.ts";
+import { pack, type Packed } from "./pack.ts";
+import type { Partitions } from "./partitions.ts";
+import { openPayloads } from "./payloads.ts";
+import type { PartitionQueue } from "./queues.ts";
+import type { Registry } from "./registry.ts";
+
+const pollMs = 200;
+
+export type Publish = (
+  topic: string,
+  events: readonly SluiceEvent[],
+  signal: AbortSignal,
+) => Promise<void>;
+
+export function openPublisher(
+  options: Pick<TopicsOptions, "project" | "settings" | "scope" | "log"> & {
+    readonly registry: Registry;
+    readonly queueOf: (place: QueuePlace) => Promise<PartitionQueue>;
+    readonly partitions: Partitions;
+  },
+): Publish {
+  const { project, settings, scope, log, registry, queueOf, partitions } = options;
+  const adders = new Map<string, Promise<Adder>>();
+  const dropped = new Set<string>();
+
+  const adderOf = (place: QueuePlace): Promise<Adder> => {
+    const { topic, name, generation, partition } = place;
+    const key = JSON.stringify([topic, name, generation, partition]);
+    const known = adders.get(key);
+    if (known) return known;
+    const opening = queueOf(place).then((queue) =>
+      openAdder({
+        queue,
+        storePayloads: openPayloads({ state: scope(name).state, topic, partition, log }).store,
+        maxWaiting: settings(topic).maxWaiting,
+        log,
+      }),
+    );
+    adders.set(key, opening);
+    opening.catch(() => adders.delete(key)); // whoever waits for it has the error
+    return opening;
+  };
+
+  const drop = async (topic: string, events: number) => {
+    if (!dropped.has(topic))
+      log.warn({ topic }, "optional topic has no subscription: its events are dropped");
+    dropped.add(topic);
+    await registry.dropped(topic, events);
+  };
+
+  return async (topic, events, signal) => {
+    const checked = checkEvents(events);
+    if (checked.length === 0) return;
+    const read = () => insist(() => registry.read(topic), { signal, log });
+    let record = await read();
+    const jobsFor = jobsOf(checked, await partitions(topic, record));
+
+    for (let waits = 0; record.subscriptions.size === 0; waits++) {
+      if (settings(topic).optional) return drop(topic, checked.length);
+      if (waits === 0) log.warn({ topic }, "topic has no subscription: its sources wait"); // Invariant 4
+      await pause(pollMs, signal);
+      record = await read();
+    }
+
+    const served = new Set<string>();
+    for (;;) {
+      const newcomers = [...record.subscriptions].filter(
+        ([, generation]) => !served.has(generation),
+      );
+      // Invariant 3: read after adding, and nobody new: this is the moment of publication.
+      if (newcomers.length === 0) return;
+      await Promise.all(
+        newcomers.flatMap(([name, generation]) =>
+          [...jobsFor(name)].map(async ([partition, jobs]) => {
+            const place = { project, topic, name, generation, partition };
+            const adder = await insist(() => adderOf(place), { signal, log });
+            await adder.add(jobs, { signal });
+          }),
+        ),
+      );
+      for (const [, generation] of newcomers) served.add(generation);
+      record = await read();
+      await partitions(topic, record);
+    }
+  };
+}
+
+/** The jobs of each partition for a subscription: everything but what names another one as its audience. */
+function jobsOf(events: readonly SluiceEvent[], partitions: number) {
+  const packed = (events: readonly SluiceEvent[]): ReadonlyMap<number, readonly Packed[]> => {
+    const jobs = new Map<number, readonly Packed[]>();
+    for (const [partition, share] of spread(events, partitions)) jobs.set(partition, pack(share));
+    return jobs;
+  };
+  if (events.some(({ audience }) => audience !== undefined))
+    return (name: string) =>
+      packed(events.filter(({ audience }) => audience === undefined || audience === name));
+  const shared = packed(events);
+  return () => shared;
+}

@@ -1,0 +1,139 @@
+import { WaitingError, type Job } from "bullmq";
+import type { Redis } from "ioredis";
+import type { Log, WriteRun } from "../../connector.ts";
+import { FencedError } from "../../errors.ts";
+import type { SluiceEvent } from "../../event.ts";
+import { backoffMs, pause, type Tenure } from "../assign.ts";
+import type { Handle } from "../queue.ts";
+import type { Payloads } from "./payloads.ts";
+import { PartitionWorker } from "./worker.ts";
+
+export interface Work {
+  readonly client: Redis;
+  readonly names: { readonly queue: string; readonly prefix: string };
+  readonly tenure: Tenure;
+  readonly handle: Handle;
+  readonly payloads: Payloads;
+  readonly leaseMs: number;
+  readonly writeTimeoutMs: number;
+  /** Aborts when nothing may be waited for any longer. */
+  readonly abandon: AbortSignal;
+  readonly log: Log;
+}
+
+type EventsJob = Job<readonly SluiceEvent[], void>;
+
+/**
+ * Handles the jobs of one partition, one at a time, while its lease is held. Retries happen here and
+ * nowhere else, and nothing but `WaitingError` leaves the processor: BullMQ would put a failed job
+ * aside and go on with the next one.
+ */
+export async function workPartition(work: Work): Promise<void> {
+  const { client, names, tenure, handle, payloads, leaseMs, writeTimeoutMs, log } = work;
+  const { lease } = tenure;
+  const stop = new AbortController();
+  let lockedUntil = 0;
+  let inherited = lease.inherited;
+  let closing: Promise<void> | undefined;
+  let running: Promise<void> = Promise.resolve();
+
+  const end = () => {
+    stop.abort();
+    // Before a job is handed back, or this worker would take it again.
+    closing ??= close(worker, work);
+  };
+
+  const process = async (job: EventsJob, token?: string): Promise<void> => {
+    const ageMs = Math.max(0, Date.now() - (job.processedOn ?? 0));
+    lockedUntil = performance.now() - ageMs + leaseMs;
+    // Not `attemptsStarted`: a batch that was handed back in order has nothing on the wire.
+    const known = inherited || job.stalledCounter > 0;
+    inherited = false;
+    for (let tries = 0; !stop.signal.aborted; tries++)
+      try {
+        const events = await payloads.resolve(job.id ?? "", job.data);
+        if (events.length > 0) await handle(events, runOf(known || tries > 0));
+        if (lease.signal.aborted) break; // lost meanwhile: whoever has it now must see this batch again
+        return;
+      } catch (error) {
+        if (error instanceof FencedError) end();
+        if (stop.signal.aborted) break;
+        log.debug({ ...names, tries, error }, "batch failed: it is repeated");
+        await pause(backoffMs(tries), stop.signal);
+      }
+    // Refused, harmlessly, if somebody else has the job by now. Without Redis its lock runs out instead.
+    if (client.status === "ready")
+      await job.moveToWait(token).catch((error: unknown) => {
+        log.debug({ ...names, reason: String(error) }, "batch was not handed back");
+      });
+    throw new WaitingError();
+  };
+
+  const runOf = (redelivered: boolean): WriteRun => ({
+    signal: stop.signal,
+    fence: { lease: lease.lease, token: lease.token },
+    get deadline() {
+      return Math.min(lease.until(), lockedUntil) - writeTimeoutMs;
+    },
+    redelivered,
+  });
+
+  const worker = new PartitionWorker(
+    names.queue,
+    (job: EventsJob, token) => (running = process(job, token)),
+    {
+      connection: client,
+      prefix: names.prefix,
+      skipVersionCheck: true,
+      concurrency: 1,
+      lockDuration: leaseMs,
+      stalledInterval: leaseMs / 2,
+      maxStalledCount: 1_000_000_000, // a process that crashes again and again must not turn data into failed jobs
+      drainDelay: 1,
+      removeOnComplete: { count: 16 },
+    },
+    {
+      renewed: (until) => (lockedUntil = Math.max(lockedUntil, until)),
+      lost: end,
+    },
+  );
+  worker.on("error", (error) => log.debug({ ...names, reason: error.message }, "worker error"));
+  worker.on("completed", ({ id, data }: EventsJob) => {
+    if (id !== undefined && data.some((event) => event["dataref"] !== undefined))
+      payloads
+        .remove(id)
+        .catch((error: unknown) =>
+          log.debug({ ...names, error }, "payload stays until it is swept"),
+        );
+  });
+
+  tenure.signal.addEventListener("abort", end, { once: true });
+  if (tenure.signal.aborted) end();
+  await aborted(stop.signal);
+  await Promise.race([running.catch(() => {}), aborted(work.abandon)]); // it rejects with WaitingError only
+  await closing;
+}
+
+/**
+ * An orderly close waits for the running batch, and hangs for ever when Redis is away: then, or when
+ * it goes away meanwhile, the worker's own connection is cut and its job left to the stalled check.
+ */
+async function close(worker: PartitionWorker, { client, leaseMs, abandon, log, names }: Work) {
+  const closed = worker.close(client.status !== "ready").catch((error: unknown) => {
+    log.debug({ ...names, reason: String(error) }, "worker did not close in order");
+  });
+  const done = new AbortController();
+  const cut = async () => (await worker.getBackend().blockingClient)?.disconnect();
+  await Promise.race([
+    closed.then(() => done.abort()),
+    pause(leaseMs, AbortSignal.any([done.signal, abandon])),
+  ]);
+  if (!done.signal.aborted) void cut().catch(() => {}); // never connected: nothing to cut
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,69 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { deleted } from "../event.ts";
+import { openEmbeddedState } from "../state/embedded/index.ts";
+import type { StatePlace } from "../state/state.ts";
+import { version } from "../version.ts";
+import { openDeadLetters } from "./dead-letters.ts";
+import type { DeadLetter, DeadLetters } from "./queue.ts";
+
+let dir: string;
+let place: StatePlace;
+let letters: DeadLetters;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "sluice-letters-"));
+  place = openEmbeddedState({ dir });
+  letters = openDeadLetters(place.scope);
+});
+afterAll(async () => {
+  await place.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function letter(connector: string, id: string, attempts = 1): DeadLetter {
+  const event = deleted({
+    source: "/file/notes",
+    key: id,
+    subject: id,
+    version: version({ epoch: 0, position: 1n, rank: 1, tail: 0 }),
+    time: "2026-01-01T00:00:00Z",
+    meta: {},
+  });
+  return {
+    id,
+    connector,
+    stage: "write",
+    topic: "notes",
+    event,
+    error: { code: "pinecone.rejected", message: "pinecone: no." },
+    attempts,
+    firstAt: "2026-01-01T00:00:00Z",
+    lastAt: "2026-01-01T00:00:01Z",
+  };
+}
+
+async function list(connector: string, options?: Parameters<DeadLetters["list"]>[1]) {
+  const all: DeadLetter[] = [];
+  for await (const page of letters.list(connector, options)) all.push(...page);
+  return all;
+}
+
+it("keeps a letter whole, and the same id is the same letter", async () => {
+  await letters.add(letter("whole", "a"));
+  await letters.add(letter("whole", "a", 2));
+  expect(await list("whole")).toEqual([letter("whole", "a", 2)]);
+  expect(await letters.count("whole")).toBe(1);
+});
+
+it("lists page by page after an id, and removes by id", async () => {
+  for (const id of ["a", "b", "c", "d"]) await letters.add(letter("paged", id));
+  expect((await list("paged", { after: "b", pageSize: 1 })).map(({ id }) => id)).toEqual([
+    "c",
+    "d",
+  ]);
+  await letters.remove("paged", ["a", "c", "never"]);
+  expect((await list("paged")).map(({ id }) => id)).toEqual(["b", "d"]);
+  expect(await letters.count("other")).toBe(0);
+});

@@ -1,0 +1,135 @@
+import { setMaxListeners } from "node:events";
+import { setImmediate as immediate, setTimeout as sleep } from "node:timers/promises";
+import { checkEvents } from "../../check-event.ts";
+import { openDatabase } from "../../state/embedded/database.ts";
+import { countConsumers, sharePartitions } from "../assign.ts";
+import type { TopicsOptions } from "../options.ts";
+import type { Topics } from "../queue.ts";
+import { groupAcknowledgements } from "./acknowledge.ts";
+import { handOver } from "./hand-over.ts";
+import { toJobs } from "./jobs.ts";
+import { openLog } from "./log.ts";
+import { openRegistry } from "./registry.ts";
+import { openWakeups } from "./wakeups.ts";
+
+/**
+ * Topics in `${dir}/sluice.db`, the file that embedded state uses too: an append log a topic and
+ * partition, one cursor a subscription, trimmed when all have passed. Several processes of one
+ * machine may share it.
+ */
+export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: string }): Topics {
+  const { project, settings, scope, leaseMs, writeTimeoutMs } = options;
+  const database = openDatabase(options.dir);
+  const registry = openRegistry(database, project);
+  const log = openLog(database, registry);
+  const { wait, wake, wakeAll } = openWakeups(database.version);
+  const acknowledge = groupAcknowledgements(log.acknowledge);
+  const closing = new AbortController();
+  const consuming = new Set<Promise<void>>();
+  const dropped = new Map<string, number>();
+
+  const room = (topic: string) => `room in ${topic}`;
+  const jobsIn = (topic: string, partition: number) => `jobs in ${topic}/${partition}`;
+
+  const publish: Topics["publish"] = async (topic, events, { signal }) => {
+    const { partitions, maxWaiting, optional } = settings(topic);
+    const jobs = toJobs(checkEvents(events), partitions);
+    if (jobs.length === 0) return;
+    let limit = maxWaiting;
+    for (let waits = 0; ; waits++) {
+      signal.throwIfAborted();
+      const outcome = log.append(topic, partitions, jobs, limit);
+      if (outcome === "done") break;
+      if (outcome === "nobody" && optional) return drop(topic, events.length);
+      if (outcome === "full") limit = Math.floor(maxWaiting / 2) + 1; // Invariant 9
+      else if (waits === 0)
+        options.log.warn({ topic }, "topic has no subscription: its sources wait"); // Invariant 4
+      await wait(room(topic), signal);
+    }
+    for (const partition of new Set(jobs.map((job) => job.partition)))
+      wake(jobsIn(topic, partition));
+    await immediate(); // a source that never waits must not starve its process
+  };
+
+  const drop = (topic: string, events: number) => {
+    const before = dropped.get(topic) ?? 0;
+    dropped.set(topic, before + events);
+    if (before === 0)
+      options.log.warn({ topic }, "optional topic has no subscription: its events are dropped");
+  };
+
+  const consume: Topics["consume"] = async (topic, name, handle, run) => {
+    const { partitions } = settings(topic);
+    const id = log.enter(topic, partitions);
+    const signal = AbortSignal.any([run.signal, closing.signal]);
+    setMaxListeners(0, signal); // one a partition
+    await sharePartitions({
+      scope: scope(name),
+      topic,
+      partitions,
+      leaseMs,
+      log: options.log,
+      signal,
+      work: (partition, tenure) =>
+        handOver(
+          {
+            place: { topic: id, partition, name, token: tenure.lease.token },
+            handle,
+            writeTimeoutMs,
+            take: log.take,
+            hold: log.hold,
+            acknowledge,
+            wait: () => wait(jobsIn(topic, partition), tenure.signal),
+            acknowledged: () => wake(room(topic)),
+            failed: (error) =>
+              options.log.error({ topic, name, partition, error }, "batch failed, is repeated"),
+          },
+          tenure,
+        ),
+    });
+  };
+
+  return {
+    durability: async () => "disk",
+    publish,
+    settled: async () => {},
+    subscribe: async ({ topic, name }) => {
+      const outcome = registry.subscribe(topic, settings(topic).partitions, name);
+      wake(room(topic));
+      return outcome;
+    },
+    unsubscribe: async (topic, name) => {
+      registry.unsubscribe(topic, name);
+      wakeAll();
+    },
+    subscriptions: async (topic) => {
+      const now = Date.now();
+      const all = registry
+        .waiting()
+        .filter((status) => topic === undefined || status.topic === topic);
+      return Promise.all(
+        all.map(async ({ oldestAt, ...status }) => ({
+          ...status,
+          oldestMs: oldestAt === null ? 0 : Math.max(0, now - oldestAt),
+          consumers: await countConsumers(scope(status.name), status.topic),
+        })),
+      );
+    },
+    consume: (...request) => {
+      const consumed = consume(...request);
+      const ended = consumed.catch(() => {}); // the caller gets the error
+      consuming.add(ended);
+      void ended.finally(() => consuming.delete(ended));
+      return consumed;
+    },
+    close: async (graceMs) => {
+      closing.abort();
+      await Promise.race([Promise.all(consuming), sleep(graceMs, undefined, { ref: false })]);
+      database.close();
+      wakeAll();
+      for (const [topic, events] of dropped)
+        options.log.info({ topic, events }, "events dropped: nobody had subscribed");
+      dropped.clear();
+    },
+  };
+}

@@ -1,0 +1,158 @@
+import type { SluiceEvent } from "../../event.ts";
+import type { Database } from "../../state/embedded/database.ts";
+import type { Job } from "./jobs.ts";
+import { trim, type Registry } from "./registry.ts";
+
+/** A subscription's place in one partition, as its present holder sees it. */
+export interface Place {
+  readonly topic: number;
+  readonly partition: number;
+  readonly name: string;
+  /** Of the lease it is held by. */
+  readonly token: number;
+}
+
+export interface Taken {
+  readonly position: number;
+  readonly events: readonly SluiceEvent[];
+}
+
+export interface Acknowledgement {
+  readonly place: Place;
+  readonly position: number;
+}
+
+/** The table `log` and the subscriptions' ways through it. Every method is one transaction. */
+export type Log = ReturnType<typeof openLog>;
+
+export function openLog(database: Database, { enter, headsOf }: Registry) {
+  const { rows, run, write } = database;
+
+  const isFull = (topic: number, partition: number, name: string, after: number, limit: number) =>
+    rows(
+      `SELECT 1 FROM log WHERE topic = ? AND partition = ? AND position > ?
+       AND (audience IS NULL OR audience = ?) LIMIT 1 OFFSET ?`,
+      topic,
+      partition,
+      after,
+      name,
+      limit - 1,
+    ).length > 0;
+
+  return {
+    enter: (topic: string, partitions: number): number => write(() => enter(topic, partitions)),
+
+    /**
+     * Adds the jobs for everybody registered, or nothing: "nobody" without a subscription, "full" while
+     * one of them has `limit` jobs waiting in a partition that a job is for.
+     */
+    append: (
+      topic: string,
+      partitions: number,
+      jobs: readonly Job[],
+      limit: number,
+    ): "done" | "nobody" | "full" =>
+      write(() => {
+        const id = enter(topic, partitions);
+        const cursors = rows<[partition: number, name: string, position: number]>(
+          "SELECT partition, subscription, position FROM cursors WHERE topic = ?",
+          id,
+        );
+        if (cursors.length === 0) return "nobody";
+        const heads = headsOf(id);
+        const touched = new Set(jobs.map(({ partition }) => partition));
+        const names = new Set<string>();
+        for (const [partition, name, position] of cursors) {
+          names.add(name);
+          // Counted only where it may be full: the distance to the head includes other audiences' jobs.
+          if (!touched.has(partition) || (heads.get(partition) ?? 0) - position < limit) continue;
+          if (isFull(id, partition, name, position, limit)) return "full";
+        }
+        const at = Date.now();
+        for (const { partition, audience, events, body } of jobs) {
+          if (audience !== null && !names.has(audience)) continue;
+          const position = (heads.get(partition) ?? 0) + 1;
+          heads.set(partition, position);
+          run(
+            "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
+            id,
+            partition,
+            position,
+            audience,
+            at,
+            events,
+            body,
+          );
+        }
+        for (const partition of touched)
+          run(
+            "INSERT OR REPLACE INTO heads VALUES (?, ?, ?)",
+            id,
+            partition,
+            heads.get(partition) ?? 0,
+          );
+        return "done";
+      }),
+
+    /** From now on only `token` may acknowledge. `isOurs` is asked within the transaction. */
+    hold: ({ topic, partition, name, token }: Place, isOurs: () => boolean): void =>
+      write(() => {
+        if (isOurs())
+          run(
+            "UPDATE cursors SET holder = ? WHERE topic = ? AND partition = ? AND subscription = ?",
+            token,
+            topic,
+            partition,
+            name,
+          );
+      }),
+
+    /** The first job not acknowledged; "lost" when somebody else holds the partition. */
+    take: ({ topic, partition, name, token }: Place): Taken | "lost" | undefined => {
+      const [cursor] = rows<[position: number, holder: number]>(
+        "SELECT position, holder FROM cursors WHERE topic = ? AND partition = ? AND subscription = ?",
+        topic,
+        partition,
+        name,
+      );
+      if (!cursor) return undefined;
+      if (cursor[1] !== token) return "lost";
+      const [job] = rows<[position: number, body: string]>(
+        `SELECT position, body FROM log WHERE topic = ? AND partition = ? AND position > ?
+         AND (audience IS NULL OR audience = ?) ORDER BY position LIMIT 1`,
+        topic,
+        partition,
+        cursor[0],
+        name,
+      );
+      return job && { position: job[0], events: JSON.parse(job[1]) as SluiceEvent[] };
+    },
+
+    /** Moves cursors and deletes what all have passed. False where somebody else holds the partition. */
+    acknowledge: (done: readonly Acknowledgement[]): readonly boolean[] =>
+      write(() =>
+        done.map(({ place: { topic, partition, name, token }, position }) => {
+          const moved = run(
+            `UPDATE cursors SET position = ? WHERE topic = ? AND partition = ? AND subscription = ?
+             AND holder = ? AND position < ?`,
+            position,
+            topic,
+            partition,
+            name,
+            token,
+            position,
+          );
+          if (moved === 0) return false;
+          trim(database, topic, partition);
+          run(
+            "DELETE FROM log WHERE topic = ? AND partition = ? AND position = ? AND audience = ?",
+            topic,
+            partition,
+            position,
+            name,
+          );
+          return true;
+        }),
+      ),
+  };
+}

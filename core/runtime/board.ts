@@ -1,0 +1,72 @@
+import { SluiceError } from "../errors.ts";
+import type { ConnectorState, ConnectorStatus } from "./status.ts";
+
+/** What one connector of this process is doing, kept up to date by its task and read by the admin API. */
+export interface Board {
+  readonly become: (state: ConnectorState) => void;
+  /** Remembers since when it fails, until `become` says otherwise. `failed` is for good. */
+  readonly trouble: (state: "failing" | "failed", error: unknown) => void;
+  readonly progress: (value: NonNullable<ConnectorStatus["progress"]>) => void;
+  readonly handled: (events: number) => void;
+  readonly deadLettered: () => void;
+  readonly meter: (name: string, value: number, labels?: Readonly<Record<string, string>>) => void;
+  readonly read: () => ConnectorStatus;
+}
+
+/** `scrub` takes secrets out of a text (Invariant 11). */
+export function statusBoard(
+  who: Pick<ConnectorStatus, "name" | "kind" | "type">,
+  options: { readonly deadLetters: number; readonly scrub: (text: string) => string },
+): Board {
+  let state: ConnectorState = "starting";
+  let error: ConnectorStatus["error"];
+  let progress: ConnectorStatus["progress"];
+  let events = 0;
+  let deadLetters = options.deadLetters;
+  const counters = new Map<string, number>();
+
+  return {
+    become: (next) => {
+      state = next;
+      error = undefined;
+    },
+    trouble: (next, cause) => {
+      state = next;
+      error = { ...explain(cause, options.scrub), since: error?.since ?? new Date().toISOString() };
+    },
+    progress: (value) => (progress = value),
+    handled: (count) => (events += count),
+    deadLettered: () => (deadLetters += 1),
+    meter: (name, value, labels = {}) => {
+      const pairs = Object.entries(labels).map(([label, text]) => `${label}=${text}`);
+      const key = pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`;
+      counters.set(key, (counters.get(key) ?? 0) + value);
+    },
+    read: () => ({
+      ...who,
+      state,
+      ...(error && { error }),
+      ...(progress && { progress }),
+      events,
+      deadLetters,
+      counters: Object.fromEntries(counters),
+    }),
+  };
+}
+
+/** An error as people and dead letters see it: code, message and fix, without secrets. */
+export function explain(
+  error: unknown,
+  scrub: (text: string) => string,
+): { code: string; message: string; fix?: string } {
+  if (error instanceof SluiceError)
+    return {
+      code: error.code,
+      message: scrub(error.message),
+      ...(error.fix !== undefined && { fix: scrub(error.fix) }),
+    };
+  return {
+    code: "foreign",
+    message: scrub(error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
+  };
+}

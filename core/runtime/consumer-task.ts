@@ -1,0 +1,203 @@
+import { createHash } from "node:crypto";
+import type { SinkConnector, TransformConnector } from "../config/pipeline.ts";
+import type { Context, Writer, WriteRun } from "../connector.ts";
+import { ConfigError, SluiceError } from "../errors.ts";
+import { isRecordChange, isUpsert, type SluiceEvent } from "../event.ts";
+import { matchesFilter } from "../filter.ts";
+import { prefixed } from "../state/prefixed.ts";
+import { backoff } from "./backoff.ts";
+import { explain } from "./board.ts";
+import { coalesce } from "./coalesce.ts";
+import { deliver } from "./deliver.ts";
+import { guarded, type Failure } from "./failure.ts";
+import { ownPrefix } from "./source-task.ts";
+import { isAccepted, throughStages, unaccepted, type OpenStage } from "./stages.ts";
+import type { TaskRun } from "./task.ts";
+
+type ConsumerConnector = SinkConnector | TransformConnector;
+
+/**
+ * Runs a sink, or a transform between two topics: its subscriptions' batches go through the inline
+ * transforms and into the writer until each event is written or a dead letter. Returns on abort;
+ * throws the `ConfigError` that stops it for good.
+ */
+export async function runConsumer(connector: ConsumerConnector, run: TaskRun): Promise<void> {
+  const { backend, board, log } = run;
+  const stop = new AbortController();
+  const signal = AbortSignal.any([run.signal, stop.signal]);
+  const opened = await openPatiently(connector, { ...run, signal });
+  if (!opened) return;
+  const { stages, writer } = opened;
+  const health = { succeededAt: 0 };
+  board.become("running");
+  log.info({ from: connector.from }, `${connector.kind} started`);
+
+  const handle = async (events: readonly SluiceEvent[], write: WriteRun) => {
+    const { filter } = connector;
+    const wanted = filter ? events.filter((event) => matchesFilter(filter, event)) : events;
+    for (const group of coalesce(wanted))
+      await deliver(group, {
+        attempt: (some) => attempt(some, stages, writer, write),
+        bury: (event, failure, attempts, firstAt) => bury(event, failure, attempts, firstAt),
+        retry: connector.retry,
+        health,
+        board,
+        log,
+        signal: write.signal,
+      });
+    board.handled(events.length);
+  };
+
+  const bury = async (
+    event: SluiceEvent,
+    { stage, error }: Omit<Failure, "at">,
+    attempts: number,
+    firstAt: Date,
+  ) => {
+    const id = createHash("sha256")
+      .update(`${event.source}\n${event.id}`)
+      .digest("hex")
+      .slice(0, 16);
+    const reason = explain(error, run.scrub);
+    await backend.deadLetters.add({
+      id,
+      connector: connector.name,
+      stage,
+      topic: connector.from.join(","),
+      event,
+      error: reason,
+      attempts,
+      firstAt: firstAt.toISOString(),
+      lastAt: new Date().toISOString(),
+    });
+    board.deadLettered();
+    log.error(
+      { stage, deadLetter: id, source: event.source, subject: event.subject, ...reason },
+      "event given up on and kept as a dead letter",
+    );
+  };
+
+  let fatal: unknown;
+  const handleOrStop: typeof handle = async (events, write) => {
+    try {
+      await handle(events, write);
+    } catch (error) {
+      if (error instanceof ConfigError) {
+        fatal ??= error;
+        stop.abort(error);
+      }
+      throw error;
+    }
+  };
+  try {
+    await Promise.all(
+      connector.from.map((topic) =>
+        backend.topics.consume(topic, connector.name, handleOrStop, { signal }),
+      ),
+    );
+  } finally {
+    stop.abort();
+    await Promise.allSettled([writer.close(), closeAll(stages)]);
+  }
+  if (fatal !== undefined) throw fatal;
+}
+
+/** One try of a group: what a sink sees is what left the transforms, at most one event a record. */
+async function attempt(
+  events: readonly SluiceEvent[],
+  stages: readonly OpenStage[],
+  writer: OpenWriter,
+  run: WriteRun,
+): Promise<readonly Failure[]> {
+  const { slots, failures } = await throughStages(stages, events, run.signal);
+  const all = [...failures];
+  const written = slots.filter(({ at, event }) => {
+    const isTaken =
+      isAccepted(writer.accepts, event) || (isRecordChange(event) && !isUpsert(event));
+    if (!isTaken) all.push({ at, stage: "write", error: unaccepted(writer.name, event) });
+    return isTaken;
+  });
+  if (written.length === 0) return all;
+  const result = await guarded("write", () =>
+    writer.write(
+      written.map(({ event }) => event),
+      run,
+    ),
+  );
+  if ("failures" in result)
+    for (const { at, stage, error } of result.failures) {
+      const slot = written[at];
+      if (!slot) throw badIndex(writer.name, at);
+      all.push({ at: slot.at, stage, error });
+    }
+  return all;
+}
+
+interface OpenWriter extends Writer {
+  readonly name: string;
+  readonly accepts: readonly string[];
+}
+
+/** Opens transforms and writer, for as long as it takes; undefined after an abort. */
+async function openPatiently(
+  connector: ConsumerConnector,
+  run: TaskRun,
+): Promise<{ stages: readonly OpenStage[]; writer: OpenWriter } | undefined> {
+  const { board, log, signal } = run;
+  for (let tries = 0; !signal.aborted; tries++) {
+    const stages: OpenStage[] = [];
+    try {
+      for (const stage of connector.transforms) {
+        const worker = await stage.transform.open(contextOf(connector.name, stage.config, run));
+        stages.push({ ...stage, worker });
+      }
+      return { stages, writer: await openWriter(connector, run) };
+    } catch (error) {
+      await closeAll(stages);
+      if (error instanceof ConfigError) throw error;
+      if (signal.aborted) return undefined;
+      board.trouble("failing", error);
+      log.warn({ error, tries }, `${connector.kind} could not open, trying again`);
+      await backoff(tries, { maxDelayMs: 30_000, signal }).catch(() => undefined); // aborted: the loop ends
+    }
+  }
+  return undefined;
+}
+
+async function openWriter(connector: ConsumerConnector, run: TaskRun): Promise<OpenWriter> {
+  if (connector.kind === "sink") {
+    const { sink, name, config } = connector;
+    const writer = await sink.open(contextOf(name, config, run));
+    return {
+      name,
+      accepts: sink.accepts,
+      write: (events, write) => writer.write(events, write),
+      close: () => writer.close(),
+    };
+  }
+  // Partitions are handled in parallel, but a topic is published to one call at a time.
+  let last: Promise<unknown> = Promise.resolve();
+  const write: Writer["write"] = async (events, { signal }) => {
+    const turn = last.then(() => run.backend.topics.publish(connector.to, events, { signal }));
+    last = turn.catch(() => undefined); // told to this call's caller; the next one goes on
+    await turn;
+  };
+  return { name: connector.name, accepts: [""], write, close: async () => {} };
+}
+
+async function closeAll(stages: readonly OpenStage[]): Promise<void> {
+  await Promise.allSettled(stages.map(async ({ worker }) => await worker.close?.()));
+}
+
+function contextOf<C>(name: string, config: C, run: TaskRun): Context<C> {
+  const { backend, board, log, signal } = run;
+  const state = prefixed(backend.state.scope(name).state, ownPrefix);
+  return { name, config, signal, log, state, meter: board.meter };
+}
+
+function badIndex(name: string, at: number): SluiceError {
+  return new SluiceError(`${name}: PartialError names event ${at}, which was not in the call.`, {
+    code: "sink.contract",
+    fix: "Mend the sink: failures are indexes into the events of the call.",
+  });
+}

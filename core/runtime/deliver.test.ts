@@ -1,0 +1,122 @@
+import { describe, expect, it } from "vitest";
+import { FencedError, PoisonError, RetryableError } from "../errors.ts";
+import { upserted, type SluiceEvent } from "../event.ts";
+import { version } from "../version.ts";
+import { deliver, type Delivery } from "./deliver.ts";
+import { StageFailure, type Failure } from "./failure.ts";
+
+const event = (subject: string) =>
+  upserted({
+    source: "/t",
+    key: subject,
+    subject,
+    version: version({ epoch: 1, position: 1n, rank: 0, tail: 0 }),
+    time: "2026-01-01T00:00:00Z",
+    meta: {},
+    op: "create",
+    after: {},
+  });
+const events = ["a", "b", "c", "d", "e"].map(event);
+const poison = new PoisonError("no", { code: "test.poison" });
+const throttled = new RetryableError("slow down", { code: "test.throttled", reason: "throttled" });
+
+/** A far side: `refuse` says what is wrong with a call, if anything. */
+function farSide(refuse: (call: readonly SluiceEvent[], tries: number) => unknown) {
+  const written: string[] = [];
+  const buried: string[] = [];
+  const states: string[] = [];
+  let tries = 0;
+  const stop = new AbortController();
+  const health = { succeededAt: 0 };
+  const delivery: Delivery = {
+    attempt: async (some) => {
+      const wrong = refuse(some, (tries += 1));
+      if (Array.isArray(wrong)) {
+        const failed = new Set((wrong as Failure[]).map(({ at }) => at));
+        written.push(
+          ...some.filter((_, at) => !failed.has(at)).map(({ subject }) => String(subject)),
+        );
+        return wrong as Failure[];
+      }
+      if (wrong !== undefined) throw new StageFailure("write", wrong);
+      written.push(...some.map(({ subject }) => String(subject)));
+      return [];
+    },
+    bury: async ({ subject }) => void buried.push(String(subject)),
+    retry: { attempts: 3, maxDelayMs: 1 },
+    health,
+    board: { become: (state) => states.push(state), trouble: (state) => states.push(state) },
+    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    signal: stop.signal,
+  };
+  return { delivery, written, buried, states, stop, health, tries: () => tries };
+}
+
+const holds = (call: readonly SluiceEvent[], subject: string) =>
+  call.some((one) => one.subject === subject);
+
+describe("deliver", () => {
+  it("finds a poison event by halving and writes all the others", async () => {
+    const far = farSide((call) => (holds(call, "c") ? poison : undefined));
+    await deliver(events, far.delivery);
+    expect(far.buried).toEqual(["c"]);
+    expect(far.written.toSorted()).toEqual(["a", "b", "d", "e"]);
+  });
+
+  it("retries what is retryable for as long as it takes and buries nothing", async () => {
+    const far = farSide((_, tries) => (tries < 20 ? throttled : undefined));
+    await deliver(events, far.delivery);
+    expect(far.tries()).toBe(20);
+    expect(far.buried).toEqual([]);
+    expect(far.written).toEqual(["a", "b", "c", "d", "e"]);
+    expect(far.states.at(-1)).toBe("running");
+  });
+
+  it("repeats only the part that failed", async () => {
+    const far = farSide((call, tries) =>
+      tries === 1
+        ? [
+            { at: 1, stage: "write", error: throttled },
+            { at: 3, stage: "write", error: poison },
+          ]
+        : call.length === 1
+          ? undefined
+          : new Error("the whole batch came again"),
+    );
+    await deliver(events, far.delivery);
+    expect(far.buried).toEqual(["d"]);
+    expect(far.written.toSorted()).toEqual(["a", "b", "c", "e"]);
+  });
+
+  it("takes a foreign error that follows one event for that event's fault", async () => {
+    const far = farSide((call) => (holds(call, "b") ? new TypeError("cannot read b") : undefined));
+    const others = setInterval(() => (far.health.succeededAt = performance.now()), 1); // another partition works
+    await deliver(events, far.delivery).finally(() => clearInterval(others));
+    expect(far.buried).toEqual(["b"]);
+    expect(far.written.toSorted()).toEqual(["a", "c", "d", "e"]);
+  });
+
+  it("holds when everything fails with a foreign error: an outage is not poison", async () => {
+    const far = farSide((_, tries) => (tries > 60 ? undefined : new Error("broken pipe")));
+    await deliver(events, far.delivery);
+    expect(far.buried).toEqual([]);
+    expect(far.written.toSorted()).toEqual(["a", "b", "c", "d", "e"]);
+    expect(far.states).toContain("failing");
+  });
+
+  it("hands back on a lost lease, without a dead letter", async () => {
+    const fenced = new FencedError("old token", { code: "state.fenced" });
+    const far = farSide(() => fenced);
+    await expect(deliver(events, far.delivery)).rejects.toBe(fenced);
+    expect(far.buried).toEqual([]);
+  });
+
+  it("ends a back-off at once on abort", async () => {
+    const far = farSide(() => throttled);
+    const slow = { ...far.delivery, retry: { attempts: 3, maxDelayMs: 60_000 } };
+    const done = deliver(events, { ...slow });
+    setTimeout(() => far.stop.abort(new Error("stop")), 20);
+    await expect(done).rejects.toThrow();
+    expect(far.buried).toEqual([]);
+  });
+});

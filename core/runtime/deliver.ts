@@ -1,0 +1,106 @@
+import type { Log } from "../connector.ts";
+import { ConfigError, FencedError, PoisonError, RetryableError } from "../errors.ts";
+import type { SluiceEvent } from "../event.ts";
+import { backoff } from "./backoff.ts";
+import type { Board } from "./board.ts";
+import { StageFailure, type Failure } from "./failure.ts";
+
+/** How often a call the other side refuses to serve is tried: it needs a person. */
+const refusedDelayMs = 30_000;
+
+export interface Delivery {
+  /** One try: through the transforms and into the sink. Returns the events that failed; throws `StageFailure` when the call as a whole did. */
+  readonly attempt: (events: readonly SluiceEvent[]) => Promise<readonly Failure[]>;
+  /** Resolves when the letter is durable. */
+  readonly bury: (
+    event: SluiceEvent,
+    failure: Omit<Failure, "at">,
+    attempts: number,
+    firstAt: Date,
+  ) => Promise<void>;
+  readonly retry: { readonly attempts: number; readonly maxDelayMs: number };
+  /** When anything of this connector last succeeded. */
+  readonly health: { succeededAt: number };
+  readonly board: Pick<Board, "become" | "trouble">;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Brings events to the other side, whatever it takes: returns when each of them is written or a dead
+ * letter (Invariant 8). What the error says decides:
+ *
+ * - retryable: wait and try again, for as long as it takes;
+ * - poison: a dead letter if it is alone, else halve and try both;
+ * - foreign: retried, then halved; alone it becomes a dead letter only if another event succeeded
+ *   since it began to fail. If all fail it is an outage: hold.
+ *
+ * Throws when the work is to be handed back: aborted, fenced, or a `ConfigError`.
+ */
+export async function deliver(events: readonly SluiceEvent[], delivery: Delivery): Promise<void> {
+  const { attempt, bury, retry, health, board, log, signal } = delivery;
+  const began = performance.now();
+  const firstAt = new Date();
+  let pending = events;
+  let foreignTries = 0;
+
+  for (let tries = 1; ; tries++) {
+    signal.throwIfAborted();
+    let failures: readonly Failure[];
+    try {
+      failures = await attempt(pending);
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      const stage = thrown instanceof StageFailure ? thrown.stage : "runner";
+      const error: unknown = thrown instanceof StageFailure ? thrown.cause : thrown;
+      if (error instanceof FencedError || error instanceof ConfigError) throw error;
+
+      const single = pending.length === 1 ? pending[0] : undefined;
+      const isPoison = error instanceof PoisonError;
+      if (!(error instanceof RetryableError) && !isPoison) foreignTries += 1;
+      const isSpent = isPoison || foreignTries >= retry.attempts;
+      if (isSpent && !single) return await halves(pending, delivery);
+      if (single && (isPoison || (isSpent && health.succeededAt > began)))
+        return await bury(single, { stage, error }, tries, firstAt);
+
+      board.trouble("failing", error);
+      log.warn({ stage, error, tries, events: pending.length }, "delivery failed, trying again");
+      await backoff(tries - 1, {
+        maxDelayMs: retry.maxDelayMs,
+        atLeastMs: patience(error),
+        signal,
+      });
+      continue;
+    }
+
+    if (failures.length < pending.length) health.succeededAt = performance.now();
+    const again: Failure[] = [];
+    for (const failure of failures) {
+      const event = pending[failure.at];
+      if (!event) continue;
+      if (failure.error instanceof PoisonError) await bury(event, failure, tries, firstAt);
+      else again.push(failure);
+    }
+    if (again.length === 0) return board.become("running");
+    board.trouble("failing", again[0]?.error);
+    log.warn(
+      { error: again[0]?.error, tries, events: again.length },
+      "part of a delivery failed, trying again",
+    );
+    pending = again.flatMap(({ at }) => pending[at] ?? []);
+    const atLeastMs = Math.max(...again.map(({ error }) => patience(error)));
+    await backoff(tries - 1, { maxDelayMs: retry.maxDelayMs, atLeastMs, signal });
+  }
+}
+
+async function halves(events: readonly SluiceEvent[], delivery: Delivery): Promise<void> {
+  const middle = events.length >> 1;
+  await deliver(events.slice(0, middle), delivery);
+  await deliver(events.slice(middle), delivery);
+}
+
+/** The shortest wait an error asks for. */
+function patience(error: unknown): number {
+  if (!(error instanceof RetryableError)) return 0;
+  return error.retryAfterMs ?? (error.reason === "refused" ? refusedDelayMs : 0);
+}

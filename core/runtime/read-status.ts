@@ -1,0 +1,52 @@
+import { openBackend } from "../backend.ts";
+import type { Pipeline } from "../config/pipeline.ts";
+import type { Log } from "../connector.ts";
+import type { SubscriptionStatus } from "../queue/queue.ts";
+import { listProcesses, type ProcessEntry } from "./processes.ts";
+import type { PipelineStatus } from "./status.ts";
+
+const answerWithinMs = 2_000;
+
+/** What is known of a pipeline from outside. */
+export interface StatusReport {
+  /** One a live process, as it says itself. */
+  readonly processes: readonly PipelineStatus[];
+  /** Registered but not answering: just stopped, or on a machine this one cannot reach. */
+  readonly silent: readonly ProcessEntry[];
+  /** What the queue holds. */
+  readonly subscriptions: readonly SubscriptionStatus[];
+  /** Open dead letters a connector. */
+  readonly deadLetters: Readonly<Record<string, number>>;
+}
+
+/** Asks every process of the pipeline, and the queue itself. Changes nothing. */
+export async function readStatus(pipeline: Pipeline, options: { log: Log }): Promise<StatusReport> {
+  const backend = await openBackend(pipeline, options);
+  try {
+    const entries = await listProcesses(backend.state);
+    const answers = await Promise.all(entries.map(ask));
+    const subscriptions = await backend.topics.subscriptions();
+    const deadLetters: Record<string, number> = {};
+    for (const { name, kind } of pipeline.connectors)
+      if (kind !== "source") deadLetters[name] = await backend.deadLetters.count(name);
+    return {
+      processes: answers.filter((answer) => answer !== undefined),
+      silent: entries.filter((_, at) => answers[at] === undefined),
+      subscriptions,
+      deadLetters,
+    };
+  } finally {
+    await backend.close(1_000);
+  }
+}
+
+async function ask({ url }: ProcessEntry): Promise<PipelineStatus | undefined> {
+  try {
+    const response = await fetch(`${url}/connectors`, {
+      signal: AbortSignal.timeout(answerWithinMs),
+    });
+    return response.ok ? ((await response.json()) as PipelineStatus) : undefined; // our own API
+  } catch {
+    return undefined; // silent: reported as such
+  }
+}

@@ -1,0 +1,417 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { startRedis, type RedisServer } from "../../test/redis-server.ts";
+import { openBackend } from "../backend.ts";
+import type { Pipeline, Place, ResolvedConnector, Stage } from "../config/pipeline.ts";
+import {
+  defineSink,
+  defineSource,
+  defineTransform,
+  type SourceContext,
+  type WriteRun,
+} from "../connector.ts";
+import { ConfigError, PoisonError, RetryableError } from "../errors.ts";
+import { cleared, isUpsert, upserted, type SluiceEvent } from "../event.ts";
+import { z } from "../index.ts";
+import type { DeadLetter } from "../queue/queue.ts";
+import { startPipeline, type Running } from "./runner.ts";
+
+const checkpoint = z.strictObject({ next: z.number() });
+type Reading = SourceContext<unknown, { next: number }>;
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const admin = { host: "127.0.0.1", port: 0 };
+
+const record = (context: Reading, n: number) =>
+  upserted({
+    source: "/numbers",
+    key: n,
+    subject: `n${n}`,
+    version: context.nextVersion(),
+    time: "2026-01-01T00:00:00Z",
+    op: "create",
+    after: { n },
+    meta: {},
+  });
+
+/** A source that is what `read` does. */
+function sourceOf(
+  read: (
+    context: Reading,
+  ) => AsyncIterable<{ events: readonly SluiceEvent[]; checkpoint: { next: number } }>,
+): ResolvedConnector {
+  const source = defineSource({
+    name: "numbers",
+    version: "1.0.0",
+    summary: "",
+    config: z.strictObject({}),
+    checkpoint,
+    emits: ["dev.sluice.record."],
+    capabilities: { deletes: false, snapshotOnRequest: false, replays: true, forgets: false },
+    read,
+  });
+  return { kind: "source", name: "numbers", source, config: {}, to: "numbers" };
+}
+
+/** Counts upwards, one batch of `size` a yield, from the checkpoint to `until`, then waits. */
+const counting = (until: number, size = 10, asked: number[] = []) =>
+  sourceOf(async function* (context) {
+    for (let next = context.checkpoint?.next ?? 0; next < until; next += size) {
+      asked.push(next);
+      const events = Array.from({ length: size }, (_, at) => record(context, next + at));
+      yield { events, checkpoint: { next: next + size } };
+    }
+    await sleep(3_600_000, undefined, { signal: context.signal }).catch(() => undefined);
+  });
+
+function sinkOf(
+  write: (events: readonly SluiceEvent[], run: WriteRun) => Promise<void>,
+  transforms: readonly Stage[] = [],
+  from = "numbers",
+): ResolvedConnector {
+  const sink = defineSink({
+    name: "collect",
+    version: "1.0.0",
+    summary: "",
+    config: z.strictObject({}),
+    accepts: [""],
+    open: async () => ({ write, close: async () => {} }),
+  });
+  const retry = { attempts: 3, maxDelayMs: 50 };
+  return { kind: "sink", name: "collect", sink, config: {}, from: [from], transforms, retry };
+}
+
+const numberOf = (event: SluiceEvent) => Number(event.subject?.slice(1));
+const range = (until: number) => Array.from({ length: until }, (_, at) => at);
+const sorted = (numbers: Iterable<number>) => [...numbers].toSorted((a, b) => a - b);
+
+async function eventually(
+  isTrue: () => boolean | Promise<boolean>,
+  what: string,
+  withinMs = 15_000,
+) {
+  const deadline = performance.now() + withinMs;
+  while (!(await isTrue())) {
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await sleep(20);
+  }
+}
+
+let redis: RedisServer;
+const dirs: string[] = [];
+const running: Running[] = [];
+beforeAll(async () => {
+  redis = await startRedis(["--appendonly", "yes", "--maxmemory-policy", "noeviction"]);
+});
+afterAll(async () => await redis.stop());
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((one) => one.stop(5_000)));
+  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
+});
+
+const places: Record<string, () => Place> = {
+  embedded: () => {
+    const dir = mkdtempSync(join(tmpdir(), "sluice-runner-"));
+    dirs.push(dir);
+    return { kind: "embedded", dir };
+  },
+  redis: () => ({ kind: "redis", url: redis.url }),
+};
+let projects = 0;
+
+describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
+  const settings = { partitions: 2, optional: false, maxWaiting: 4 };
+  const pipelineOf = (connectors: readonly ResolvedConnector[], like?: Pipeline): Pipeline => {
+    const place = like?.queue ?? (places[kind] as () => Place)();
+    const project = like?.project ?? `runner-${process.pid}-${projects++}`;
+    const topics = { numbers: settings, evens: { ...settings, partitions: 3 } };
+    return { project, queue: place, state: place, topics, connectors };
+  };
+  const start = async (pipeline: Pipeline, secrets: readonly string[] = []) => {
+    const one = await startPipeline(pipeline, { log: silent, admin, secrets });
+    running.push(one);
+    return one;
+  };
+  const lettersOf = async (pipeline: Pipeline) => {
+    const backend = await openBackend(pipeline, { log: silent });
+    const letters: DeadLetter[] = [];
+    for await (const page of backend.deadLetters.list("collect")) letters.push(...page);
+    await backend.close(1_000);
+    return letters;
+  };
+
+  it("brings every event from source to sink", async () => {
+    const seen = new Set<number>();
+    await start(
+      pipelineOf([
+        counting(500),
+        sinkOf(async (events) => events.forEach((one) => seen.add(numberOf(one)))),
+      ]),
+    );
+    await eventually(() => seen.size === 500, "all events seen");
+    expect(sorted(seen)).toEqual(range(500));
+  });
+
+  it("resumes behind the stored checkpoint and repeats nothing that was checkpointed (Invariant 1)", async () => {
+    const seen: number[] = [];
+    const collect = sinkOf(async (events) => void seen.push(...events.map(numberOf)));
+    const first = pipelineOf([counting(100), collect]);
+    const one = await start(first);
+    await eventually(() => seen.length >= 100, "the first hundred");
+    await one.stop(5_000);
+    const asked: number[] = [];
+    await start(pipelineOf([counting(200, 10, asked), collect], first));
+    await eventually(() => new Set(seen).size === 200, "the second hundred");
+    expect(asked[0]).toBe(100);
+  });
+
+  it("publishes again what was published but not checkpointed, with higher versions", async () => {
+    const versions: string[] = [];
+    const collect = sinkOf(async (events) => {
+      for (const event of events) if (isUpsert(event)) versions.push(event.sequence);
+    });
+    const place = pipelineOf([collect]);
+    // The first run dies between publish and checkpoint: the checkpoint is refused by its schema.
+    const broken = sourceOf(async function* (context) {
+      yield {
+        events: [record(context, 1)],
+        checkpoint: { next: "no number" as unknown as number },
+      };
+    });
+    const one = await start(pipelineOf([broken, collect], place));
+    await eventually(() => versions.length > 0, "the event of the broken run");
+    await one.stop(5_000);
+    const before = versions.length;
+    let resumedFrom: unknown = "never started";
+    const whole = sourceOf(async function* (context) {
+      resumedFrom = context.checkpoint;
+      yield { events: [record(context, 1)], checkpoint: { next: 2 } };
+    });
+    await start(pipelineOf([whole, collect], place));
+    await eventually(() => versions.length > before, "the event again");
+    expect(resumedFrom).toBeUndefined();
+    expect(versions.toSorted()).toEqual(versions);
+  });
+
+  it("slows the source down to a sink that stalls, and loses nothing (Invariant 9)", async () => {
+    let isStalled = true;
+    const seen = new Set<number>();
+    const asked: number[] = [];
+    const collect = sinkOf(async (events, { signal }) => {
+      while (isStalled) await sleep(20, undefined, { signal });
+      events.forEach((one) => seen.add(numberOf(one)));
+    });
+    await start(pipelineOf([counting(1_000, 10, asked), collect]));
+    await eventually(() => asked.length > 0, "the source to start");
+    let before: number;
+    do {
+      before = asked.length;
+      await sleep(500);
+    } while (asked.length > before);
+    // 4 jobs may wait in each of 2 partitions, and a few are in flight.
+    expect(asked.length).toBeLessThanOrEqual(12);
+    isStalled = false;
+    await eventually(() => seen.size === 1_000, "the rest");
+  });
+
+  it("keeps one poisoned event as a dead letter, without secrets, and writes the others (Invariants 8, 11)", async () => {
+    const seen = new Set<number>();
+    const collect = sinkOf(async (events) => {
+      if (events.some((one) => numberOf(one) === 13))
+        throw new PoisonError("13 is refused, says hunter2-secret", { code: "test.unlucky" });
+      events.forEach((one) => seen.add(numberOf(one)));
+    });
+    const pipeline = pipelineOf([counting(50), collect]);
+    const one = await start(pipeline, ["hunter2-secret"]);
+    await eventually(() => seen.size === 49, "the other 49");
+    const letters = await lettersOf(pipeline);
+    expect(letters).toMatchObject([
+      {
+        stage: "write",
+        event: { subject: "n13" },
+        error: { code: "test.unlucky", message: "13 is refused, says ***" },
+      },
+    ]);
+    const { connectors } = await one.status();
+    expect(connectors.find(({ name }) => name === "collect")).toMatchObject({
+      state: "running",
+      deadLetters: 1,
+    });
+  });
+
+  it("takes an outage for an outage: nothing becomes a dead letter", async () => {
+    let isOut = true;
+    const seen = new Set<number>();
+    const collect = sinkOf(async (events) => {
+      if (isOut) throw new RetryableError("away", { code: "test.away", reason: "unreachable" });
+      events.forEach((one) => seen.add(numberOf(one)));
+    });
+    const pipeline = pipelineOf([counting(50), collect]);
+    const one = await start(pipeline);
+    const stateOf = async () =>
+      (await one.status()).connectors.find(({ name }) => name === "collect");
+    await eventually(async () => (await stateOf())?.state === "failing", "failing");
+    expect((await stateOf())?.error).toMatchObject({ code: "test.away" });
+    isOut = false;
+    await eventually(() => seen.size === 50, "all events");
+    expect(await lettersOf(pipeline)).toEqual([]);
+  });
+
+  it("stops a connector for good on a ConfigError and says which", async () => {
+    const collect = sinkOf(async () => {
+      throw new ConfigError("the index has 3 dimensions", {
+        code: "test.dimension",
+        fix: "Use another.",
+      });
+    });
+    const one = await start(pipelineOf([counting(10), collect]));
+    expect(await one.failed).toMatchObject({
+      connector: "collect",
+      error: { code: "test.dimension" },
+    });
+    const { connectors } = await one.status();
+    expect(connectors.find(({ name }) => name === "collect")).toMatchObject({
+      state: "failed",
+      error: { code: "test.dimension", fix: "Use another." },
+    });
+  });
+
+  it("starts a source again after an error that may pass", async () => {
+    let tries = 0;
+    const seen = new Set<number>();
+    const flaky = sourceOf(async function* (context) {
+      if ((tries += 1) < 3) throw new Error("socket hang up");
+      yield { events: [record(context, 1)], checkpoint: { next: 1 } };
+    });
+    await start(
+      pipelineOf([
+        flaky,
+        sinkOf(async (events) => events.forEach((one) => seen.add(numberOf(one)))),
+      ]),
+    );
+    await eventually(() => seen.size === 1, "the event of the third try");
+    expect(tries).toBe(3);
+  });
+
+  it("runs a source once in two processes, and the standby takes over after a stop", async () => {
+    let readers = 0;
+    let most = 0;
+    const source = sourceOf(async function* ({ signal }) {
+      most = Math.max(most, (readers += 1));
+      yield { events: [], checkpoint: { next: 0 } };
+      await sleep(3_600_000, undefined, { signal }).catch(() => undefined);
+      readers -= 1;
+    });
+    const collect = sinkOf(async () => {});
+    const place = pipelineOf([source, collect]);
+    const first = await start(place);
+    await eventually(() => readers === 1, "the first to read");
+    const second = await start(pipelineOf([source, collect], place));
+    await eventually(
+      async () => (await second.status()).connectors[0]?.state === "standby",
+      "the second to stand by",
+    );
+    const stoppedAt = performance.now();
+    await first.stop(5_000);
+    await eventually(
+      async () => (await second.status()).connectors[0]?.state === "running",
+      "the second to take over",
+    );
+    expect(performance.now() - stoppedAt).toBeLessThan(5_000);
+    expect(most).toBe(1);
+  });
+
+  it("runs a transform between two topics; deletes and clears go through it", async () => {
+    const evens: Stage = {
+      use: "evens",
+      config: {},
+      configHash: "00000000",
+      transform: defineTransform({
+        name: "evens",
+        version: "1.0.0",
+        summary: "",
+        config: z.strictObject({}),
+        accepts: [""],
+        emits: [""],
+        open: async () => ({
+          apply: async (events) =>
+            events.map((event) => (numberOf(event) % 2 === 0 ? event : null)),
+        }),
+      }),
+    };
+    const source = sourceOf(async function* (context) {
+      const events = range(20).map((n) => record(context, n));
+      const clear = cleared({
+        source: "/numbers",
+        below: context.nextVersion(),
+        reason: "sweep",
+        time: "2026-01-01T00:00:00Z",
+        meta: {},
+      });
+      yield { events: [...events, clear], checkpoint: { next: 20 } };
+    });
+    const transform: ResolvedConnector = {
+      kind: "transform",
+      name: "only-evens",
+      from: ["numbers"],
+      to: "evens",
+      transforms: [evens],
+      retry: { attempts: 3, maxDelayMs: 50 },
+    };
+    const seen: SluiceEvent[] = [];
+    await start(
+      pipelineOf([
+        source,
+        transform,
+        sinkOf(async (events) => void seen.push(...events), [], "evens"),
+      ]),
+    );
+    const clears = () => seen.filter(({ type }) => type === "dev.sluice.collection.cleared");
+    await eventually(() => clears().length >= 6, "2 scoped copies in each of 3 partitions");
+    expect(sorted(seen.filter(isUpsert).map(numberOf))).toEqual(
+      range(20).filter((n) => n % 2 === 0),
+    );
+    expect(
+      sorted(seen.filter(({ type }) => type === "dev.sluice.record.deleted").map(numberOf)),
+    ).toEqual(range(20).filter((n) => n % 2 === 1));
+    const scopes = clears().map(({ data }) => JSON.stringify((data as { scope: unknown }).scope));
+    expect(new Set(scopes)).toEqual(new Set(['{"partition":0,"of":2}', '{"partition":1,"of":2}']));
+  });
+
+  it("answers on its admin API, to addresses only", async () => {
+    const { url } = await start(pipelineOf([counting(10), sinkOf(async () => {})]));
+    const get = async (path: string, headers = {}) => {
+      const response = await fetch(url + path, { headers });
+      return [response.status, await response.json()];
+    };
+    expect(await get("/healthz")).toEqual([200, { ok: true }]);
+    await eventually(async () => (await get("/readyz"))[0] === 200, "ready");
+    expect(await get("/connectors")).toMatchObject([
+      200,
+      { queue: kind, connectors: [{ name: "numbers" }, { name: "collect" }] },
+    ]);
+    expect((await get("/connectors/collect"))[1]).toMatchObject({
+      kind: "sink",
+      subscriptions: [{ topic: "numbers" }],
+    });
+    expect((await get("/nothing"))[0]).toBe(404);
+    expect((await fetch(`${url}/connectors`, { method: "POST" })).status).toBe(405);
+  });
+
+  it("stops within its grace although the source hangs", async () => {
+    const hanging = sourceOf(async function* () {
+      yield { events: [], checkpoint: { next: 0 } };
+      await new Promise(() => undefined);
+    });
+    const one = await start(pipelineOf([hanging, sinkOf(async () => {})]));
+    await eventually(
+      async () => (await one.status()).connectors[0]?.state === "running",
+      "running",
+    );
+    const began = performance.now();
+    await one.stop(10_000);
+    expect(performance.now() - began).toBeLessThan(9_000);
+  });
+});

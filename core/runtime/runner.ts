@@ -1,0 +1,167 @@
+import { hostname } from "node:os";
+import { openBackend, type Backend } from "../backend.ts";
+import type { Pipeline, ResolvedConnector } from "../config/pipeline.ts";
+import type { Log } from "../connector.ts";
+import { defaultLeaseMs } from "../queue/options.ts";
+import { serveAdmin } from "./admin.ts";
+import { statusBoard, type Board } from "./board.ts";
+import { runConsumer } from "./consumer-task.ts";
+import { registerProcess } from "./processes.ts";
+import { runSource } from "./source-task.ts";
+import type { PipelineStatus } from "./status.ts";
+
+export interface Running {
+  /** Of the admin API. */
+  readonly url: string;
+  readonly status: () => Promise<PipelineStatus>;
+  /** Resolves when a connector has stopped for good because of an error; else never. */
+  readonly failed: Promise<{ readonly connector: string; readonly error: unknown }>;
+  /** Resolves when every connector has ended by itself; else never. */
+  readonly ended: Promise<void>;
+  /** Stops everything and resolves within `graceMs`: what is not finished is handed back. May be called twice. */
+  readonly stop: (graceMs: number) => Promise<void>;
+}
+
+export interface RunOptions {
+  readonly log: Log;
+  readonly admin: { readonly host: string; readonly port: number };
+  /** Texts that must appear in no status and no dead letter (Invariant 11). */
+  readonly secrets?: readonly string[];
+}
+
+/**
+ * Starts every connector of a pipeline in this process. Subscriptions are registered before the first
+ * source reads, so that nothing is published past them.
+ */
+export async function startPipeline(pipeline: Pipeline, options: RunOptions): Promise<Running> {
+  const { log, secrets = [] } = options;
+  const scrub = (text: string) => secrets.reduce((rest, one) => rest.replaceAll(one, "***"), text);
+  const backend = await openBackend(pipeline, { log });
+  const boards = new Map<string, Board>();
+  const stopping = new AbortController();
+  const startedAt = new Date().toISOString();
+  let tasks: readonly Promise<void>[] = [];
+
+  const status = () => readPipelineStatus(pipeline, backend, boards, startedAt);
+  let stopped: Promise<void> | undefined;
+  const closers: (() => Promise<void>)[] = [];
+  const stop = (graceMs: number) => (stopped ??= stopAll(graceMs));
+
+  async function stopAll(graceMs: number): Promise<void> {
+    const deadline = performance.now() + graceMs;
+    stopping.abort(new Error("the pipeline stops"));
+    await within(Promise.allSettled(tasks), graceMs * 0.8);
+    const left = Math.max(500, deadline - performance.now());
+    await within(Promise.allSettled(closers.map((close) => close())), left / 2);
+    await within(backend.close(left / 2), left / 2);
+  }
+
+  try {
+    const durability = await backend.topics.durability();
+    if (durability === "memory")
+      log.warn({ durability }, "the queue forgets on a restart of Redis: set appendonly yes");
+    for (const connector of pipeline.connectors) {
+      if (connector.kind === "source") continue;
+      for (const topic of connector.from)
+        await backend.topics.subscribe({ topic, name: connector.name });
+    }
+    for (const connector of pipeline.connectors)
+      boards.set(
+        connector.name,
+        statusBoard(whoIs(connector), {
+          deadLetters:
+            connector.kind === "source" ? 0 : await backend.deadLetters.count(connector.name),
+          scrub,
+        }),
+      );
+    const admin = await serveAdmin(options.admin, status);
+    closers.push(admin.close);
+    closers.push(
+      await registerProcess(
+        backend.state,
+        { pid: process.pid, host: hostname(), url: admin.url, connectors: [...boards.keys()] },
+        log,
+      ),
+    );
+
+    let fail: (reason: { connector: string; error: unknown }) => void = () => undefined;
+    const failed = new Promise<{ connector: string; error: unknown }>(
+      (resolve) => (fail = resolve),
+    );
+    tasks = pipeline.connectors.map(async (connector) => {
+      const board = boards.get(connector.name) as Board; // one was made for each above
+      const run = {
+        backend,
+        board,
+        log: logOf(connector, log),
+        leaseMs: defaultLeaseMs,
+        scrub,
+        signal: stopping.signal,
+      };
+      try {
+        await (connector.kind === "source"
+          ? runSource(connector, run)
+          : runConsumer(connector, run));
+        board.become("stopped");
+      } catch (error) {
+        if (stopping.signal.aborted) return board.become("stopped");
+        board.trouble("failed", error);
+        run.log.error({ error }, `${connector.kind} stopped for good`);
+        fail({ connector: connector.name, error });
+      }
+    });
+    const ended = Promise.allSettled(tasks).then(() =>
+      stopping.signal.aborted || hasFailed(boards) ? new Promise<void>(() => undefined) : undefined,
+    );
+    return { url: admin.url, status, failed, ended, stop };
+  } catch (error) {
+    await stop(2_000);
+    throw error;
+  }
+}
+
+async function readPipelineStatus(
+  pipeline: Pipeline,
+  backend: Backend,
+  boards: ReadonlyMap<string, Board>,
+  startedAt: string,
+): Promise<PipelineStatus> {
+  const subscriptions = await backend.topics.subscriptions();
+  return {
+    project: pipeline.project,
+    pid: process.pid,
+    host: hostname(),
+    startedAt,
+    queue: pipeline.queue.kind,
+    durability: await backend.topics.durability(),
+    connectors: [...boards.values()].map((board) => {
+      const status = board.read();
+      const own = subscriptions.filter(({ name }) => name === status.name);
+      return own.length === 0 ? status : { ...status, subscriptions: own };
+    }),
+  };
+}
+
+function whoIs(connector: ResolvedConnector) {
+  const { name, kind } = connector;
+  if (kind === "source") return { name, kind, type: connector.source.name };
+  if (kind === "sink") return { name, kind, type: connector.sink.name };
+  return { name, kind, type: connector.transforms.at(-1)?.use ?? "transform" };
+}
+
+function logOf(connector: ResolvedConnector, log: Log): Log {
+  const named = (level: keyof Log) => (fields: object, message: string) =>
+    log[level]({ connector: connector.name, ...fields }, message);
+  return { debug: named("debug"), info: named("info"), warn: named("warn"), error: named("error") };
+}
+
+function hasFailed(boards: ReadonlyMap<string, Board>): boolean {
+  return [...boards.values()].some((board) => board.read().state === "failed");
+}
+
+async function within(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([work, timeout]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,16 @@
+import type { Backend } from "../backend.ts";
+import type { Log } from "../connector.ts";
+import type { Board } from "./board.ts";
+
+/** What the runner gives every connector's task. */
+export interface TaskRun {
+  readonly backend: Backend;
+  readonly board: Board;
+  readonly log: Log;
+  /** How long a source's lease outlives its process, milliseconds. */
+  readonly leaseMs: number;
+  /** Takes secrets out of a text. */
+  readonly scrub: (text: string) => string;
+  /** Aborts when the connector must stop. */
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,160 @@
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import Libsql from "libsql";
+import { ConfigError, RetryableError } from "../../errors.ts";
+import { upgrade } from "./schema.ts";
+
+/** What may be bound. Buffers keep what SQLite's texts do not: U+0000. */
+export type Value = string | number | null | Buffer;
+
+/** One connection to a project's SQLite file. Everything is synchronous: a transaction never spans an await. */
+export interface Database {
+  readonly rows: <Row extends readonly unknown[]>(sql: string, ...values: Value[]) => Row[];
+  /** The number of rows changed. */
+  readonly run: (sql: string, ...values: Value[]) => number;
+  /** Runs `work` in one writing transaction, rolled back when it throws. */
+  readonly write: <T>(work: () => T) => T;
+  /** Changes when another connection, in this process or another, has written. */
+  readonly version: () => number;
+  /** May be called twice. */
+  readonly close: () => void;
+}
+
+const busyTimeoutMs = 10_000;
+
+/**
+ * Opens `${dir}/sluice.db`, which state and queue share, and upgrades its format. A commit is on disk
+ * when it returns (WAL, synchronous=FULL); several processes may share the file.
+ */
+export function openDatabase(dir: string): Database {
+  const path = join(dir, "sluice.db");
+  prepareDirectory(dir);
+  const connection = translated(path, () => new Libsql(path, { timeout: busyTimeoutMs }));
+  const statements = new Map<string, Statement>();
+
+  const statement = (sql: string, values: readonly Value[]) => {
+    let known = statements.get(sql);
+    if (!known) {
+      const prepared = connection.prepare(sql);
+      if (prepared.reader) prepared.raw();
+      known = { prepared, holes: sql.split("?").length - 1 };
+      statements.set(sql, known);
+    }
+    // libsql lets a wrong count pass, and aborts the process on booleans and objects.
+    if (known.holes !== values.length || !values.every(isBindable))
+      throw new TypeError(`embedded: wrong values for ${sql}`);
+    return known.prepared;
+  };
+  const database: Database = {
+    // `all` even for one row: `get` leaves the statement open, and with it an old view of the file.
+    rows: <Row extends readonly unknown[]>(sql: string, ...values: Value[]) =>
+      translated(path, () => statement(sql, values).all(values) as unknown as Row[]),
+    run: (sql, ...values) => translated(path, () => statement(sql, values).run(values).changes),
+    write: (work) => {
+      // IMMEDIATE: a transaction that reads first and writes later can deadlock with another such.
+      translated(path, () => connection.exec("BEGIN IMMEDIATE"));
+      try {
+        const result = work();
+        translated(path, () => connection.exec("COMMIT"));
+        return result;
+      } catch (error) {
+        if (connection.inTransaction) connection.exec("ROLLBACK"); // SQLite itself rolls back a full disk
+        throw error;
+      }
+    },
+    version: () => database.rows<[number]>("PRAGMA data_version")[0]?.[0] ?? 0,
+    close: () => {
+      if (connection.open) connection.close();
+    },
+  };
+  try {
+    for (const [name, value] of settings) database.rows(`PRAGMA ${name} = ${value}`);
+    upgrade(database, path);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+  return database;
+}
+
+const settings = [
+  ["page_size", 8192], // jobs are large rows: a quarter faster than 4096
+  ["journal_mode", "WAL"],
+  ["synchronous", "FULL"],
+  ["wal_autocheckpoint", 4_000], // 32 MB: most of a job's pages are freed before they are copied
+  ["journal_size_limit", 64 * 1024 * 1024],
+  ["temp_store", "MEMORY"],
+] as const;
+
+interface Statement {
+  readonly prepared: Libsql.Statement;
+  readonly holes: number;
+}
+
+function isBindable(value: unknown): boolean {
+  return (
+    value === null ||
+    typeof value === "string" ||
+    typeof value === "number" ||
+    Buffer.isBuffer(value)
+  );
+}
+
+function prepareDirectory(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true });
+    accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new ConfigError(`state: the directory ${dir} cannot be written.`, {
+      code: "state.directory-unwritable",
+      fix: `Make ${dir} a directory this user may write, or name another: "queue": "embedded:DIR".`,
+      cause: error,
+    });
+  }
+}
+
+/** Turns what SQLite throws into errors that say what to do. */
+function translated<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw translate(path, error);
+  }
+}
+
+function translate(path: string, cause: unknown): unknown {
+  const code = codeOf(cause);
+  if (code === undefined) return cause;
+  if (code.startsWith("SQLITE_FULL"))
+    return new RetryableError(`state: the disk of ${path} is full.`, {
+      code: "state.disk-full",
+      reason: "unreachable",
+      fix: `Free some space on the disk of ${path}; everything goes on by itself then.`,
+      cause,
+    });
+  if (code.startsWith("SQLITE_BUSY"))
+    return new RetryableError(`state: another process has held ${path} for ${busyTimeoutMs} ms.`, {
+      code: "state.busy",
+      reason: "unreachable",
+      fix: `Look for a stopped or hanging process that has ${path} open.`,
+      cause,
+    });
+  if (code.startsWith("SQLITE_CORRUPT") || code.startsWith("SQLITE_NOTADB"))
+    return new ConfigError(`state: ${path} is damaged, or not a database of Sluice.`, {
+      code: "state.file-damaged",
+      fix: `Restore ${path} from a backup, or move it away and start from a new snapshot.`,
+      cause,
+    });
+  return new RetryableError(`state: ${path} cannot be read or written (${code}).`, {
+    code: "state.io",
+    reason: "unreachable",
+    fix: `Check the disk of ${path} and who may read and write it.`,
+    cause,
+  });
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof Libsql.SqliteError) return error.code;
+  // libsql's own wording when a file cannot be opened; it carries no code.
+  return String(error).includes("ConnectionFailed") ? "SQLITE_CANTOPEN" : undefined;
+}

@@ -1,0 +1,22 @@
+import type { StatePlace } from "../state.ts";
+import { openDatabase } from "./database.ts";
+import { openLeases } from "./leases.ts";
+import { openStore } from "./store.ts";
+
+/** State and leases in `${dir}/sluice.db`. Several processes of one machine may share it. */
+export function openEmbeddedState({
+  dir,
+  project = "sluice",
+}: {
+  readonly dir: string;
+  readonly project?: string;
+}): StatePlace {
+  const database = openDatabase(dir);
+  return {
+    scope: (connector) => ({
+      state: openStore(database, { project, connector }),
+      leases: openLeases(database, { project, connector }),
+    }),
+    close: async () => database.close(),
+  };
+}

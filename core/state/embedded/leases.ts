@@ -1,0 +1,58 @@
+import { holdLease } from "../lease.ts";
+import type { Leases } from "../state.ts";
+import type { Database } from "./database.ts";
+import type { Owner } from "./store.ts";
+
+/** One connector's rows of the table `leases`. A row is never deleted: its token must never be given again. */
+export function openLeases(database: Database, { project, connector }: Owner): Leases {
+  const current = (lease: string) =>
+    database.rows<[token: number, until: number | null]>(
+      "SELECT token, until FROM leases WHERE project = ? AND connector = ? AND lease = ?",
+      project,
+      connector,
+      lease,
+    )[0];
+  const isHeld = (lease: string) => (current(lease)?.[1] ?? 0) > Date.now();
+  /** True when `token` was still the newest. */
+  const update = (lease: string, token: number, until: number | null) =>
+    database.write(() =>
+      database.run(
+        "UPDATE leases SET until = ? WHERE project = ? AND connector = ? AND lease = ? AND token = ?",
+        until,
+        project,
+        connector,
+        lease,
+        token,
+      ),
+    ) === 1;
+
+  return {
+    acquire: async (lease, ttlMs) => {
+      const sentAt = performance.now();
+      if (isHeld(lease)) return undefined; // standing by must not cost writes
+      const taken = database.write(() => {
+        if (isHeld(lease)) return undefined;
+        const [token, until] = current(lease) ?? [0, null];
+        database.run(
+          "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)",
+          project,
+          connector,
+          lease,
+          token + 1,
+          Date.now() + ttlMs,
+        );
+        return { token: token + 1, inherited: until !== null };
+      });
+      if (!taken) return undefined;
+      const { token, inherited } = taken;
+      return holdLease({
+        fence: { lease, token },
+        ttlMs,
+        sentAt,
+        inherited,
+        renew: async () => update(lease, token, Date.now() + ttlMs),
+        release: async () => void update(lease, token, null),
+      });
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import { ConfigError } from "../../errors.ts";
+import type { Database } from "./database.ts";
+
+/**
+ * The format of the file, one step a version: a file of version n gets the steps after n. A step that
+ * was released is never edited.
+ *
+ * - `state.key` is a BLOB because texts end at U+0000; both sort by their UTF-8 bytes.
+ * - `leases.until` is wall-clock milliseconds; NULL = released.
+ * - `log` holds one job a row: `body` is a JSON array of `events` events. `audience` = for that subscription only.
+ * - `heads.position` is the last one given in a partition, `cursors.position` the last one acknowledged.
+ * - `cursors.holder` is the token of the lease that last took the partition: only it may move the cursor.
+ */
+const steps = [
+  `
+  CREATE TABLE state (
+    project TEXT NOT NULL, connector TEXT NOT NULL, key BLOB NOT NULL,
+    value TEXT NOT NULL, revision INTEGER NOT NULL, expires INTEGER,
+    PRIMARY KEY (project, connector, key)
+  ) WITHOUT ROWID;
+  CREATE INDEX state_expires ON state (expires) WHERE expires IS NOT NULL;
+  CREATE TABLE leases (
+    project TEXT NOT NULL, connector TEXT NOT NULL, lease TEXT NOT NULL,
+    token INTEGER NOT NULL, until INTEGER,
+    PRIMARY KEY (project, connector, lease)
+  ) WITHOUT ROWID;
+  CREATE TABLE topics (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, partitions INTEGER NOT NULL,
+    UNIQUE (project, name)
+  );
+  CREATE TABLE heads (
+    topic INTEGER NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+  ) WITHOUT ROWID;
+  CREATE TABLE cursors (
+    topic INTEGER NOT NULL, partition INTEGER NOT NULL, subscription TEXT NOT NULL,
+    position INTEGER NOT NULL, holder INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition, subscription)
+  ) WITHOUT ROWID;
+  CREATE TABLE log (
+    topic INTEGER NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL,
+    audience TEXT, at INTEGER NOT NULL, events INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (topic, partition, position)
+  ) WITHOUT ROWID;
+  `,
+];
+
+/** Brings the file to this version's format; refuses one written by a newer Sluice. */
+export function upgrade(database: Database, path: string): void {
+  if (formatOf(database) === steps.length) return;
+  database.write(() => {
+    const format = formatOf(database); // again: another process may just have done it
+    if (format > steps.length)
+      throw new ConfigError(
+        `state: ${path} has format ${format}; this version of Sluice knows formats up to ${steps.length}.`,
+        {
+          code: "state.format-newer",
+          fix: "Use the newer version of Sluice that wrote it, or another directory.",
+        },
+      );
+    for (const step of steps.slice(format))
+      for (const sql of step.split(";")) if (sql.trim() !== "") database.run(sql);
+    database.run(`PRAGMA user_version = ${steps.length}`);
+  });
+}
+
+function formatOf(database: Database): number {
+  return database.rows<[number]>("PRAGMA user_version")[0]?.[0] ?? 0;
+}

@@ -1,0 +1,29 @@
+import type { Log } from "../../connector.ts";
+import type { StatePlace } from "../state.ts";
+import { connectRedis } from "./connect.ts";
+import { redisLeases } from "./leases.ts";
+import { scriptsOn } from "./scripts.ts";
+import { redisStore } from "./store.ts";
+
+/**
+ * Opens state on a Redis (5.0 or later). Commands wait while it is away. Throws what `connectRedis`
+ * throws when the first connect fails.
+ */
+export async function openRedisState(options: {
+  readonly url: string;
+  /** Prefix of every key. */
+  readonly project: string;
+  readonly log: Log;
+}): Promise<StatePlace> {
+  const { project } = options;
+  const client = await connectRedis(options);
+  const scripts = scriptsOn(client);
+  return {
+    scope: (connector) => {
+      // The braces make one slot of a cluster out of all keys of a connector.
+      const scope = `sluice:{${encodeURIComponent(project)}/${encodeURIComponent(connector)}}`;
+      return { state: redisStore(scripts, scope), leases: redisLeases(scripts, scope) };
+    },
+    close: async () => client.disconnect(),
+  };
+}

@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
+import { channel } from "../../channel.ts";
+import { checkEvents } from "../../check-event.ts";
+import type { SnapshotRequest, Source, SourceBatch, SourceContext } from "../../connector.ts";
+import type { SluiceEvent } from "../../event.ts";
+import { version, type Version } from "../../version.ts";
+import { context, type FakeContext } from "./context.ts";
+import { state as fakeState, type FakeState } from "./state.ts";
+
+const leaseName = "source";
+const checkpointKey = "checkpoint";
+const patienceMs = 20_000;
+
+type Progress = Parameters<SourceContext<unknown, unknown>["progress"]>[0];
+
+/** A source at work, driven as the runner drives it. */
+export interface SourceRun extends Pick<FakeContext<unknown>, "lines" | "counters"> {
+  /** Published so far, in order. */
+  readonly events: readonly SluiceEvent[];
+  readonly batches: readonly SourceBatch<unknown>[];
+  readonly progress: readonly Progress[];
+  readonly request: (request: SnapshotRequest) => Promise<void>;
+  /** Resolves when `what` holds of the events; rejects when the source ends first, or after 20 s. */
+  readonly until: (what: (events: readonly SluiceEvent[]) => boolean) => Promise<void>;
+  /** Stops asking; what was asked for already is still published. */
+  readonly pause: () => void;
+  readonly resume: () => void;
+  /** Resolves when `read` has returned; rejects with what it threw. */
+  readonly ended: Promise<void>;
+  /** Aborts, waits for the end and gives the lease back. Resolves to the milliseconds `read` took to return. */
+  readonly stop: () => Promise<number>;
+}
+
+/**
+ * Starts a source: one batch in flight, each published, then its checkpoint and writes stored in one
+ * step, then the next asked for. Every checkpoint goes through JSON and its schema. `state` carries
+ * over to a later run. `killWhen` ends the run as a crash would: the batch that makes it true is
+ * published and never checkpointed.
+ */
+export async function run(
+  source: Source,
+  given: {
+    readonly config: unknown;
+    readonly name?: string;
+    readonly state?: FakeState;
+    readonly killWhen?: (events: readonly SluiceEvent[]) => boolean;
+  },
+): Promise<SourceRun> {
+  const { killWhen, state: place = fakeState(), ...rest } = given;
+  // A run that was killed did not release it.
+  place.lapse(leaseName);
+  const lease = await place.leases.acquire(leaseName, 10_000);
+  assert.ok(lease, "the lease was just freed");
+  const [saved] = await place.state.get([checkpointKey]);
+
+  const aborter = new AbortController();
+  const { signal } = aborter;
+  const changes = new EventEmitter();
+  const requests = channel<SnapshotRequest>(100);
+  signal.addEventListener("abort", () => requests.close());
+  const base = context({ ...rest, config: source.config.parse(given.config), ...place, signal });
+  const events: SluiceEvent[] = [];
+  const batches: SourceBatch<unknown>[] = [];
+  const progress: Progress[] = [];
+  let paused = false;
+  let over = false;
+
+  const work = async () => {
+    const reading = source.read({
+      ...base,
+      checkpoint: saved && source.checkpoint.parse(saved.value),
+      nextVersion: versions(lease.token),
+      settled: async () => {},
+      requests,
+      progress: (value) => void progress.push(value),
+    });
+    for await (const batch of reading) {
+      const checkpoint = throughJson(batch.checkpoint);
+      source.checkpoint.parse(checkpoint);
+      batches.push(batch);
+      events.push(...checkEvents(batch.events));
+      for (const { type } of batch.events)
+        assert.ok(
+          source.emits.some((prefix) => type.startsWith(prefix)),
+          `${type} is not among what the source says it emits`,
+        );
+      if (killWhen?.(events)) return;
+      const writes = [...(batch.writes ?? []), { key: checkpointKey, value: checkpoint }];
+      assert.ok(await place.state.all(writes, lease), "checkpoint and writes are stored");
+      changes.emit("change");
+      while (paused && !signal.aborted) await once(changes, "change", { signal });
+      if (signal.aborted) return;
+    }
+  };
+  const ended = work()
+    .catch((error: unknown) => {
+      // Every `await` of a source takes the signal, so an abort may well surface as its reason.
+      if (!signal.aborted || !(error instanceof Error && error.name === "AbortError")) throw error;
+    })
+    .finally(() => {
+      over = true;
+      aborter.abort();
+      changes.emit("change");
+    });
+  ended.catch(() => {}); // Whoever awaits `until`, `ended` or `stop` gets it.
+
+  return {
+    events,
+    batches,
+    progress,
+    lines: base.lines,
+    counters: base.counters,
+    ended,
+    request: (request) => requests.send(request, { signal }),
+    pause: () => void (paused = true),
+    resume: () => {
+      paused = false;
+      changes.emit("change");
+    },
+    until: async (what) => {
+      const late = AbortSignal.timeout(patienceMs);
+      while (!what(events)) {
+        if (over) await ended;
+        assert.ok(!over, `the source ended too early, after ${told(events)}`);
+        await once(changes, "change", { signal: late }).catch(() =>
+          assert.fail(`not within ${patienceMs} ms; published: ${told(events)}`),
+        );
+      }
+    },
+    stop: async () => {
+      const start = performance.now();
+      aborter.abort();
+      await ended;
+      await lease.release();
+      return performance.now() - start;
+    },
+  };
+}
+
+/** As the runner makes them: rising within a run by the clock, over runs by the lease's token. */
+function versions(epoch: number): () => Version {
+  let last = 0n;
+  return () => {
+    const now = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1_000));
+    last = now > last ? now : last + 1n;
+    return version({ epoch, position: last, rank: 0, tail: 0 });
+  };
+}
+
+function throughJson(checkpoint: unknown) {
+  const copy: unknown = JSON.parse(JSON.stringify(checkpoint ?? null));
+  assert.deepEqual(copy, checkpoint ?? null, "a checkpoint is JSON");
+  return copy as Parameters<typeof JSON.stringify>[0];
+}
+
+function told(events: readonly SluiceEvent[]): string {
+  const last = events.slice(-10).map(({ id, type }) => `${type.split(".").at(-1)} ${id}`);
+  return `${events.length} events ${JSON.stringify(last)}`;
+}

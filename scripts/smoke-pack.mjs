@@ -1,0 +1,96 @@
+// Packs the package and uses it as a stranger would: an import that loads no driver, the command, a
+// config beside it, and a connector of one's own.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const root = resolve(import.meta.dirname, "..");
+const dir = mkdtempSync(join(tmpdir(), "sluice-pack-"));
+const run = (command, ...args) =>
+  execFileSync(command, args, { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+const expect = (truth, what) => {
+  if (!truth) throw new Error(`smoke test of the packed package: ${what}`);
+};
+
+try {
+  const [packed] = JSON.parse(
+    execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", dir], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }),
+  );
+  const files = packed.files.map(({ path }) => path);
+  expect(
+    !files.some((path) => /\.test\.|^dist\/(test|bench)\//.test(path)),
+    "tests are in the package",
+  );
+  expect(
+    files.includes("schema.json") && files.includes("LICENSE"),
+    "schema.json or LICENSE is missing",
+  );
+
+  // Dependencies come from the working tree, so that this needs no registry.
+  mkdirSync(join(dir, "node_modules", "sluice"), { recursive: true });
+  for (const name of readdirSync(join(root, "node_modules")))
+    if (!name.startsWith("."))
+      symlinkSync(join(root, "node_modules", name), join(dir, "node_modules", name));
+  run(
+    "tar",
+    "-xzf",
+    join(dir, packed.filename),
+    "-C",
+    "node_modules/sluice",
+    "--strip-components=1",
+  );
+
+  writeFileSync(
+    join(dir, "ticker.js"),
+    `import { defineSource, upserted, z } from "sluice";
+     export const ticker = defineSource({
+       name: "ticker", version: "1.0.0", summary: "One event.", config: z.strictObject({}),
+       checkpoint: z.strictObject({}), emits: ["dev.sluice.record."],
+       capabilities: { deletes: false, snapshotOnRequest: false, replays: true, forgets: false },
+       async *read({ nextVersion }) {
+         yield { checkpoint: {}, events: [upserted({ source: "/ticker", key: "1", subject: "1", version: nextVersion(),
+           time: new Date().toISOString(), op: "create", after: { text: "tick" }, meta: {} })] };
+       },
+     });`,
+  );
+  writeFileSync(
+    join(dir, "sluice.json"),
+    JSON.stringify({
+      $schema: "./node_modules/sluice/schema.json",
+      connectors: [
+        { name: "ticker", source: "./ticker.js", to: "ticks" },
+        { name: "out", sink: "log", from: "ticks" },
+      ],
+    }),
+  );
+  const sluice = (...args) =>
+    run(process.execPath, "node_modules/sluice/dist/cli/main.js", ...args);
+  expect(
+    JSON.parse(sluice("validate", "sluice.json", "--json")).ok,
+    "validate refuses a good config",
+  );
+  expect(sluice("connectors").includes("pinecone"), "connectors does not list pinecone");
+  const loaded = run(
+    process.execPath,
+    "--input-type=module",
+    "-e",
+    `import * as sluice from "sluice"; import "sluice/testing"; import { Module } from "node:module";
+     console.log(JSON.stringify([Object.keys(sluice).length, Object.keys(Module._cache)]));`,
+  );
+  const [names, modules] = JSON.parse(loaded);
+  expect(names > 10, "sluice exports next to nothing");
+  const drivers = modules.filter((path) =>
+    /node_modules\/(bullmq|ioredis|libsql|chokidar|@pinecone-database)\//.test(path),
+  );
+  expect(drivers.length === 0, `importing sluice loads drivers: ${drivers.join(", ")}`);
+  console.log(
+    `packed package works: ${files.length} files, ${Math.round(packed.unpackedSize / 1024)} KiB`,
+  );
+} finally {
+  rmSync(dir, { recursive: true, force: true });
+}

@@ -1,0 +1,117 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { changingFolder } from "./folder.ts";
+import { differences, openOracle } from "./oracle.ts";
+import { startPipelineProcess, type PipelineProcess } from "./pipeline-process.ts";
+import { seeded } from "./random.ts";
+
+export interface RoundResult {
+  readonly seed: number;
+  readonly ok: boolean;
+  readonly kills: number;
+  readonly changes: number;
+  readonly files: number;
+  readonly chunks: number;
+  /** From the last change to an index that equals the folder. */
+  readonly settledMs: number;
+  readonly differences?: readonly string[];
+}
+
+const settleWithinMs = 60_000;
+
+/** Plays one round: changes with kills between and during them, then waits for index = folder. */
+export async function playRound(options: {
+  readonly dir: string;
+  readonly seed: number;
+  readonly changes: number;
+  readonly kills: number;
+  /** `embedded` or a Redis URL. */
+  readonly queue: string;
+}): Promise<RoundResult> {
+  const { dir, seed, changes, kills, queue } = options;
+  const random = seeded(seed);
+  const notes = join(dir, "notes");
+  await mkdir(notes);
+  const config = join(dir, "sluice.json");
+  await writeFile(config, JSON.stringify(pipelineFile(seed, queue), null, 2));
+  const folder = changingFolder(notes, random, 120);
+  const killAt = new Set(Array.from({ length: kills }, () => random.below(changes)));
+
+  let pipeline: PipelineProcess = startPipelineProcess(config, join(dir, "log.ndjson"));
+  let killed = 0;
+  try {
+    for (let change = 0; change < changes; change++) {
+      await folder.change();
+      if (random.next() < 0.25) await sleep(random.below(40));
+      if (!killAt.has(change)) continue;
+      // Any moment: before it is up, in the first scan, in the middle of a write.
+      await sleep(random.below(1_500));
+      await pipeline.kill();
+      killed += 1;
+      for (let unseen = random.below(8); unseen > 0; unseen--) await folder.change();
+      pipeline = startPipelineProcess(config, join(dir, "log.ndjson"));
+    }
+
+    const lastChange = performance.now();
+    const oracle = await openOracle({
+      pinecone: join(dir, ".sluice", "pinecone"),
+      state:
+        queue === "embedded"
+          ? { kind: "embedded", dir: join(dir, ".sluice") }
+          : { kind: "redis", url: queue },
+      project: projectOf(seed),
+    });
+    try {
+      let found: readonly string[];
+      let chunks = 0;
+      do {
+        await sleep(250);
+        if (!pipeline.isRunning()) {
+          found = [`the pipeline ended: ${pipeline.lastWords()}`];
+          break;
+        }
+        const index = await oracle.index();
+        chunks = index.length;
+        found = await differences(folder.files, index, await oracle.manifests());
+      } while (found.length > 0 && performance.now() - lastChange < settleWithinMs);
+      return {
+        seed,
+        ok: found.length === 0,
+        kills: killed,
+        changes,
+        files: folder.files.size,
+        chunks,
+        settledMs: Math.round(performance.now() - lastChange),
+        ...(found.length > 0 && { differences: found.slice(0, 20) }),
+      };
+    } finally {
+      await oracle.close();
+    }
+  } finally {
+    await pipeline.kill();
+  }
+}
+
+function pipelineFile(seed: number, queue: string): object {
+  const embedding = { provider: "hash" };
+  return {
+    project: projectOf(seed),
+    queue,
+    connectors: [
+      { name: "folder", source: "file", to: "notes", config: { path: "notes", rescanMs: 5_000 } },
+      {
+        name: "search",
+        sink: "pinecone",
+        from: "notes",
+        transforms: [{ use: "parse" }, { use: "chunk", config: { maxTokens: 60 } }],
+        config: { index: "notes", local: ".sluice/pinecone", embedding },
+      },
+    ],
+  };
+}
+
+/** One server serves all rounds of a run. */
+function projectOf(seed: number): string {
+  return `chaos-${seed}`;
+}
