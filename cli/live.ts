@@ -15,12 +15,19 @@ export interface LiveView {
   readonly close: () => Promise<void>;
 }
 
+/** The part of `process.stdout` that is used. */
+export interface Terminal {
+  readonly write: (text: string) => unknown;
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
 /** A pipeline's status on a terminal, a line a connector, rewritten in place a few times a second. */
 export function openLiveView(
   read: () => Promise<PipelineStatus>,
-  { paint, footer }: { readonly paint: Output["paint"]; readonly footer: string },
+  options: { readonly paint: Output["paint"]; readonly footer: string; readonly out?: Terminal },
 ): LiveView {
-  const out = process.stdout;
+  const { paint, footer, out = process.stdout } = options;
   const rateOf = rateMeter();
   let last: PipelineStatus | undefined;
   let said = footer;
