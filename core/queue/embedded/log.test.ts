@@ -5,9 +5,11 @@ import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { openDatabase, type Database } from "../../state/embedded/database.ts";
 import { toJobs } from "./jobs.ts";
 import { openLog, type Log, type Place } from "./log.ts";
+import { openRegistry, type Registry } from "./registry.ts";
 
 let dir: string;
 let database: Database;
+let registry: Registry;
 let log: Log;
 let topic: string;
 let id: number;
@@ -15,7 +17,8 @@ let count = 0;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "sluice-log-"));
   database = openDatabase(dir);
-  log = openLog(database, "sluice");
+  registry = openRegistry(database, "sluice");
+  log = openLog(database, registry);
 });
 beforeEach(() => {
   topic = `topic-${count++}`;
@@ -32,7 +35,7 @@ const append = (...ids: readonly string[]) => {
     expect(log.append(topic, 1, toJobs(events, 1), 100)).toBe("done");
   }
 };
-const subscribe = (name: string) => log.subscribe(topic, 1, name);
+const subscribe = (name: string) => registry.subscribe(topic, 1, name);
 const held = (name: string, token: number): Place => {
   const place = { topic: id, partition: 0, name, token };
   log.hold(place, () => true);
@@ -84,7 +87,7 @@ it("deletes a job when the last subscription has passed it", () => {
   expect(rows()).toBe(2);
   log.acknowledge([{ place: held("b", 1), position: 1 }]);
   expect(rows()).toBe(1);
-  log.unsubscribe(topic, "b");
+  registry.unsubscribe(topic, "b");
   expect(rows()).toBe(0);
 });
 
@@ -92,7 +95,7 @@ it("does not take a subscription that was ended and begun again for the old one"
   subscribe("s");
   append("a");
   const place = held("s", 1);
-  log.unsubscribe(topic, "s");
+  registry.unsubscribe(topic, "s");
   expect(take(place)).toBeUndefined();
   subscribe("s");
   expect(take(place)).toBe("lost");
@@ -114,5 +117,5 @@ it("takes another number of partitions when nothing waits, and loses nothing by 
     type: "note",
   }));
   log.append(topic, 4, toJobs(events, 4), 100);
-  expect(log.waiting().find((status) => status.topic === topic)?.waiting).toBe(20);
+  expect(registry.waiting().find((status) => status.topic === topic)?.waiting).toBe(20);
 });
