@@ -17,7 +17,7 @@ export interface LiveView {
 
 /** The part of `process.stdout` that is used. */
 export interface Terminal {
-  readonly write: (text: string) => unknown;
+  write: (text: string) => unknown;
   readonly columns?: number;
   readonly rows?: number;
 }
@@ -33,8 +33,16 @@ export function openLiveView(
   let said = footer;
   let drawn = 0;
 
+  // A sink may write to the same terminal: the view makes room, and comes back at the next turn.
+  const { write } = out;
+  const put = (text: string) => write.call(out, text);
+  out.write = (...rest: Parameters<Terminal["write"]>) => {
+    clear();
+    return write.apply(out, rest);
+  };
+
   const clear = () => {
-    if (drawn > 0) out.write(`\u001b[${drawn}A\u001b[J`);
+    if (drawn > 0) put(`\u001b[${drawn}A\u001b[J`);
     drawn = 0;
   };
   const draw = () => {
@@ -44,7 +52,7 @@ export function openLiveView(
     const columns = (out.columns || 80) - 1;
     const most = (out.rows || 24) - 2;
     const lines = statusLines(last, { paint, rates: rateOf(last), columns }).slice(0, most);
-    out.write(`${[...lines, paint("dim", said.slice(0, columns))].join("\n")}\n`);
+    put(`${[...lines, paint("dim", said.slice(0, columns))].join("\n")}\n`);
     drawn = lines.length + 1;
   };
   const refresh = async () => {
@@ -61,7 +69,7 @@ export function openLiveView(
   return {
     print: (line) => {
       clear();
-      out.write(`${line}\n`);
+      put(`${line}\n`);
       draw();
     },
     say: (line) => {
@@ -72,6 +80,7 @@ export function openLiveView(
       clearInterval(timer);
       await reading;
       await refresh();
+      out.write = write;
     },
   };
 }
