@@ -10,7 +10,7 @@ import { search } from "./commands/search.ts";
 import { start } from "./commands/start.ts";
 import { status } from "./commands/status.ts";
 import { validate } from "./commands/validate.ts";
-import { exit, exitCodeOf } from "./exit.ts";
+import { exitCodeOf } from "./exit.ts";
 import { openOutput } from "./output.ts";
 
 const args = process.argv.slice(2);
@@ -39,9 +39,9 @@ Examples:
 for (const command of [start, validate, status, search, connectors, schema, pinecone, demo])
   program.addCommand(command(output));
 
-// `sluice schema | head`: whoever reads has gone, and there is nobody to tell.
+// `sluice schema | head`: whoever read has gone, and there is nobody to tell.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === "EPIPE" ? exit.done : exit.failed);
+  if (error.code !== "EPIPE") throw error;
 });
 
 try {
