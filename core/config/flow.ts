@@ -148,7 +148,7 @@ function topicTypes(placed: readonly Placed[]): (topic: string) => readonly stri
       ({ connector }) => connector.kind !== "sink" && connector.to === topic,
     );
     const types = producers.flatMap(({ connector }) => {
-      if (connector.kind === "source") return connector.source.emits;
+      if (connector.kind === "source") return connector.source.emits.filter(isApplied);
       if (connector.kind === "sink") return [];
       const arriving = connector.from.flatMap((from) => typesOf(from) ?? [""]);
       return connector.transforms.reduce(
@@ -161,6 +161,11 @@ function topicTypes(placed: readonly Placed[]): (topic: string) => readonly stri
     return result;
   };
   return typesOf;
+}
+
+/** Deletes and clears reach no transform and are taken by every sink: they fit anywhere. */
+function isApplied(type: string): boolean {
+  return !/^dev\.sluice\.(record\.deleted|collection\.)/.test(type);
 }
 
 /** A filter that speaks of `type` narrows in ways not worth following: anything may come. */
