@@ -3,15 +3,15 @@
 import { spawnSync } from "node:child_process";
 
 const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-const runs = (command, ...args) =>
-  spawnSync(command, args, { stdio: "ignore", env }).status === 0;
+const runs = (command, ...args) => spawnSync(command, args, { stdio: "ignore", env }).status === 0;
 const hasRedis = () => runs("redis-server", "--version");
 
 if (process.env.SLUICE_TEST_REDIS === undefined && !hasRedis()) {
   if (process.getuid?.() === 0 && runs("apt-get", "--version")) {
     console.log("Tests need redis-server: installing it with apt-get …");
     // --no-install-recommends and no service start: tests start servers of their own on free ports.
-    const install = () => runs("apt-get", "install", "-y", "-q", "--no-install-recommends", "redis-server");
+    const install = () =>
+      runs("apt-get", "install", "-y", "-q", "--no-install-recommends", "redis-server");
     if (!install()) {
       runs("apt-get", "update", "-q");
       install();

@@ -22,14 +22,28 @@ try {
     }),
   );
   const files = packed.files.map(({ path }) => path);
-  expect(!files.some((path) => /\.test\.|^dist\/(test|bench)\//.test(path)), "tests are in the package");
-  expect(files.includes("schema.json") && files.includes("LICENSE"), "schema.json or LICENSE is missing");
+  expect(
+    !files.some((path) => /\.test\.|^dist\/(test|bench)\//.test(path)),
+    "tests are in the package",
+  );
+  expect(
+    files.includes("schema.json") && files.includes("LICENSE"),
+    "schema.json or LICENSE is missing",
+  );
 
   // Dependencies come from the working tree, so that this needs no registry.
   mkdirSync(join(dir, "node_modules", "sluice"), { recursive: true });
   for (const name of readdirSync(join(root, "node_modules")))
-    if (!name.startsWith(".")) symlinkSync(join(root, "node_modules", name), join(dir, "node_modules", name));
-  run("tar", "-xzf", join(dir, packed.filename), "-C", "node_modules/sluice", "--strip-components=1");
+    if (!name.startsWith("."))
+      symlinkSync(join(root, "node_modules", name), join(dir, "node_modules", name));
+  run(
+    "tar",
+    "-xzf",
+    join(dir, packed.filename),
+    "-C",
+    "node_modules/sluice",
+    "--strip-components=1",
+  );
 
   writeFileSync(
     join(dir, "ticker.js"),
@@ -54,8 +68,12 @@ try {
       ],
     }),
   );
-  const sluice = (...args) => run(process.execPath, "node_modules/sluice/dist/cli/main.js", ...args);
-  expect(JSON.parse(sluice("validate", "sluice.json", "--json")).ok, "validate refuses a good config");
+  const sluice = (...args) =>
+    run(process.execPath, "node_modules/sluice/dist/cli/main.js", ...args);
+  expect(
+    JSON.parse(sluice("validate", "sluice.json", "--json")).ok,
+    "validate refuses a good config",
+  );
   expect(sluice("connectors").includes("pinecone"), "connectors does not list pinecone");
   const loaded = run(
     process.execPath,
@@ -66,9 +84,13 @@ try {
   );
   const [names, modules] = JSON.parse(loaded);
   expect(names > 10, "sluice exports next to nothing");
-  const drivers = modules.filter((path) => /node_modules\/(bullmq|ioredis|libsql|chokidar|@pinecone-database)\//.test(path));
+  const drivers = modules.filter((path) =>
+    /node_modules\/(bullmq|ioredis|libsql|chokidar|@pinecone-database)\//.test(path),
+  );
   expect(drivers.length === 0, `importing sluice loads drivers: ${drivers.join(", ")}`);
-  console.log(`packed package works: ${files.length} files, ${Math.round(packed.unpackedSize / 1024)} KiB`);
+  console.log(
+    `packed package works: ${files.length} files, ${Math.round(packed.unpackedSize / 1024)} KiB`,
+  );
 } finally {
   rmSync(dir, { recursive: true, force: true });
 }

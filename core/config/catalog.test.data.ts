@@ -18,17 +18,22 @@ const folder = defineSource({
   name: "folder",
   version: "1.0.0",
   summary: "Files of a folder.",
-  config: z.strictObject({
-    path: z.string().meta({ path: true }).describe("Folder to read."),
-    everyMs: z.int().min(10).max(60_000).default(1_000).describe("Milliseconds between looks."),
-    mode: z.enum(["poll", "watch"]).default("watch").describe("How changes are noticed."),
-    password: z
-      .string()
-      .min(8)
-      .meta({ secret: true })
-      .optional()
-      .describe("Password of the share."),
-  }),
+  config: z
+    .strictObject({
+      path: z.string().meta({ path: true }).describe("Folder to read."),
+      everyMs: z.int().min(10).max(60_000).default(1_000).describe("Milliseconds between looks."),
+      mode: z.enum(["poll", "watch"]).default("watch").describe("How changes are noticed."),
+      password: z
+        .string()
+        .min(8)
+        .meta({ secret: true })
+        .optional()
+        .describe("Password of the share."),
+    })
+    .refine(
+      ({ mode, password }) => mode === "watch" || password === undefined,
+      "a password needs mode watch",
+    ),
   checkpoint: z.strictObject({}),
   emits: ["dev.sluice.record."],
   capabilities: { deletes: true, snapshotOnRequest: false, replays: true, forgets: false },

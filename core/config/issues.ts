@@ -123,7 +123,7 @@ function explain(
     case "custom":
       return {
         code: "config.wrong-value",
-        message: `${key} ${issue.message.replace(/\.$/, "")}.`,
+        message: `${issue.path.length > 0 ? `${key}: ` : ""}${issue.message.replace(/\.$/, "")}.`,
         fix: about ? `Correct it: ${about}` : "Correct it.",
       };
     case "invalid_key":

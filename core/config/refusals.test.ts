@@ -188,6 +188,20 @@ const cases: readonly Case[] = [
     ],
   ],
   [
+    "topics that lead back to themselves",
+    {
+      connectors: [
+        source,
+        { name: "one", transform: "split", from: "b", to: "a" },
+        { name: "two", transform: "split", from: "a", to: "b" },
+      ],
+    },
+    [
+      'connectors[1].to | one: what it publishes to "a" comes back to it. | Publish to a topic that leads to no topic of its `from`.',
+      'connectors[2].to | two: what it publishes to "b" comes back to it. | Publish to a topic that leads to no topic of its `from`.',
+    ],
+  ],
+  [
     "options of a variant, and a variant that does not exist",
     {
       connectors: [
@@ -214,6 +228,11 @@ const cases: readonly Case[] = [
     ],
   ],
   [
+    "options that do not go together",
+    { connectors: [{ ...source, config: { path: "./x", mode: "poll", password: "long enough" } }] },
+    ["connectors[0].config | notes: a password needs mode watch. | Correct it."],
+  ],
+  [
     "wrong filters",
     {
       connectors: [
@@ -223,11 +242,11 @@ const cases: readonly Case[] = [
       ],
     },
     [
-      "connectors[1].filter | out: filter needs exactly one of exact, prefix, suffix, all, any, not. | Correct it: Which events a consumer takes, by their attributes.",
+      "connectors[1].filter | out: filter: needs exactly one of exact, prefix, suffix, all, any, not. | Correct it: Which events a consumer takes, by their attributes.",
       'connectors[1].filter.prefixx | out: "prefixx" is no key of filter. | Rename it to "prefix".',
-      "connectors[2].filter.not | two: filter.not needs exactly one of exact, prefix, suffix, all, any, not. | Correct it: This filter does not pass.",
+      "connectors[2].filter.not | two: filter.not: needs exactly one of exact, prefix, suffix, all, any, not. | Correct it: This filter does not pass.",
       "connectors[2].filter.not.all | two: filter.not.all is []; it must be a list whose length is 1 or more. | Write a list whose length is 1 or more: Every one of these filters passes.",
-      "connectors[2].filter.not.exact | two: filter.not.exact needs an attribute. | Correct it: Attribute → text: every named attribute equals its text.",
+      "connectors[2].filter.not.exact | two: filter.not.exact: needs an attribute. | Correct it: Attribute → text: every named attribute equals its text.",
     ],
   ],
   [

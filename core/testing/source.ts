@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import type { Source } from "../connector.ts";
-import { isRecordChange, type RecordChange, type SluiceEvent } from "../event.ts";
+import type { SnapshotRequest, Source } from "../connector.ts";
+import {
+  isRecordChange,
+  type CollectionCleared,
+  type RecordChange,
+  type SluiceEvent,
+} from "../event.ts";
 import { definitionCases, word, type Case } from "./conformance.ts";
 import { run, type SourceRun } from "./fakes/run.ts";
 import { state } from "./fakes/state.ts";
@@ -191,19 +196,10 @@ export function sourceConformance(given: {
       name: "a snapshot on request reads everything again and ends with a sweep",
       run: async () => {
         await during(await start(), async (reading) => {
-          const text = word();
-          const subject = await origin.put(word(), text);
-          await reading.until(hold(text));
-          const before = reading.events.length;
-          await reading.request({ id: "again" });
-          await reading.until((events) => events.slice(before).some(isSweep));
-          const again = reading.events.slice(before);
-          const sweep = again.findIndex(isSweep);
-          const [read] = of(again.slice(0, sweep), subject);
-          assert.ok(read && read.type === "dev.sluice.record.upserted", "read before the sweep");
-          assert.equal(read.data.op, "read");
-          assertSurvives(read, again[sweep]);
-          rising(of(reading.events, subject));
+          const { read, sweep } = await readAgain(reading, { id: "again" });
+          assert.equal(read.type === "dev.sluice.record.upserted" && read.data.op, "read");
+          assert.equal(sweep.data.reason, "sweep");
+          assert.ok(read.sequence >= sweep.data.below, "the sweep removes what was just read");
         });
       },
     },
@@ -211,19 +207,31 @@ export function sourceConformance(given: {
       name: "a catch-up snapshot is addressed to its audience",
       run: async () => {
         await during(await start(), async (reading) => {
-          const text = word();
-          const subject = await origin.put(word(), text);
-          await reading.until(hold(text));
-          const before = reading.events.length;
-          await reading.request({ id: "late", audience: "newcomer" });
-          await reading.until((events) => events.slice(before).some(isSweep));
-          const again = reading.events.slice(before);
-          assert.equal(again.find(isSweep)?.["audience"], "newcomer");
-          assert.equal(of(again, subject)[0]?.audience, "newcomer");
+          const { read, sweep } = await readAgain(reading, { id: "late", audience: "newcomer" });
+          assert.equal(read.audience, "newcomer");
+          assert.equal(sweep.audience, "newcomer");
         });
       },
     },
   ];
+
+  /** Has a record that is known read again; gives its new event and the sweep behind it. */
+  const readAgain = async (reading: SourceRun, request: SnapshotRequest) => {
+    const text = word();
+    const subject = await origin.put(word(), text);
+    await reading.until(hold(text));
+    const known = of(reading.events, subject).at(-1)?.sequence ?? "";
+    const isOver = (event: SluiceEvent) => isClear(event) && event.data.below > known;
+    await reading.request(request);
+    await reading.until((events) => events.some(isOver));
+    const sweep = reading.events.filter(isClear).find(isOver);
+    assert.ok(sweep);
+    const before = reading.events.slice(0, reading.events.indexOf(sweep));
+    rising(of(before, subject));
+    const read = of(before, subject).at(-1);
+    assert.ok(read && read.sequence > known, "the record was not read before the sweep");
+    return { read, sweep };
+  };
 
   return [
     ...definitionCases(source, config),
@@ -263,14 +271,8 @@ function rising(changes: readonly RecordChange[]) {
   assert.deepEqual(versions, versions.toSorted(), "versions of one record rise");
 }
 
-function isSweep(event: SluiceEvent): boolean {
-  return event.type === "dev.sluice.collection.cleared";
-}
-
-function assertSurvives(read: RecordChange, sweep: SluiceEvent | undefined) {
-  assert.ok(sweep && isRecordChange(sweep) && sweep.type === "dev.sluice.collection.cleared");
-  assert.equal(sweep.data.reason, "sweep");
-  assert.ok(read.sequence >= sweep.data.below, "the sweep removes what was just read");
+function isClear(event: SluiceEvent): event is CollectionCleared {
+  return isRecordChange(event) && event.type === "dev.sluice.collection.cleared";
 }
 
 function sizeOf(event: SluiceEvent): number {

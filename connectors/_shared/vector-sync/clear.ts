@@ -1,4 +1,5 @@
-import { inScope, type CollectionCleared, type StateStore, type WriteRun } from "sluice";
+import { inScope, type CollectionCleared, type Manifest, type StateStore } from "sluice";
+import type { Version, WriteRun } from "sluice";
 import type { applier } from "./apply.ts";
 import { docKeyIn, manifestPrefixOf, toHeld } from "./manifest.ts";
 import { deletion } from "./plan.ts";
@@ -26,8 +27,8 @@ export async function clear(
         const isGoverned =
           manifest !== undefined &&
           manifest.source === source &&
+          (manifest.version < data.below || isHalfDeleted(manifest, data.below)) &&
           manifest.state !== "tombstone" &&
-          manifest.version < data.below &&
           inScope(manifest.partitionkey, data.scope);
         if (!isGoverned) return [];
         const { subject, partitionkey } = manifest;
@@ -36,4 +37,9 @@ export async function clear(
     const failures = await apply(plans, { vectors: new Map(), refused: new Map() }, run);
     for (const error of failures.values()) throw error;
   }
+}
+
+/** A clear that a crash cut short left its own version behind. */
+function isHalfDeleted({ state, deletedAt, version }: Manifest, below: Version): boolean {
+  return version === below && state === "pending" && deletedAt !== undefined;
 }

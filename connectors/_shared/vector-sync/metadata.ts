@@ -33,27 +33,27 @@ export function trimMetadata(
   const most = maxBytes - laterBytes;
   let dropped = unfit;
   let base: Metadata = { ...fields, ...parts.ours, text: "" };
-  for (const key of bytesOf(base) > most ? largestFirst(fields) : []) {
+  let baseBytes = bytesOf(base);
+  for (const key of baseBytes > most ? largestFirst(fields) : []) {
     const { [key]: _, ...rest } = base;
     base = rest;
+    baseBytes = bytesOf(base);
     dropped += 1;
-    if (bytesOf(base) <= most) break;
+    if (baseBytes <= most) break;
   }
-  const room = most - bytesOf(base);
-  if (room < 0)
+  if (baseBytes > most)
     throw new PoisonError(
-      `vectors: the metadata that every vector needs takes ${most - room} bytes, more than ${most}.`,
+      `vectors: the metadata that every vector needs takes ${baseBytes} bytes, more than ${most}.`,
       { code: "vectors.metadata-too-large", fix: "Shorten the record's key." },
     );
-  const text = cut(parts.text, room + emptyTextBytes);
+  const text = cut(parts.text, most - baseBytes + emptyTextBytes);
   if (text.length < parts.text.length) dropped += 1;
   const metadata: Metadata = { ...base, text };
-  const bytes = bytesOf(metadata);
   const metadataHash = metadataHashOf(metadata);
   return {
     metadata: { ...metadata, _h: metadataHash },
     metadataHash,
-    bytes: bytes + laterBytes,
+    bytes: baseBytes - emptyTextBytes + bytesOf(text) + laterBytes,
     dropped,
   };
 }
@@ -64,22 +64,28 @@ function flatten(fields: { readonly [key: string]: unknown }) {
   let dropped = 0;
   const take = (key: string, value: unknown) => {
     if (reserved.has(key) || key === "" || key.startsWith("$")) dropped += 1;
-    else if (typeof value === "string" || typeof value === "boolean" || Number.isFinite(value))
-      set(flat, key, value);
+    else if (isScalar(value)) set(flat, key, value);
     else if (Array.isArray(value)) {
       const texts = value.filter(isScalar).map(String);
       dropped += texts.length < value.length ? 1 : 0;
       set(flat, key, texts);
-    } else if (value !== null && typeof value === "object")
-      for (const [name, inner] of Object.entries(value)) take(`${key}.${name}`, inner);
+    } else if (isObject(value)) takeAll(`${key}.`, value);
     else dropped += 1;
   };
-  for (const [key, value] of Object.entries(fields)) take(key, value);
+  // Sorted, so that of two fields with one dotted name the same one always wins.
+  const takeAll = (prefix: string, object: { readonly [key: string]: unknown }) => {
+    for (const key of Object.keys(object).toSorted()) take(prefix + key, object[key]);
+  };
+  takeAll("", fields);
   return { fields: flat as Metadata, dropped };
 }
 
 function isScalar(value: unknown): boolean {
   return typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
+}
+
+function isObject(value: unknown): value is { readonly [key: string]: unknown } {
+  return typeof value === "object" && value !== null;
 }
 
 // Not an assignment: `__proto__` may be a column's name.
@@ -94,8 +100,9 @@ function set(target: object, key: string, value: unknown): void {
 
 /** The longest beginning that is at most `most` bytes of JSON and cuts no character in two. */
 function cut(text: string, most: number): string {
+  if (bytesOf(text) <= most) return text;
   let fits = 0;
-  let tooLong = text.length + 1;
+  let tooLong = text.length;
   while (tooLong - fits > 1) {
     const length = Math.floor((fits + tooLong) / 2);
     if (bytesOf(text.slice(0, length)) <= most) fits = length;

@@ -63,11 +63,13 @@ export function deletion(held: Held, identity: Identity): Plan {
   };
 }
 
-/** While a plan is carried out: what it does not touch is certain, all it touches is not. */
+/**
+ * While a plan is carried out: what it does not touch is certain, all it touches is not. One with
+ * `deletedAt` is a deletion under way.
+ */
 export function pendingOf({ diff, outcome }: Plan): Manifest {
-  const { deletedAt: _, ...rest } = outcome;
   return {
-    ...rest,
+    ...outcome,
     state: "pending",
     chunks: diff.same,
     pending: [...diff.writes.map(({ chunk }) => chunk.id), ...diff.gone],

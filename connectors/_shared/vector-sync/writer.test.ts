@@ -529,6 +529,47 @@ describe("when state was lost", () => {
   });
 });
 
+it("several partitions write through one writer at once", async () => {
+  const here = await world({ maxVectors: 9 });
+  const writer = here.open();
+  const all = Array.from({ length: 200 }, (_, n) => doc(`d${n}`, ["shared", `own ${n}`], at(1)));
+  const parts = [0, 1, 2, 3].map((part) => all.filter((_, n) => n % 4 === part));
+  await Promise.all(parts.map((part) => writer.write(part, run())));
+  await assertEqualsOracle(here.store, all);
+  const edited = all.map((one, n) => doc(one.subject, [`own ${n}`, "added"], at(2)));
+  await Promise.all(
+    parts.map((_, part) =>
+      writer.write(
+        edited.filter((__, n) => n % 4 === part),
+        run(),
+      ),
+    ),
+  );
+  await assertEqualsOracle(here.store, edited);
+});
+
+it("an index that was emptied behind our back is filled again, without embedding", async () => {
+  const here = await world();
+  const all = Array.from({ length: 30 }, (_, n) => doc(`d${n}`, paragraphs(3, `d${n}`), at(1)));
+  await here.open().write(all, run());
+  const ids = here.store.dump(namespace).map(({ id }) => id);
+  await here.store.remove(ids, { namespace, signal: new AbortController().signal });
+  here.embedded();
+  await here.open().write(all, run());
+  expect(here.embedded()).toBe(0);
+  await assertEqualsOracle(here.store, all);
+  here.written();
+  await here.open().write(all, run());
+  expect(here.written()).toBe(0);
+});
+
+it("a call of any size is worked off in shares", async () => {
+  const here = await world();
+  const all = Array.from({ length: 100 }, (_, n) => doc(`d${n}`, paragraphs(150, `d${n}`), at(1)));
+  await here.open().write(all, run());
+  await assertEqualsOracle(here.store, all);
+});
+
 describe("refuses", () => {
   it("to mix models in a namespace", async () => {
     const here = await world();
@@ -582,6 +623,18 @@ describe("the lease", () => {
     await expect(writer.write([document], run({ deadline: 0 }))).rejects.toThrow(FencedError);
     await writer.write([document], run({ redelivered: true }));
     await assertEqualsOracle(here.store, [doc("first", ["text"], at(1)), document]);
+  });
+
+  it("was lost to another worker: nothing is written", async () => {
+    const here = await world();
+    const { state, leases, lapse } = fakes.state();
+    const old = await leases.acquire("partition 0", 1_000);
+    lapse("partition 0");
+    await leases.acquire("partition 0", 1_000);
+    assert.ok(old);
+    const writing = here.open({ state }).write([doc("d", ["text"], at(1))], run({ fence: old }));
+    await expect(writing).rejects.toThrow(FencedError);
+    expect(here.written()).toBe(0);
   });
 
   it("aborts: nothing more is written", async () => {

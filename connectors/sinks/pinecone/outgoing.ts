@@ -95,5 +95,8 @@ function isObject(value: Json): value is JsonObject {
 }
 
 function invalid(what: string): PoisonError {
-  return new PoisonError(`pinecone: ${what}.`, { code: "pinecone.invalid" });
+  return new PoisonError(`pinecone: ${what}.`, {
+    code: "pinecone.invalid",
+    fix: "Correct the record, then replay the dead letter.",
+  });
 }

@@ -20,7 +20,7 @@ export function isNothingToDelete(url: URL, { status, text }: Reply): boolean {
     status === 404 &&
     url.pathname.endsWith("/vectors/delete") &&
     parsed(text)?.code === 5 &&
-    /namespace/i.test(text)
+    /namespace not found/i.test(text)
   );
 }
 
@@ -35,11 +35,13 @@ export function toRetryable({ status, text, headers }: Reply): RetryableError {
     ? new RetryableError(`pinecone: answers 429, too many requests: ${messageOf(text)}`, {
         code: "pinecone.throttled",
         reason: "throttled",
+        fix: "Wait: it is retried. If it lasts, raise the limits of the project's plan.",
         ...options,
       })
     : new RetryableError(`pinecone: answers ${status}: ${messageOf(text)}`, {
         code: "pinecone.unreachable",
         reason: "unreachable",
+        fix: "Wait: it is retried. If it lasts, look at https://status.pinecone.io.",
         ...options,
       });
 }
@@ -69,6 +71,7 @@ export function toError({ status, text }: Reply): PoisonError | RetryableError {
     case 431:
       return new PoisonError(`pinecone: refuses the request: ${message}`, {
         code: "pinecone.invalid",
+        fix: "Correct the record that the message tells of, then replay the dead letter.",
       });
     default:
       return refused(`pinecone: answers ${status}: ${message}`, "pinecone.unexpected", {

@@ -46,7 +46,7 @@ function open(
   options: Partial<PineconeStoreOptions> = { dimensions: 2 },
 ): Promise<VectorStore> {
   return openPineconeStore({
-    config: pineconeConfig.parse({ index: "kb", timeoutMs: 300, ...config }),
+    config: pineconeConfig.parse({ index: "kb", timeoutMs: 2_000, ...config }),
     signal: run.signal,
     log: silent,
     meter: (name, value) => void metered.set(name, (metered.get(name) ?? 0) + value),
@@ -105,6 +105,13 @@ describe("the store", () => {
     expect(await found({ n: 0 })).toEqual(["zero"]);
     expect(await found({ flag: false })).toEqual(["one"]);
     expect(await found({ $or: [{ n: 0 }, { flag: false }], n: { $gt: 0 } })).toEqual(["one"]);
+  });
+
+  it("keeps metadata under any key", async () => {
+    const text = `{"__proto__":"p","a.b":"d","constructor":"c","q\\"":["e"]}`;
+    await store.upsert([vector("a", { metadata: JSON.parse(text) as Vector["metadata"] })], run);
+    const [fetched] = await store.fetch(["a"], run);
+    expect(JSON.stringify(fetched?.metadata)).toBe(text);
   });
 
   it("lists more than a page in the order of bytes", async () => {
@@ -204,7 +211,7 @@ describe("a fault that passes", () => {
     const began = performance.now();
     stop.abort(new Error("stopped"));
     await expect(written).rejects.toThrow("stopped");
-    expect(performance.now() - began).toBeLessThan(200);
+    expect(performance.now() - began).toBeLessThan(1_000);
   });
 });
 

@@ -11,6 +11,11 @@ export const limits = {
   topK: 10_000,
 };
 
+/** Not a zod record, which drops the key `__proto__`. */
+export const metadata = z.custom<Readonly<Record<string, unknown>>>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  "must be an object",
+);
 export const sparseValues = z.object({ indices: z.array(z.number()), values: z.array(z.number()) });
 export type Sparse = z.output<typeof sparseValues>;
 

@@ -104,7 +104,7 @@ export async function startLocalPinecone(options: {
       if (!request.headers["api-key"])
         throw new Refusal(401, 16, "Invalid API Key: the Api-Key header is missing");
       const query = new URLSearchParams(search);
-      return answer(database, url, {
+      return answer(database, addressOf(request) ?? url, {
         method: request.method ?? "GET",
         path,
         query,
@@ -147,6 +147,11 @@ export async function startLocalPinecone(options: {
       database.close();
     },
   };
+}
+
+/** As the client reached us, which may be another name than the one we listen on. */
+function addressOf({ headers }: IncomingMessage): string | undefined {
+  return headers.host === undefined ? undefined : `http://${headers.host}`;
 }
 
 function send(

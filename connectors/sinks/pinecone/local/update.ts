@@ -1,6 +1,6 @@
 import { z } from "sluice";
 import { namespaceName, parsed, type Call, type Handler } from "./call.ts";
-import { checkId, checkMetadata, checkSparse, sparseValues, toStored } from "./check.ts";
+import { checkId, checkMetadata, checkSparse, metadata, sparseValues, toStored } from "./check.ts";
 import type { Row } from "./database.ts";
 import { compileFilter } from "./filter.ts";
 import { advance, findNamespace } from "./namespaces.ts";
@@ -14,7 +14,7 @@ const updateBody = z.object({
   filter: z.unknown().optional(),
   values: z.array(z.number()).nullish(),
   sparseValues: sparseValues.nullish(),
-  setMetadata: z.record(z.string(), z.unknown()).nullish(),
+  setMetadata: metadata.nullish(),
   dryRun: z.boolean().nullish(),
 });
 type Update = z.output<typeof updateBody>;

@@ -6,6 +6,7 @@ import {
   checkMetadata,
   checkSparse,
   limits,
+  metadata,
   sparseValues,
   toStored,
 } from "./check.ts";
@@ -16,7 +17,6 @@ import { openPage, pageToken } from "./page.ts";
 import { invalid, notFound } from "./refusal.ts";
 import { toBytes, toRecord } from "./row.ts";
 
-const metadata = z.record(z.string(), z.unknown());
 const upsertBody = z.object({
   namespace: namespaceName,
   vectors: z.array(

@@ -1,0 +1,99 @@
+import { InvalidArgumentError, type Command } from "commander";
+import { nearest } from "../../core/config/nearest.ts";
+import type { Pipeline, SinkConnector } from "../../core/config/pipeline.ts";
+import { secretsOf } from "../../core/config/secrets.ts";
+import type { Log } from "../../core/connector.ts";
+import { SluiceError } from "../../core/errors.ts";
+import type { JsonObject } from "../../core/event.ts";
+import type { Match } from "../../core/vectors.ts";
+import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
+import { quietLog } from "../log.ts";
+import type { Output } from "../output.ts";
+import { openSinkReader } from "../reader.ts";
+
+const timeoutMs = 60_000;
+
+interface SearchOptions extends PipelineOptions {
+  readonly config: readonly string[];
+  readonly top: number;
+  readonly filter?: JsonObject;
+}
+
+export function search(output: Output): Command {
+  return newPipelineCommand("search", "Find what a sink's index holds nearest to a text.", [
+    'search search "how do I file expenses?" --config sluice.json',
+    `search search "expenses" --top 3 --filter '{"lang":{"$eq":"en"}}' --json`,
+  ])
+    .argument("<sink>", "name of the sink in the config files")
+    .argument("<text>", "what to look for")
+    .option("--config <file...>", "config files; default sluice.json", [])
+    .option("--top <n>", "how many matches", toCount, 5)
+    .option("--filter <json>", "metadata filter, in the index's own language", toFilter)
+    .action(async (name: string, text: string, options: SearchOptions) => {
+      const pipeline = await openPipeline(options.config, options, output);
+      const sink = sinkOf(pipeline, name);
+      const log = quietLog(output.note, secretsOf(pipeline));
+      const result = await ask(pipeline, sink, log, { text, ...options });
+      output.result("search", result, () => human(result.matches, output));
+    });
+}
+
+async function ask(
+  pipeline: Pipeline,
+  connector: SinkConnector,
+  log: Log,
+  question: { readonly text: string; readonly top: number; readonly filter?: JsonObject },
+) {
+  const signal = AbortSignal.timeout(timeoutMs);
+  const reader = await openSinkReader(pipeline, connector, { log, signal });
+  try {
+    const { text, top: topK, filter } = question;
+    return await reader.search({ text, topK, ...(filter && { filter }) }, { signal });
+  } finally {
+    await reader.close();
+  }
+}
+
+function sinkOf({ connectors }: Pipeline, name: string): SinkConnector {
+  const sinks = connectors.filter((one) => one.kind === "sink");
+  const found = sinks.find((one) => one.name === name);
+  if (found) return found;
+  const names = sinks.map((one) => one.name);
+  const close = nearest(name, names);
+  throw new SluiceError(`sluice: the config has no sink ${JSON.stringify(name)}.`, {
+    code: "cli.unknown-name",
+    fix: close
+      ? `Write ${close}.`
+      : `Name one of ${names.join(", ") || "its sinks, once it has one"}.`,
+  });
+}
+
+function human(matches: readonly Match[], { paint }: Output): string {
+  if (matches.length === 0) return "Nothing found.";
+  return matches
+    .map(({ id, score, metadata }, at) => {
+      const { text = "", _subject: subject = id } = metadata;
+      const passage = String(text).replaceAll(/\s+/g, " ").trim();
+      const short = passage.length > 300 ? `${passage.slice(0, 299)}…` : passage;
+      return `${at + 1}. ${paint("bold", String(subject))} ${paint("dim", score.toFixed(3))}\n   ${short}`;
+    })
+    .join("\n");
+}
+
+function toCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > 1_000)
+    throw new InvalidArgumentError("Write a whole number from 1 to 1000.");
+  return count;
+}
+
+function toFilter(text: string): JsonObject {
+  try {
+    const filter: unknown = JSON.parse(text);
+    if (filter !== null && typeof filter === "object" && !Array.isArray(filter))
+      return filter as JsonObject; // parsed JSON
+  } catch {
+    // told below
+  }
+  throw new InvalidArgumentError("Write a JSON object.");
+}

@@ -1,0 +1,39 @@
+import { CommanderError } from "commander";
+import { ConfigError, RetryableError, SluiceError } from "../core/errors.ts";
+
+/** What the process ends with. */
+export const exit = {
+  /** Also after a clean stop by a signal. */
+  done: 0,
+  failed: 1,
+  /** The command line or a config file is wrong. */
+  invalid: 2,
+  /** Unreachable, refused, a driver that is missing, a port in use. */
+  environment: 3,
+  /** A second signal: stopped at once. */
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+const invalid = new Set(["cli.usage", "cli.no-file", "cli.env-file", "cli.unknown-name"]);
+const environment = new Set([
+  "ERR_MODULE_NOT_FOUND",
+  "MODULE_NOT_FOUND",
+  "EADDRINUSE",
+  "EACCES",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ENOTFOUND",
+  "ETIMEDOUT",
+]);
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exit.done : exit.invalid;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  // Some things that are wrong with the machine come as configuration errors: another config helps.
+  if (code.endsWith(".port-in-use") || code.endsWith(".driver-missing")) return exit.environment;
+  if (error instanceof ConfigError || invalid.has(code)) return exit.invalid;
+  if (error instanceof RetryableError) return exit.environment;
+  if (error instanceof SluiceError && error.cause !== undefined) return exitCodeOf(error.cause);
+  return environment.has(code) ? exit.environment : exit.failed;
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { SluiceError } from "../core/errors.ts";
+import { connectors } from "./commands/connectors.ts";
+import { demo } from "./commands/demo.ts";
+import { pinecone } from "./commands/pinecone.ts";
+import { schema } from "./commands/schema.ts";
+import { search } from "./commands/search.ts";
+import { start } from "./commands/start.ts";
+import { status } from "./commands/status.ts";
+import { validate } from "./commands/validate.ts";
+import { exitCodeOf } from "./exit.ts";
+import { openOutput } from "./output.ts";
+
+const args = process.argv.slice(2);
+const output = openOutput(args, process.env);
+const { version } = JSON.parse(
+  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+) as { readonly version: string };
+
+const program = new Command("sluice")
+  .description("Keeps vector databases equal to live data.")
+  .version(version, "-v, --version")
+  .helpCommand(false)
+  .exitOverride()
+  .configureOutput({ writeErr: () => {} })
+  .addHelpText(
+    "after",
+    `
+Exit codes: 0 done, 1 failed, 2 invalid input, 3 environment (unreachable, missing driver, port in use).
+
+Examples:
+  $ sluice demo
+  $ sluice validate sluice.json
+  $ sluice start sluice.json
+  $ sluice search NAME "a question"`,
+  );
+for (const command of [start, validate, status, search, connectors, schema, pinecone, demo])
+  program.addCommand(command(output));
+
+// `sluice schema | head`: whoever read has gone, and there is nobody to tell.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
+try {
+  if (args.length === 0) program.help();
+  await program.parseAsync(process.argv);
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+  if (process.exitCode !== 0) output.failure(commandName(), usage(error));
+}
+
+function commandName(): string {
+  const known = program.commands.map((command) => command.name());
+  return args.find((arg) => known.includes(arg)) ?? "sluice";
+}
+
+/** commander's complaints in our form. */
+function usage(error: unknown): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  const [first = "", hint] = error.message.replace(/^error: /, "").split("\n");
+  const name = commandName();
+  const close = /Did you mean (.+)\?/.exec(hint ?? "")?.[1];
+  const message = error.code === "commander.help" ? "no command was named" : first;
+  return new SluiceError(`sluice: ${message.replace(/\.$/, "")}.`, {
+    code: "cli.usage",
+    fix: close ? `Write ${close}.` : `See: sluice ${name === "sluice" ? "" : `${name} `}--help`,
+  });
+}

@@ -1,0 +1,106 @@
+import { inspect } from "node:util";
+import type { Finding } from "../core/connector.ts";
+import { ConfigError, SluiceError } from "../core/errors.ts";
+
+/** How commands speak: to a person, or with `--json` in exactly one object on stdout. */
+export interface Output {
+  readonly isJson: boolean;
+  /** Stdout is a terminal that may be drawn on. */
+  readonly isLive: boolean;
+  /** Colours a text, where colours are wanted. */
+  readonly paint: (style: Style, text: string) => string;
+  /** The command's answer: `human` writes it for a person. */
+  readonly result: (command: string, result: unknown, human: () => string) => void;
+  readonly failure: (command: string, error: unknown) => void;
+  /** For people only, on stderr: it is no part of the answer. */
+  readonly note: (text: string) => void;
+}
+
+export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
+
+const codes: Readonly<Record<Style, readonly [on: number, off: number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+};
+
+export function openOutput(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Output {
+  const own = args.includes("--") ? args.slice(0, args.indexOf("--")) : args;
+  const isJson = own.includes("--json");
+  const isTerminal = process.stdout.isTTY && env["TERM"] !== "dumb";
+  const isColoured = isTerminal && !own.includes("--no-color") && !env["NO_COLOR"];
+  const paint = (style: Style, text: string) =>
+    isColoured ? `\u001b[${codes[style][0]}m${text}\u001b[${codes[style][1]}m` : text;
+  const answer = (value: object) => process.stdout.write(`${JSON.stringify(value, plain)}\n`);
+
+  return {
+    isJson,
+    isLive: isTerminal && !isJson,
+    paint,
+    result: (command, result, human) => {
+      if (isJson) answer({ command, ok: true, result });
+      else process.stdout.write(`${human()}\n`);
+    },
+    failure: (command, error) => {
+      if (isJson) answer({ command, ok: false, error: describe(error) });
+      else process.stderr.write(`${failureText(error, paint)}\n`);
+    },
+    note: (text) => {
+      if (!isJson) process.stderr.write(`${text}\n`);
+    },
+  };
+}
+
+/** One block a finding: glyph, code and path; the message; the fix. */
+export function findingBlocks(findings: readonly Finding[], paint: Output["paint"]): string {
+  return findings
+    .map(({ severity, code, path = "", message, fix }) => {
+      const glyph = {
+        ok: paint("green", "✓"),
+        warning: paint("yellow", "!"),
+        error: paint("red", "✗"),
+      };
+      const lines = [
+        `${glyph[severity]} ${paint("bold", code)}   ${path}`.trimEnd(),
+        `    ${message}`,
+      ];
+      if (fix !== undefined) lines.push(`    ${paint("cyan", "→")} ${fix}`);
+      return lines.join("\n");
+    })
+    .join("\n\n");
+}
+
+function describe(error: unknown): object {
+  if (!(error instanceof Error)) return { code: "foreign", message: String(error) };
+  const { code = "foreign", fix, findings } = error as Partial<ConfigError>;
+  return {
+    code,
+    message: error.message,
+    ...(fix !== undefined && { fix }),
+    ...(findings !== undefined && findings.length > 0 && { findings }),
+  };
+}
+
+function failureText(error: unknown, paint: Output["paint"]): string {
+  if (error instanceof ConfigError && error.findings.length > 0) {
+    const count = `${error.findings.length} problem${error.findings.length === 1 ? "" : "s"}`;
+    return `${findingBlocks(error.findings, paint)}\n\n${paint("red", count)}`;
+  }
+  if (error instanceof SluiceError) {
+    const { code, message, fix } = error;
+    const cause = error.cause instanceof Error ? `\n    (${error.cause.message})` : "";
+    return `${findingBlocks([{ severity: "error", code, message, ...(fix && { fix }) }], paint)}${cause}`;
+  }
+  // A foreign error is a bug of ours: its stack is what helps.
+  return `${paint("red", "✗")} ${inspect(error)}`;
+}
+
+function plain(_: string, value: unknown): unknown {
+  return typeof value === "bigint" ? String(value) : value;
+}

@@ -1,0 +1,91 @@
+import { describe, expect, it } from "vitest";
+import type { ConnectorStatus, PipelineStatus } from "../core/runtime/status.ts";
+import { statusLines } from "./status-lines.ts";
+
+const connector = (over: Partial<ConnectorStatus>): ConnectorStatus => ({
+  name: "notes",
+  kind: "source",
+  type: "file",
+  state: "running",
+  events: 0,
+  deadLetters: 0,
+  counters: {},
+  ...over,
+});
+const status = (...connectors: readonly ConnectorStatus[]): PipelineStatus => ({
+  project: "shop",
+  pid: 7,
+  host: "box",
+  startedAt: "2025-01-01T00:00:00Z",
+  queue: "embedded",
+  durability: "disk",
+  connectors,
+});
+const paint = (_: string, text: string) => text;
+const subscription = { topic: "pages", oldestMs: 1, consumers: 1 };
+
+describe("the lines of a process", () => {
+  it("say who it is and what each connector does", () => {
+    const lines = statusLines(
+      status(
+        connector({ events: 1_234, progress: { phase: "snapshot", done: 45, total: 100 } }),
+        connector({
+          name: "search",
+          kind: "sink",
+          type: "pinecone",
+          events: 9,
+          deadLetters: 2,
+          subscriptions: [
+            { ...subscription, waiting: 1_000 },
+            { ...subscription, waiting: 5 },
+          ],
+        }),
+      ),
+      { paint, rates: new Map([["notes", 119.6]]) },
+    );
+    expect(lines).toEqual([
+      "shop · queue embedded (disk) · box · pid 7",
+      "  notes   source file    running  1,234 events  120/s  snapshot 45 % (45/100)",
+      "  search  sink pinecone  running  9 events      0/s    1,005 waiting, 2 dead letters",
+    ]);
+  });
+
+  it("leave out rates that nobody measured, and tell the lag", () => {
+    const one = connector({ progress: { phase: "streaming", lag: "3 s" } });
+    expect(statusLines(status(one), { paint })[1]).toBe(
+      "  notes  source file  running  0 events  streaming, 3 s behind",
+    );
+  });
+
+  it("put what is wrong, since when, and the fix below its connector", () => {
+    const one = connector({
+      state: "failing",
+      error: {
+        code: "file.gone",
+        message: "file: the folder\nis gone.",
+        fix: "Create it.",
+        since: "2025-01-01T10:11:12.000Z",
+      },
+    });
+    expect(statusLines(status(one, connector({ name: "b" })), { paint }).slice(2)).toEqual([
+      "    ✗ file.gone since 10:11:12: file: the folder is gone.",
+      "    → Create it.",
+      "  b      source file  running  0 events",
+    ]);
+  });
+
+  it("are never wider than the terminal, colours aside", () => {
+    const coloured = (_: string, text: string) => `<${text}>`;
+    const one = connector({ name: "a".repeat(60), state: "failed" });
+    for (const line of statusLines(status(one), { paint: coloured, columns: 40 }))
+      expect(line.replaceAll(/[<>]/g, "").length).toBeLessThanOrEqual(40);
+  });
+
+  it("colour the state, and not a name that equals it", () => {
+    const coloured = (style: string, text: string) => `<${style}:${text}>`;
+    const one = connector({ name: "running" });
+    expect(statusLines(status(one), { paint: coloured })[1]).toBe(
+      "  running  source file  <green:running>  0 events",
+    );
+  });
+});

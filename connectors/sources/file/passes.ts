@@ -1,0 +1,76 @@
+import type { SnapshotRequest, SourceContext } from "sluice";
+import type { Checkpoint } from "./file.ts";
+import type { Looking } from "./look.ts";
+import { beginPass, type Pass, type Snapshot } from "./pass.ts";
+
+/** A full scan may take up to this share of the time, so that a large folder idles too. */
+const scanShare = 1 / 50;
+
+/** Which pass runs when: one at the start, one for each request, one every `rescanMs`. */
+export interface Passes {
+  readonly current: () => Pass | undefined;
+  /** Begins the next one when it is due and none runs. */
+  readonly advance: () => void;
+  /** Ends the current one, stored with all its events. */
+  readonly finish: () => void;
+  /** Milliseconds until the next one; Infinity while one runs. */
+  readonly dueInMs: () => number;
+}
+
+export function passes(
+  context: Pick<SourceContext<unknown, Checkpoint>, "requests" | "checkpoint" | "nextVersion">,
+  looking: Looking,
+  run: {
+    readonly settleMs: number;
+    readonly rescanMs: number;
+    readonly wake: () => void;
+    readonly fail: (error: unknown) => void;
+  },
+): Passes {
+  const { checkpoint, nextVersion } = context;
+  const { settleMs, rescanMs, wake, fail } = run;
+  const requests = context.requests[Symbol.asyncIterator]();
+  let request: SnapshotRequest | undefined;
+  let state: "due" | "scanning" | Pass = "due";
+  let dueAt = 0;
+  let isFirst = true;
+
+  // One at a time: to ask for the next is to say that the last one is done.
+  const awaitRequest = async () => {
+    const next = await requests.next();
+    if (!next.done) request = next.value;
+    wake();
+  };
+  awaitRequest().catch(fail);
+
+  const snapshot = (): Snapshot | undefined => {
+    if (isFirst) return checkpoint ? checkpoint.snapshot : { below: nextVersion() };
+    const audience = request?.audience;
+    return request && { below: nextVersion(), ...(audience !== undefined && { audience }) };
+  };
+  const begin = async () => {
+    state = "scanning";
+    const identity = (isFirst && checkpoint?.root) || looking.folder.identity;
+    state = await beginPass(looking, { isFirst, snapshot: snapshot(), identity, settleMs });
+    wake();
+  };
+
+  return {
+    current: () => (typeof state === "object" ? state : undefined),
+    advance: () => {
+      const isDue = request !== undefined || performance.now() >= dueAt;
+      if (state === "due" && isDue) begin().catch(fail);
+    },
+    finish: () => {
+      if (typeof state !== "object") return;
+      dueAt = performance.now() + Math.max(rescanMs, state.tookMs / scanShare);
+      if (!state.isFirst && state.snapshot) {
+        request = undefined;
+        awaitRequest().catch(fail);
+      }
+      isFirst = false;
+      state = "due";
+    },
+    dueInMs: () => (state === "due" ? Math.max(0, dueAt - performance.now()) : Infinity),
+  };
+}
