@@ -1,4 +1,4 @@
-import { cpus, totalmem } from "node:os";
+import { cpus, loadavg, totalmem } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { startRedis } from "../test/redis-server.ts";
@@ -7,11 +7,14 @@ import { openCheck, openLoad } from "./queue/load.ts";
 
 const yieldEvents = 1_000;
 const warmUpMs = 500;
+/** The engine compiles what runs per job only after some thousand jobs: small yields get there soon. */
+const warmUpYields = 1_500;
+const warmUpEvents = 16;
 const drainMs = 30_000;
 
 const usage = `bench queue: events/s from publish to consume, ~1 KB events, ${yieldEvents} a yield, one process.
 
-  --seconds N          how long a round publishes, after a warm-up (4)
+  --seconds N          how long a round publishes, after a warm-up (3)
   --rounds N           rounds of each variant, interleaved (3)
   --partitions LIST    (1,4,16)
   --backend NAME       redis (with raw Redis Streams beside it), embedded or all (all)
@@ -36,7 +39,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      seconds: { type: "string", default: "4" },
+      seconds: { type: "string", default: "3" },
       rounds: { type: "string", default: "3" },
       partitions: { type: "string", default: "1,4,16" },
       backend: { type: "string", default: "all" },
@@ -66,12 +69,23 @@ export async function main(args: readonly string[]): Promise<number> {
   print(values.json, {
     benchmark: "queue",
     command: `node dist/bench/queue.js ${args.join(" ")}`.trim(),
-    ...{ node: process.version, cores: cpus().length, cpu: cpus()[0]?.model, memory: totalmem() },
-    redis: withRedis ? (values.redis ? "given" : "own, appendonly, everysec") : undefined,
-    ...{ seconds, rounds: Number(values.rounds), yieldEvents, eventBytes: bytesOfAnEvent() },
+    node: process.version,
+    cores: cpus().length,
+    cpu: cpus()[0]?.model,
+    memoryGb: Math.round(totalmem() / 1e9),
+    load: loadavg()[0],
+    redis: withRedis ? (values.redis ?? "own, append-only file, fsync every second") : "none",
+    seconds,
+    rounds: Number(values.rounds),
+    yieldEvents,
+    eventBytes: bytesOfAnEvent(),
   });
   const rounds: Round[] = [];
   try {
+    for (const [variant, open] of variants) {
+      process.stderr.write(`warm-up, ${variant} …\n`);
+      await warmUp(open);
+    }
     for (let round = 1; round <= Number(values.rounds); round++)
       for (const count of partitions)
         // A B, then B A: what drifts meets both.
@@ -90,6 +104,25 @@ export async function main(args: readonly string[]): Promise<number> {
   return rounds.every(({ eventsPerSecond }) => eventsPerSecond !== null) ? 0 : 1;
 }
 
+async function warmUp(open: Open): Promise<void> {
+  const load = openLoad(0);
+  const check = openCheck();
+  const contender = await open({ partitions: 4, see: check.see });
+  for (let yields = 0; yields < warmUpYields; yields++)
+    await contender.publish(load.next(warmUpEvents));
+  await drained(load, check);
+  await contender.close();
+}
+
+/** All that was made has been seen; gives up after a while, and the counts tell. */
+async function drained(
+  load: ReturnType<typeof openLoad>,
+  check: ReturnType<typeof openCheck>,
+): Promise<void> {
+  const deadline = performance.now() + drainMs;
+  while (check.seen() < load.made() && performance.now() < deadline) await sleep(1);
+}
+
 async function run(options: {
   readonly variant: string;
   readonly open: Open;
@@ -105,18 +138,13 @@ async function run(options: {
     for (const end = performance.now() + ms; performance.now() < end;)
       await contender.publish(load.next(yieldEvents));
   };
-  /** Counted at the consumer, the backlog included. */
-  const drain = async () => {
-    const deadline = performance.now() + drainMs;
-    while (check.seen() < load.made() && performance.now() < deadline) await sleep(1);
-  };
   await contender.publish(load.next(yieldEvents));
-  await drain(); // partitions are assigned by now
+  await drained(load, check); // partitions are assigned by now
   await publishFor(warmUpMs);
-  await drain();
+  await drained(load, check);
   const before = { seen: check.seen(), at: performance.now(), cpu: process.cpuUsage() };
   await publishFor(seconds * 1_000);
-  await drain();
+  await drained(load, check); // counted at the consumer, the backlog included
   const tookMs = performance.now() - before.at;
   const { user, system } = process.cpuUsage(before.cpu);
   await contender.close();
@@ -124,8 +152,13 @@ async function run(options: {
   const missing = load.made() - check.seen();
   const wrong = missing !== 0 || check.violations() > 0;
   return {
-    ...{ variant, partitions, round, events, missing, orderViolations: check.violations() },
-    eventsPerSecond: wrong ? null : Math.round(events / (tookMs / 1_000)),
+    variant,
+    partitions,
+    round,
+    events,
+    missing,
+    orderViolations: check.violations(),
+    eventsPerSecond: wrong ? null : Math.round(events / (tookMs / 1e3)),
     cpuSecondsPerMillion: Number(((user + system) / events).toFixed(2)),
   };
 }
@@ -143,11 +176,12 @@ function summaryOf(rounds: readonly Round[]) {
     const { variant, partitions } = first;
     const raw = groups.get(`raw P=${partitions}`);
     return {
-      ...{ variant, partitions, rounds: group.length },
+      variant,
+      partitions,
+      rounds: group.length,
       median: median(rates(group)),
       min: Math.min(...rates(group)),
       max: Math.max(...rates(group)),
-      /** Median of the ratios of the pairs: each round against the raw one beside it. */
       ofRaw:
         raw &&
         Number(median(rates(group).map((rate, at) => rate / (rates(raw)[at] ?? NaN))).toFixed(2)),

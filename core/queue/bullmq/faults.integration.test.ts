@@ -36,7 +36,13 @@ async function party(url: string, settings: { leaseMs?: number; log?: Log } = {}
   const { leaseMs = 1_000, log } = settings;
   const opened = await openParty(
     { url, project, ...(log && { log }) },
-    { ...{ partitions: 2, optional: false, maxWaiting: 100 }, leaseMs, writeTimeoutMs: 200 },
+    {
+      partitions: 2,
+      optional: false,
+      maxWaiting: 100,
+      leaseMs,
+      writeTimeoutMs: 200,
+    },
   );
   onTestFinished(async () => {
     await opened.topics.close(500);

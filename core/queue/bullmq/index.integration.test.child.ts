@@ -15,7 +15,11 @@ export async function openParty(
   const { leaseMs, writeTimeoutMs, ...settings } = options;
   const state = await openRedisState({ url, project, log });
   const topics = await openBullmqTopics({
-    ...{ url, project, log, leaseMs, writeTimeoutMs },
+    url,
+    project,
+    log,
+    leaseMs,
+    writeTimeoutMs,
     settings: () => settings,
     scope: state.scope,
   });
