@@ -63,7 +63,8 @@ export async function insist<T>(
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const { code, message, fix } = toRedisError(error);
-      if (tries === 0) log.warn({ code, reason: message, fix }, "cannot publish: trying again");
+      if (tries === 0)
+        log.warn({ code, reason: message, fix }, "queue: redis refuses, trying again");
       await sleep(backoffMs(tries), undefined, { signal });
     }
 }
@@ -72,6 +73,7 @@ export async function insist<T>(
 export function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error);
+    if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });

@@ -3,11 +3,12 @@ import type { Redis } from "ioredis";
 import { pause, sharePartitions } from "../assign.ts";
 import type { TopicsOptions } from "../options.ts";
 import type { Handle } from "../queue.ts";
+import { insist } from "./add.ts";
 import { queueNames, type QueuePlace } from "./names.ts";
 import type { Partitions } from "./partitions.ts";
 import { openPayloads } from "./payloads.ts";
 import type { PartitionQueue } from "./queues.ts";
-import type { Registry } from "./registry.ts";
+import type { Registry, TopicRecord } from "./registry.ts";
 import { workPartition } from "./work.ts";
 
 const pollMs = 500;
@@ -31,15 +32,13 @@ export function openConsumer(
   const { project, scope, leaseMs, writeTimeoutMs, log } = options;
   const { client, registry, queueOf, partitions, abandon } = options;
 
-  const generationOf = async (topic: string, name: string) =>
-    (await registry.read(topic)).subscriptions.get(name);
-
   /** Until the subscription is another one, or none. */
   const changed = async (topic: string, name: string, generation: string, signal: AbortSignal) => {
     while (!signal.aborted) {
       await pause(pollMs, signal);
       try {
-        if ((await generationOf(topic, name)) !== generation) return;
+        const { subscriptions } = await registry.read(topic);
+        if (subscriptions.get(name) !== generation) return;
       } catch (error) {
         log.debug({ topic, name, error }, "registry does not answer");
       }
@@ -49,10 +48,11 @@ export function openConsumer(
   /** One life of a subscription. */
   const consumeOne = async (
     { topic, name, generation }: Omit<QueuePlace, "project" | "partition">,
+    record: TopicRecord,
     handle: Handle,
     signal: AbortSignal,
   ) => {
-    const count = await partitions(topic, await registry.read(topic));
+    const count = await partitions(topic, record);
     const over = new AbortController();
     const ended = AbortSignal.any([signal, over.signal]);
     setMaxListeners(0, ended); // one a partition
@@ -86,10 +86,14 @@ export function openConsumer(
   };
 
   return async (topic, name, handle, signal) => {
-    while (!signal.aborted) {
-      const generation = await generationOf(topic, name);
-      if (generation === undefined) await pause(pollMs, signal);
-      else await consumeOne({ topic, name, generation }, handle, signal);
-    }
+    while (!signal.aborted)
+      try {
+        const record = await insist(() => registry.read(topic), { signal, log });
+        const generation = record.subscriptions.get(name);
+        if (generation === undefined) await pause(pollMs, signal);
+        else await consumeOne({ topic, name, generation }, record, handle, signal);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
   };
 }

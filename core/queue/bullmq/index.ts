@@ -31,7 +31,7 @@ export async function openBullmqTopics(
   const partitions = openPartitions({ ...options, registry, queueOf });
   const closing = new AbortController();
   const abandon = new AbortController();
-  setMaxListeners(0, abandon.signal); // every partition waits for it
+  setMaxListeners(0, closing.signal, abandon.signal); // whatever runs waits for them
   const publish = openPublisher({ ...options, registry, queueOf, partitions });
   const consume = openConsumer({
     ...options,
@@ -43,17 +43,25 @@ export async function openBullmqTopics(
   });
   const running = new Set<Promise<unknown>>();
 
-  /** `close` ends it, and waits for it. */
+  /** `close` ends it, and waits for it. Not `AbortSignal.any`: on Node 20 each call leaves something behind. */
   const tracked = <T>(
     signal: AbortSignal,
     run: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> => {
-    const either = AbortSignal.any([signal, closing.signal]);
-    setMaxListeners(0, either); // every partition may wait on it
-    const result = run(either);
+    const either = new AbortController();
+    setMaxListeners(0, either.signal); // every partition may wait on it
+    const abort = () =>
+      either.abort(signal.aborted ? signal.reason : (closing.signal.reason as Error));
+    for (const cause of [signal, closing.signal])
+      if (cause.aborted) abort();
+      else cause.addEventListener("abort", abort);
+    const result = run(either.signal);
     const settled = result.catch(() => {}); // the caller has the error
     running.add(settled);
-    void settled.finally(() => running.delete(settled));
+    void settled.finally(() => {
+      running.delete(settled);
+      for (const cause of [signal, closing.signal]) cause.removeEventListener("abort", abort);
+    });
     return result;
   };
 

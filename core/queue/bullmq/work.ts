@@ -44,7 +44,7 @@ export async function workPartition(work: Work): Promise<void> {
     closing ??= close(worker, work);
   };
 
-  const process = async (job: EventsJob, token?: string): Promise<void> => {
+  const processJob = async (job: EventsJob, token?: string): Promise<void> => {
     const ageMs = Math.max(0, Date.now() - (job.processedOn ?? 0));
     lockedUntil = performance.now() - ageMs + leaseMs;
     // Not `attemptsStarted`: a batch that was handed back in order has nothing on the wire.
@@ -61,7 +61,7 @@ export async function workPartition(work: Work): Promise<void> {
       } catch (error) {
         if (error instanceof FencedError) end();
         if (stop.signal.aborted) break;
-        log.debug({ ...names, tries, error }, "batch failed: it is repeated");
+        log.error({ ...names, tries, error }, "batch failed, will be repeated");
         await pause(backoffMs(tries), stop.signal);
       }
     // Refused, harmlessly, if somebody else has the job by now. Without Redis its lock runs out instead.
@@ -83,7 +83,7 @@ export async function workPartition(work: Work): Promise<void> {
 
   const worker = new PartitionWorker(
     names.queue,
-    (job: EventsJob, token) => (running = process(job, token)),
+    (job: EventsJob, token) => (running = processJob(job, token)),
     {
       connection: client,
       prefix: names.prefix,
