@@ -50,7 +50,7 @@ export async function checkFlow(
               {
                 path: [],
                 code: "config.type-mismatch",
-                message: `${by} ${alien}*, but ${step.type} takes ${step.accepts.map((taken) => `${taken}*`).join(", ")}.`,
+                message: `${by} ${shown(alien)}, but ${step.type} takes ${step.accepts.map(shown).join(", ")}.`,
                 fix: await mend(alien, step, catalog),
               },
               connector.name,
@@ -147,7 +147,7 @@ function topicTypes(placed: readonly Placed[]): (topic: string) => readonly stri
     const producers = placed.filter(
       ({ connector }) => connector.kind !== "sink" && connector.to === topic,
     );
-    const types = producers.flatMap(({ connector }) => {
+    const types = producers.flatMap(({ connector }): readonly string[] => {
       if (connector.kind === "source") return connector.source.emits;
       if (connector.kind === "sink") return [];
       const arriving = connector.from.flatMap((from) => typesOf(from) ?? [""]);
@@ -156,11 +156,23 @@ function topicTypes(placed: readonly Placed[]): (topic: string) => readonly stri
         admitted(connector, arriving),
       );
     });
-    const result = producers.length === 0 ? undefined : [...new Set(types)];
+    const result = producers.length === 0 ? undefined : [...new Set(types.filter(isJudged))];
     known.set(topic, result);
     return result;
   };
   return typesOf;
+}
+
+/** Deletes and clears are everyone's: they pass transforms by, and every sink takes them. */
+function isJudged(type: string): boolean {
+  return !["dev.sluice.record.deleted", "dev.sluice.collection."].some((one) =>
+    type.startsWith(one),
+  );
+}
+
+/** A prefix as people read it. */
+function shown(type: string): string {
+  return type === "" || type.endsWith(".") ? `${type}*` : type;
 }
 
 /** A filter that speaks of `type` narrows in ways not worth following: anything may come. */
@@ -190,5 +202,5 @@ async function mend(alien: string, step: Step, catalog: Catalog): Promise<string
     );
     if (takes && gives) return `Add { "use": ${show(name)} } ${step.place}.`;
   }
-  return `Read a topic that carries ${step.accepts.map((type) => `${type}*`).join(" or ")}.`;
+  return `Read a topic that carries ${step.accepts.map(shown).join(" or ")}.`;
 }
