@@ -121,7 +121,7 @@ async function firstSync(running: Running, withinMs: number, signal: AbortSignal
     const ok = source?.progress?.phase === "streaming" && waiting.every((one) => one.waiting === 0);
     const seen = failed?.error
       ? `${failed.name}: ${failed.error.message} ${failed.error.fix ?? ""}`
-      : `${source?.events ?? 0} changes of files since the last run`;
+      : `${source?.events ?? 0} events since the last run`;
     if (ok || ms > withinMs) return { name: "the folder is in the index", ok, ms, seen };
     await sleep(25, undefined, { signal });
   }

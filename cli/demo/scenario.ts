@@ -34,11 +34,16 @@ export async function* playScenario(
     (await reader.search({ text: question, topK: 3 }, { signal: run.signal })).matches;
   const fromFile = (matches: readonly Match[]) =>
     matches.filter(({ metadata }) => String(metadata["uri"]).endsWith(fileName));
+  /** The best passage is the file's and has the code, and no passage has an earlier one. */
   const says = (code: string) => (matches: readonly Match[]) => {
     const [top] = matches;
-    const own = fromFile(matches);
+    const isCurrent = (match: Match) => textOf(match).includes(`the code ${code}`);
+    const isOld = (match: Match) => textOf(match).includes("the code ") && !isCurrent(match);
     return (
-      top !== undefined && own.includes(top) && own.every((match) => textOf(match).includes(code))
+      fromFile(matches.slice(0, 1)).length === 1 &&
+      top !== undefined &&
+      isCurrent(top) &&
+      !matches.some(isOld)
     );
   };
 

@@ -147,8 +147,8 @@ function topicTypes(placed: readonly Placed[]): (topic: string) => readonly stri
     const producers = placed.filter(
       ({ connector }) => connector.kind !== "sink" && connector.to === topic,
     );
-    const types = producers.flatMap(({ connector }): readonly string[] => {
-      if (connector.kind === "source") return connector.source.emits;
+    const types = producers.flatMap(({ connector }) => {
+      if (connector.kind === "source") return connector.source.emits.filter(isApplied);
       if (connector.kind === "sink") return [];
       const arriving = connector.from.flatMap((from) => typesOf(from) ?? [""]);
       return connector.transforms.reduce(
@@ -156,18 +156,16 @@ function topicTypes(placed: readonly Placed[]): (topic: string) => readonly stri
         admitted(connector, arriving),
       );
     });
-    const result = producers.length === 0 ? undefined : [...new Set(types.filter(isJudged))];
+    const result = producers.length === 0 ? undefined : [...new Set(types)];
     known.set(topic, result);
     return result;
   };
   return typesOf;
 }
 
-/** Deletes and clears are everyone's: they pass transforms by, and every sink takes them. */
-function isJudged(type: string): boolean {
-  return !["dev.sluice.record.deleted", "dev.sluice.collection."].some((one) =>
-    type.startsWith(one),
-  );
+/** Deletes and clears reach no transform and are taken by every sink: they fit anywhere. */
+function isApplied(type: string): boolean {
+  return !/^dev\.sluice\.(record\.deleted|collection\.)/.test(type);
 }
 
 /** A prefix as people read it. */
