@@ -55,7 +55,12 @@ export async function main(args: readonly string[]): Promise<number> {
   const server = withRedis && values.redis === undefined ? await startRedis() : undefined;
   const url = values.redis ?? server?.url ?? "";
   const variants: readonly (readonly [string, Open])[] = [
-    ...(withRedis ? ([["redis", redisTopics(url)], ["raw", rawStreams(url)]] as const) : []),
+    ...(withRedis
+      ? ([
+          ["redis", redisTopics(url)],
+          ["raw", rawStreams(url)],
+        ] as const)
+      : []),
     ...(values.backend === "redis" ? [] : ([["embedded", embeddedTopics]] as const)),
   ];
   print(values.json, {
@@ -97,7 +102,7 @@ async function run(options: {
   const check = openCheck();
   const contender = await open({ partitions, see: check.see });
   const publishFor = async (ms: number) => {
-    for (const end = performance.now() + ms; performance.now() < end; )
+    for (const end = performance.now() + ms; performance.now() < end;)
       await contender.publish(load.next(yieldEvents));
   };
   /** Counted at the consumer, the backlog included. */
@@ -143,7 +148,9 @@ function summaryOf(rounds: readonly Round[]) {
       min: Math.min(...rates(group)),
       max: Math.max(...rates(group)),
       /** Median of the ratios of the pairs: each round against the raw one beside it. */
-      ofRaw: raw && Number(median(rates(group).map((rate, at) => rate / (rates(raw)[at] ?? NaN))).toFixed(2)),
+      ofRaw:
+        raw &&
+        Number(median(rates(group).map((rate, at) => rate / (rates(raw)[at] ?? NaN))).toFixed(2)),
       cpuSecondsPerMillion: median(group.map((one) => one.cpuSecondsPerMillion)),
       orderViolations: group.reduce((sum, one) => sum + one.orderViolations, 0),
       missing: group.reduce((sum, one) => sum + one.missing, 0),
@@ -165,7 +172,9 @@ function print(json: boolean, value: object): void {
   if (json) process.stdout.write(`${JSON.stringify(value)}\n`);
   else
     process.stdout.write(
-      `${Object.entries(value).map(([name, value]) => `${name}: ${value}`).join("\n")}\n\n`,
+      `${Object.entries(value)
+        .map(([name, value]) => `${name}: ${value}`)
+        .join("\n")}\n\n`,
     );
 }
 
@@ -175,14 +184,17 @@ function table(summary: ReturnType<typeof summaryOf>): void {
     ...summary.map((line) => [
       line.variant,
       String(line.partitions),
-      ...[line.median, line.min, line.max].map((rate) => (rate > 0 ? rate.toLocaleString("en") : "void")),
+      ...[line.median, line.min, line.max].map((rate) =>
+        rate > 0 ? rate.toLocaleString("en") : "void",
+      ),
       line.ofRaw === undefined ? "" : line.ofRaw.toFixed(2),
       line.cpuSecondsPerMillion.toFixed(1),
       String(line.orderViolations),
       String(line.missing),
     ]),
   ];
-  const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? [];
+  const widths =
+    rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? [];
   for (const row of rows)
     process.stdout.write(`${row.map((cell, at) => cell.padStart(widths[at] ?? 0)).join("  ")}\n`);
 }

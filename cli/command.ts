@@ -6,7 +6,7 @@ import { SluiceError } from "../core/errors.ts";
 import { findingBlocks, type Output } from "./output.ts";
 
 /** What is read where a command is given no file. */
-export const defaultFile = "sluice.json";
+const defaultFile = "sluice.json";
 
 export interface PipelineOptions {
   readonly queue?: string;

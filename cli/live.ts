@@ -15,19 +15,34 @@ export interface LiveView {
   readonly close: () => Promise<void>;
 }
 
+/** The part of `process.stdout` that is used. */
+export interface Terminal {
+  write: (text: string) => unknown;
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
 /** A pipeline's status on a terminal, a line a connector, rewritten in place a few times a second. */
 export function openLiveView(
   read: () => Promise<PipelineStatus>,
-  { paint, footer }: { readonly paint: Output["paint"]; readonly footer: string },
+  options: { readonly paint: Output["paint"]; readonly footer: string; readonly out?: Terminal },
 ): LiveView {
-  const out = process.stdout;
+  const { paint, footer, out = process.stdout } = options;
   const rateOf = rateMeter();
   let last: PipelineStatus | undefined;
   let said = footer;
   let drawn = 0;
 
+  // A sink may write to the same terminal: the view makes room, and comes back at the next turn.
+  const { write } = out;
+  const put = (text: string) => write.call(out, text);
+  out.write = (...rest: Parameters<Terminal["write"]>) => {
+    clear();
+    return write.apply(out, rest);
+  };
+
   const clear = () => {
-    if (drawn > 0) out.write(`\u001b[${drawn}A\u001b[J`);
+    if (drawn > 0) put(`\u001b[${drawn}A\u001b[J`);
     drawn = 0;
   };
   const draw = () => {
@@ -37,7 +52,7 @@ export function openLiveView(
     const columns = (out.columns || 80) - 1;
     const most = (out.rows || 24) - 2;
     const lines = statusLines(last, { paint, rates: rateOf(last), columns }).slice(0, most);
-    out.write(`${[...lines, paint("dim", said.slice(0, columns))].join("\n")}\n`);
+    put(`${[...lines, paint("dim", said.slice(0, columns))].join("\n")}\n`);
     drawn = lines.length + 1;
   };
   const refresh = async () => {
@@ -54,7 +69,7 @@ export function openLiveView(
   return {
     print: (line) => {
       clear();
-      out.write(`${line}\n`);
+      put(`${line}\n`);
       draw();
     },
     say: (line) => {
@@ -65,6 +80,7 @@ export function openLiveView(
       clearInterval(timer);
       await reading;
       await refresh();
+      out.write = write;
     },
   };
 }

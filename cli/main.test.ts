@@ -285,6 +285,19 @@ describe("start", () => {
   });
 });
 
+it("a queue that cannot be reached exits with 3", async () => {
+  // Nothing listens on port 1.
+  const { code, stdout } = await run([
+    "status",
+    "--queue",
+    "redis://:pass-word@127.0.0.1:1",
+    "--json",
+  ]);
+  expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: "redis.unreachable" } });
+  expect(stdout).not.toContain("pass-word");
+  expect(code).toBe(3);
+});
+
 it("pinecone serves until it is stopped", async () => {
   const cli = startCli(folder.dir, ["pinecone", "--port", "0", "--json"]);
   await until(() => cli.stdout().endsWith("\n"), cli.stdout);

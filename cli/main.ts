@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../core/errors.ts";
 import { connectors } from "./commands/connectors.ts";
+import { demo } from "./commands/demo.ts";
 import { pinecone } from "./commands/pinecone.ts";
 import { schema } from "./commands/schema.ts";
 import { search } from "./commands/search.ts";
@@ -30,12 +31,18 @@ const program = new Command("sluice")
 Exit codes: 0 done, 1 failed, 2 invalid input, 3 environment (unreachable, missing driver, port in use).
 
 Examples:
+  $ sluice demo
   $ sluice validate sluice.json
   $ sluice start sluice.json
   $ sluice search NAME "a question"`,
   );
-for (const command of [start, validate, status, search, connectors, schema, pinecone])
+for (const command of [start, validate, status, search, connectors, schema, pinecone, demo])
   program.addCommand(command(output));
+
+// `sluice schema | head`: whoever read has gone, and there is nobody to tell.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
 
 try {
   if (args.length === 0) program.help();

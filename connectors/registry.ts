@@ -2,8 +2,14 @@ import type { Catalog } from "../core/config/catalog.ts";
 
 /** The built-in connectors: one lazy line each, so that naming one loads only that one. */
 export const catalog: Catalog = {
-  sources: {},
-  transforms: {},
+  sources: {
+    file: async () => (await import("./sources/file/file.ts")).file,
+  },
+  transforms: {
+    parse: async () => (await import("./transforms/parse/parse.ts")).parse,
+    chunk: async () => (await import("./transforms/chunk/chunk.ts")).chunk,
+    filter: async () => (await import("./transforms/filter/filter.ts")).filter,
+  },
   sinks: {
     pinecone: async () => (await import("./sinks/pinecone/pinecone.ts")).pinecone,
     log: async () => (await import("./sinks/log/log.ts")).log,

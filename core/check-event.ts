@@ -14,6 +14,10 @@ export function checkEvents(events: readonly SluiceEvent[]): readonly SluiceEven
 }
 
 const attributeName = /^[a-z0-9]{1,20}$/;
+/** Looked up first: this runs for every attribute of every event. */
+const commonNames = new Set(
+  "specversion id source type subject time data sequence partitionkey traceparent".split(" "),
+);
 const versionShape = /^[0-9a-f]{24}[01]/;
 
 function checkEvent(event: SluiceEvent): SluiceEvent {
@@ -23,7 +27,7 @@ function checkEvent(event: SluiceEvent): SluiceEvent {
       code: "event.invalid",
       fix: "Build events with upserted(), deleted() and cleared(), versions with version() or nextVersion().",
     });
-  return mended(event) as SluiceEvent;
+  return isSound(event) ? event : (mended(event) as SluiceEvent);
 }
 
 function problemOf(event: SluiceEvent): string | undefined {
@@ -31,7 +35,7 @@ function problemOf(event: SluiceEvent): string | undefined {
   for (const name of ["id", "source", "type"] as const)
     if (typeof event[name] !== "string" || event[name] === "") return `${name} is missing`;
   for (const name in event)
-    if (name !== "data" && !attributeName.test(name))
+    if (!commonNames.has(name) && !attributeName.test(name))
       return `attribute ${JSON.stringify(name)} is not 1 to 20 lower-case letters or digits`;
   if (!isRecordChange(event)) return undefined;
   for (const name of ["subject", "time", "partitionkey"] as const)
@@ -40,6 +44,16 @@ function problemOf(event: SluiceEvent): string | undefined {
     return `sequence ${JSON.stringify(event.sequence)} was not built by version()`;
   if (event.data === null || typeof event.data !== "object") return "data is missing";
   return undefined;
+}
+
+/** True when there is nothing to mend, which is nearly always: so it allocates nothing. */
+function isSound(value: unknown): boolean {
+  if (typeof value === "string") return isClean(value);
+  if (value === null || typeof value !== "object") return true;
+  if (Array.isArray(value)) return value.every(isSound);
+  for (const name in value)
+    if (!isSound((value as Record<string, unknown>)[name]) || !isClean(name)) return false;
+  return true;
 }
 
 /** The value with well-formed texts; the same reference when all of them were. */

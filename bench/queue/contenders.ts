@@ -111,13 +111,27 @@ export function rawStreams(url: string): Open {
         const read = async () => {
           while (!closing) {
             const answer = await client.xreadgroup(
-              ...(["GROUP", name, "c", "COUNT", 10, "BLOCK", 1_000, "STREAMS", stream, ">"] as const),
+              ...([
+                "GROUP",
+                name,
+                "c",
+                "COUNT",
+                10,
+                "BLOCK",
+                1_000,
+                "STREAMS",
+                stream,
+                ">",
+              ] as const),
             );
             for (const [, entries] of (answer ?? []) as [string, [string, string[]][]][]) {
               for (const [, fields] of entries)
                 see(JSON.parse(fields[1] ?? "[]") as readonly SluiceEvent[]);
               const ids = entries.map(([id]) => id);
-              await Promise.all([producer.xack(stream, name, ...ids), producer.xdel(stream, ...ids)]);
+              await Promise.all([
+                producer.xack(stream, name, ...ids),
+                producer.xdel(stream, ...ids),
+              ]);
               waiting[partition] = (waiting[partition] ?? 0) - entries.length;
             }
           }

@@ -13,7 +13,9 @@ export function openLoad(seed: number): {
   const random = randomOf(seed);
   const letters = "abcdefghijklmnopqrstuvwxyz     ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
   const texts = Array.from({ length: bodies }, () =>
-    Array.from({ length: bodyLength }, () => letters[Math.floor(random() * letters.length)]).join(""),
+    Array.from({ length: bodyLength }, () => letters[Math.floor(random() * letters.length)]).join(
+      "",
+    ),
   );
   const sequences = new Int32Array(keys);
   let position = 0n;

@@ -1,17 +1,15 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { openBackend } from "../../core/backend.ts";
 import { nearest } from "../../core/config/nearest.ts";
 import type { Pipeline, SinkConnector } from "../../core/config/pipeline.ts";
 import { secretsOf } from "../../core/config/secrets.ts";
 import type { Log } from "../../core/connector.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/event.ts";
-import { ownPrefix } from "../../core/runtime/source-task.ts";
-import { prefixed } from "../../core/state/prefixed.ts";
 import type { Match } from "../../core/vectors.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
+import { openSinkReader } from "../reader.ts";
 
 const timeoutMs = 60_000;
 
@@ -46,25 +44,13 @@ async function ask(
   log: Log,
   question: { readonly text: string; readonly top: number; readonly filter?: JsonObject },
 ) {
-  const { name, sink, config } = connector;
-  if (!sink.openReader)
-    throw new SluiceError(`${name}: a ${sink.name} sink cannot be searched.`, {
-      code: "cli.unknown-name",
-      fix: "Name a sink that keeps an index.",
-    });
   const signal = AbortSignal.timeout(timeoutMs);
-  const backend = await openBackend(pipeline, { log });
+  const reader = await openSinkReader(pipeline, connector, { log, signal });
   try {
-    const state = prefixed(backend.state.scope(name).state, ownPrefix);
-    const reader = await sink.openReader({ name, config, signal, log, state, meter: () => {} });
-    try {
-      const { text, top: topK, filter } = question;
-      return await reader.search({ text, topK, ...(filter && { filter }) }, { signal });
-    } finally {
-      await reader.close();
-    }
+    const { text, top: topK, filter } = question;
+    return await reader.search({ text, topK, ...(filter && { filter }) }, { signal });
   } finally {
-    await backend.close(1_000);
+    await reader.close();
   }
 }
 

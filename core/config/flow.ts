@@ -1,12 +1,10 @@
 import type { Finding } from "../connector.ts";
 import type { JsonObject } from "../event.ts";
-import { canonicalJson } from "./canonical.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Placed } from "./connectors.ts";
 import { below, findingAt, type Spot } from "./document.ts";
 import { show } from "./issues.ts";
-import { mapMarked } from "./marks.ts";
-import type { ResolvedConnector, SinkConnector, Stage } from "./pipeline.ts";
+import type { ResolvedConnector, TransformConnector } from "./pipeline.ts";
 
 type Consumer = Exclude<ResolvedConnector, { kind: "source" }>;
 
@@ -66,71 +64,49 @@ export async function checkFlow(
   }
 }
 
-/** The stages before a sink must use what it uses where it says so (`inherit`), e.g. one embedding. */
-export function checkInherited(placed: readonly Placed[], findings: Finding[]): void {
-  for (const { connector, spot, stages } of placed) {
-    if (connector.kind !== "sink") continue;
-    const own = connector.transforms.map((stage, at) => ({ stage, spot: stages[at] ?? spot }));
-    for (const one of own) compareToSink(connector, one, "own", findings);
-    for (const one of upstream(connector, placed)) compareToSink(connector, one, "other", findings);
-  }
-}
-
-function compareToSink(
-  sink: SinkConnector,
-  { stage, spot }: { readonly stage: Stage; readonly spot: Spot },
-  whose: "own" | "other",
-  findings: Finding[],
-): void {
-  const wanted = withoutSecrets(sink.sink.config, sink.config);
-  const actual = withoutSecrets(stage.transform.config, stage.config);
-  for (const key of sink.sink.inherit ?? []) {
-    const [theirs, ours] = [actual[key], wanted[key]];
-    if (theirs === undefined || ours === undefined || canonicalJson(theirs) === canonicalJson(ours))
+/** A topic that leads back to itself would carry its events round for ever. */
+export function checkLoops(placed: readonly Placed[], findings: Finding[]): void {
+  for (const one of placed) {
+    const { connector, spot } = one;
+    if (
+      connector.kind !== "transform" ||
+      !upstream(connector.from, placed).some((other) => other === one)
+    )
       continue;
     findings.push(
       findingAt(
-        below(spot, "config", key),
+        below(spot, "to"),
         {
           path: [],
-          code: "config.differs-from-sink",
-          message: `${stage.use} has ${key} ${show(theirs)}, but ${sink.sink.name} has ${show(ours)}.`,
-          fix:
-            whose === "own"
-              ? `Remove ${show(key)} here: the transform takes the sink's.`
-              : `Write the same ${show(key)} here as in ${show(sink.name)}.`,
+          code: "config.loop",
+          message: `what it publishes to ${show(connector.to)} comes back to it.`,
+          fix: "Publish to a topic that leads to no topic of its `from`.",
         },
-        sink.name,
+        connector.name,
       ),
     );
   }
 }
 
-function withoutSecrets(
-  schema: Stage["transform"]["config"],
-  config: unknown,
-): Readonly<Record<string, unknown>> {
-  const shown = mapMarked(schema, config, "secret", () => undefined);
-  return shown !== null && typeof shown === "object" ? { ...shown } : {};
+/** The transform connectors that the events of some topics come through. */
+export function upstream(
+  topics: readonly string[],
+  placed: readonly Placed[],
+): readonly Placed<TransformConnector>[] {
+  const found: Placed<TransformConnector>[] = [];
+  const climb = (to: readonly string[]): void => {
+    for (const one of placed)
+      if (isTransform(one) && !found.includes(one) && to.includes(one.connector.to)) {
+        found.push(one);
+        climb(one.connector.from);
+      }
+  };
+  climb(topics);
+  return found;
 }
 
-/** The stages of the transform connectors that a consumer's events come through. */
-function upstream(consumer: Consumer, placed: readonly Placed[]) {
-  const found = new Set<Placed>();
-  const climb = (topics: readonly string[]): void => {
-    for (const one of placed) {
-      if (one.connector.kind !== "transform" || found.has(one)) continue;
-      if (!topics.includes(one.connector.to)) continue;
-      found.add(one);
-      climb(one.connector.from);
-    }
-  };
-  climb(consumer.from);
-  return [...found].flatMap(({ connector, spot, stages }) =>
-    connector.kind === "source"
-      ? []
-      : connector.transforms.map((stage, at) => ({ stage, spot: stages[at] ?? spot })),
-  );
+function isTransform(one: Placed): one is Placed<TransformConnector> {
+  return one.connector.kind === "transform";
 }
 
 interface Step {
@@ -172,7 +148,7 @@ function topicTypes(placed: readonly Placed[]): (topic: string) => readonly stri
       ({ connector }) => connector.kind !== "sink" && connector.to === topic,
     );
     const types = producers.flatMap(({ connector }) => {
-      if (connector.kind === "source") return connector.source.emits;
+      if (connector.kind === "source") return connector.source.emits.filter(isApplied);
       if (connector.kind === "sink") return [];
       const arriving = connector.from.flatMap((from) => typesOf(from) ?? [""]);
       return connector.transforms.reduce(
@@ -185,6 +161,11 @@ function topicTypes(placed: readonly Placed[]): (topic: string) => readonly stri
     return result;
   };
   return typesOf;
+}
+
+/** Deletes and clears reach no transform and are taken by every sink: they fit anywhere. */
+function isApplied(type: string): boolean {
+  return !/^dev\.sluice\.(record\.deleted|collection\.)/.test(type);
 }
 
 /** A filter that speaks of `type` narrows in ways not worth following: anything may come. */

@@ -5,7 +5,8 @@ import type { Catalog } from "./catalog.ts";
 import { placeConnector, type Placed } from "./connectors.ts";
 import { below, expandedAt, findingAt, findingsAt, readDocument, type Spot } from "./document.ts";
 import { pipelineFile } from "./file.ts";
-import { checkFlow, checkInherited } from "./flow.ts";
+import { checkFlow, checkLoops } from "./flow.ts";
+import { checkInherited } from "./inherited.ts";
 import { problemsOf } from "./issues.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { settingsOf, topicsOf, type SettingsFile } from "./settings.ts";
@@ -72,6 +73,7 @@ export async function loadPipeline(
   const topics = topicsOf(settingsFiles, topicNames(connectors), findings);
   // Where a connector is missing, what flows past it is not known.
   if (placed.length === spots.length) await checkFlow(placed, catalog, findings);
+  checkLoops(placed, findings);
   checkInherited(placed, findings);
 
   const errors = findings.filter(({ severity }) => severity === "error");

@@ -188,6 +188,20 @@ const cases: readonly Case[] = [
     ],
   ],
   [
+    "topics that lead back to themselves",
+    {
+      connectors: [
+        source,
+        { name: "one", transform: "split", from: "b", to: "a" },
+        { name: "two", transform: "split", from: "a", to: "b" },
+      ],
+    },
+    [
+      'connectors[1].to | one: what it publishes to "a" comes back to it. | Publish to a topic that leads to no topic of its `from`.',
+      'connectors[2].to | two: what it publishes to "b" comes back to it. | Publish to a topic that leads to no topic of its `from`.',
+    ],
+  ],
+  [
     "options of a variant, and a variant that does not exist",
     {
       connectors: [

@@ -3,7 +3,7 @@ import { valueAt, type Path } from "./json-path.ts";
 import { defOf, descriptionOf, unwrapped } from "./schema-def.ts";
 
 /** The schemas that may judge what stands at `path` of `value`: several where unions leave a choice. */
-export function schemasAt(schema: z.ZodType, value: unknown, path: Path): readonly z.ZodType[] {
+function schemasAt(schema: z.ZodType, value: unknown, path: Path): readonly z.ZodType[] {
   const [key, ...rest] = path;
   if (key === undefined) return [schema];
   const { options, shape, element, valueType } = defOf(unwrapped(schema));

@@ -19,6 +19,7 @@ afterAll(async () => {
 });
 
 const leaseMs = 600;
+const ascending = (a: number, b: number) => a - b;
 
 /** One consumer and the partitions it works on. */
 function share(scope: Scope, options: Partial<Sharing> = {}) {
@@ -49,7 +50,9 @@ it("splits evenly among all who are there, and what is left goes to the eldest",
   await expect.poll(() => first.holds.size).toBe(5);
   const others = [share(scope), share(scope)];
   await expect
-    .poll(() => [first, ...others].map(({ holds }) => holds.size).toSorted(), { timeout: 5_000 })
+    .poll(() => [first, ...others].map(({ holds }) => holds.size).toSorted(ascending), {
+      timeout: 5_000,
+    })
     .toEqual([1, 2, 2]);
   expect(first.holds.size).toBe(2);
   expect(await countConsumers(scope, "t")).toBe(3);
@@ -106,7 +109,7 @@ it("comes back by itself when state did not answer for longer than the leases la
   const second = share(scope);
   isDown = false;
   await expect
-    .poll(() => [first.holds.size, second.holds.size].toSorted(), { timeout: 5_000 })
+    .poll(() => [first.holds.size, second.holds.size].toSorted(ascending), { timeout: 5_000 })
     .toEqual([2, 3]);
   await Promise.all([first.stop(), second.stop()]);
 });

@@ -12,16 +12,21 @@ export interface Held {
 }
 
 export function manifestKeyOf(namespace: string, docKey: string): string {
-  return `m/${namespace}/${docKey}#`;
+  return `${manifestsPrefixOf(namespace)}${docKey}#`;
+}
+
+/** The beginning of all manifest keys of a namespace. */
+export function manifestsPrefixOf(namespace: string): string {
+  return `m/${namespace}/`;
 }
 
 /** The beginning of the manifest keys of one source. */
 export function manifestPrefixOf(namespace: string, source: string): string {
-  return `m/${namespace}/${docKeyPrefixOf(source)}`;
+  return manifestsPrefixOf(namespace) + docKeyPrefixOf(source);
 }
 
 export function docKeyIn(namespace: string, manifestKey: string): string {
-  return manifestKey.slice(`m/${namespace}/`.length, -1);
+  return manifestKey.slice(manifestsPrefixOf(namespace).length, -1);
 }
 
 export function toHeld(docKey: string, entry: Entry | undefined): Held {

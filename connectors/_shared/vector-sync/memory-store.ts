@@ -137,9 +137,9 @@ function cosine(a: Float32Array, b: Float32Array): number {
   return dot / Math.sqrt(lengthA * lengthB);
 }
 
+// Not among the codes that users meet.
+const code = "memory-store.refused";
+
 function refusal(what: string): PoisonError {
-  return new PoisonError(`memory store: refuses ${what}.`, {
-    code: "memory-store.refused",
-    fix: "Send what a vector database takes.",
-  });
+  return new PoisonError(`memory store: refuses ${what}.`, { code });
 }

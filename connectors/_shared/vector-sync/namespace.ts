@@ -1,5 +1,6 @@
 import {
   ConfigError,
+  type Context,
   type Embedder,
   type StateStore,
   type StoreRun,
@@ -7,6 +8,8 @@ import {
   type WriteRun,
 } from "sluice";
 import { modelMarkOf } from "./content-hash.ts";
+import { doubtManifests } from "./doubt.ts";
+import { checkLease } from "./lease-end.ts";
 
 /** The first vector id of the namespace and the `_m` it carries; `undefined` when there is none. */
 export async function firstVector(
@@ -48,11 +51,14 @@ export function namespaceCheck(options: {
   readonly embedder: Embedder;
   readonly state: StateStore;
   readonly namespace: string;
+  readonly log: Context<unknown>["log"];
 }): (run: WriteRun) => Promise<boolean> {
-  const { store, embedder, state, namespace } = options;
+  const { store, embedder, state, namespace, log } = options;
   const key = `n/${namespace}`;
 
-  async function check({ signal, fence }: WriteRun): Promise<boolean> {
+  async function check(run: WriteRun): Promise<boolean> {
+    const { signal, fence } = run;
+    checkLease(run);
     const { dimensions } = await store.describe({ signal });
     if (dimensions !== embedder.dimensions)
       throw new ConfigError(
@@ -66,8 +72,15 @@ export function namespaceCheck(options: {
     checkModel(first, embedder.fingerprint, namespace);
     // After the listing: another worker notes it before it writes its first vector.
     const [known] = await state.get([key]);
-    if (known !== undefined || first !== undefined) return known !== undefined;
-    await state.each([{ key, value: { complete: true }, expect: 0 }], fence);
+    if (first !== undefined) return known !== undefined;
+    const doubted = await doubtManifests(state, namespace, fence);
+    if (doubted > 0)
+      log.warn(
+        { namespace, documents: doubted },
+        "the index was emptied behind our back: documents are written again as they arrive, a snapshot brings all",
+      );
+    if (known === undefined)
+      await state.each([{ key, value: { complete: true }, expect: 0 }], fence);
     return true;
   }
 

@@ -548,6 +548,28 @@ it("several partitions write through one writer at once", async () => {
   await assertEqualsOracle(here.store, edited);
 });
 
+it("an index that was emptied behind our back is filled again, without embedding", async () => {
+  const here = await world();
+  const all = Array.from({ length: 30 }, (_, n) => doc(`d${n}`, paragraphs(3, `d${n}`), at(1)));
+  await here.open().write(all, run());
+  const ids = here.store.dump(namespace).map(({ id }) => id);
+  await here.store.remove(ids, { namespace, signal: new AbortController().signal });
+  here.embedded();
+  await here.open().write(all, run());
+  expect(here.embedded()).toBe(0);
+  await assertEqualsOracle(here.store, all);
+  here.written();
+  await here.open().write(all, run());
+  expect(here.written()).toBe(0);
+});
+
+it("a call of any size is worked off in shares", async () => {
+  const here = await world();
+  const all = Array.from({ length: 100 }, (_, n) => doc(`d${n}`, paragraphs(150, `d${n}`), at(1)));
+  await here.open().write(all, run());
+  await assertEqualsOracle(here.store, all);
+});
+
 describe("refuses", () => {
   it("to mix models in a namespace", async () => {
     const here = await world();

@@ -42,8 +42,11 @@ export interface VectorWriterOptions {
   readonly vectorCacheBytes?: number;
 }
 
-/** Vectors held in memory at once; a larger call is worked off in shares. */
+/** Vectors, texts and metadata held in memory at once; a larger call is worked off in shares. */
 const maxShareBytes = 32 * 1024 * 1024;
+const chunkBytes = 4 * 1024;
+/** Requests to the embedder a share: what a crash can cost again stays small, whatever the call. */
+const embedCallsAShare = 8;
 const maxLists = 8;
 
 type DocumentChange = DocumentUpserted | RecordDeleted;
@@ -57,10 +60,14 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
   const { store, embedder, state, namespace, log, meter } = options;
   const { tombstoneMs = 7 * 24 * 3_600_000, vectorCacheBytes = 64 * 1024 * 1024 } = options;
   const { dimensions, fingerprint: model } = embedder;
+  const chunksAShare = Math.min(
+    maxShareBytes / (dimensions * 4 + chunkBytes),
+    embedder.maxTexts * embedCallsAShare,
+  );
   const cache = vectorCache({ state, dimensions, maxBytes: vectorCacheBytes });
   const embed = embeddingPass({ embedder, store, cache, namespace, meter });
   const apply = applier({ store, state, namespace, meter, tombstoneMs });
-  const hasAllManifests = namespaceCheck({ store, embedder, state, namespace });
+  const hasAllManifests = namespaceCheck({ store, embedder, state, namespace, log });
 
   /** Manifests of the documents, in one round trip; for unknown ones in an index we did not begin, what it holds. */
   async function hold(changes: readonly DocumentChange[], run: WriteRun): Promise<Held[]> {
@@ -148,8 +155,8 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
         else failures.set(at, notADocument(event));
       for (const share of packs(changes, {
         maxCount: Infinity,
-        maxSize: maxShareBytes,
-        sizeOf: ([, change]) => chunkCountOf(change) * dimensions * 4,
+        maxSize: chunksAShare,
+        sizeOf: ([, change]) => chunkCountOf(change),
       }))
         await writeShare(share, run, failures);
       if (failures.size === 0) return;

@@ -59,7 +59,7 @@ export async function insist<T>(
   for (let tries = 0; ; tries++)
     try {
       signal.throwIfAborted();
-      return await orAbort(run(), signal);
+      return await run();
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const { code, message, fix } = toRedisError(error);
@@ -69,7 +69,7 @@ export async function insist<T>(
 }
 
 /** A command may wait for Redis for ever; whoever aborts need not. */
-function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error);
     signal.addEventListener("abort", abort, { once: true });

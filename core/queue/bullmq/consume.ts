@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Redis } from "ioredis";
 import { pause, sharePartitions } from "../assign.ts";
 import type { TopicsOptions } from "../options.ts";
@@ -54,6 +55,7 @@ export function openConsumer(
     const count = await partitions(topic, await registry.read(topic));
     const over = new AbortController();
     const ended = AbortSignal.any([signal, over.signal]);
+    setMaxListeners(0, ended); // one a partition
     void changed(topic, name, generation, ended).then(() => over.abort());
     await sharePartitions({
       scope: scope(name),

@@ -1,8 +1,10 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectRedis } from "../../state/redis/connect.ts";
 import { countConsumers } from "../assign.ts";
 import type { TopicsOptions } from "../options.ts";
 import type { Topics } from "../queue.ts";
+import { orAbort } from "./add.ts";
 import { openConsumer } from "./consume.ts";
 import { durabilityOf, warnOfEviction } from "./durability.ts";
 import { openPartitions } from "./partitions.ts";
@@ -29,6 +31,7 @@ export async function openBullmqTopics(
   const partitions = openPartitions({ ...options, registry, queueOf });
   const closing = new AbortController();
   const abandon = new AbortController();
+  setMaxListeners(0, abandon.signal); // every partition waits for it
   const publish = openPublisher({ ...options, registry, queueOf, partitions });
   const consume = openConsumer({
     ...options,
@@ -45,7 +48,9 @@ export async function openBullmqTopics(
     signal: AbortSignal,
     run: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> => {
-    const result = run(AbortSignal.any([signal, closing.signal]));
+    const either = AbortSignal.any([signal, closing.signal]);
+    setMaxListeners(0, either); // every partition may wait on it
+    const result = run(either);
     const settled = result.catch(() => {}); // the caller has the error
     running.add(settled);
     void settled.finally(() => running.delete(settled));
@@ -55,7 +60,7 @@ export async function openBullmqTopics(
   return {
     durability: () => durabilityOf(client),
     publish: (topic, events, { signal }) =>
-      tracked(signal, (signal) => publish(topic, events, signal)),
+      tracked(signal, (signal) => orAbort(publish(topic, events, signal), signal)),
     settled: async ({ signal }) => {
       if ((await durabilityOf(client)) === "second") await sleep(settleMs, undefined, { signal });
     },

@@ -16,32 +16,50 @@ const maxJobBytes = 512 * 1024;
 const maxEventBytes = 256 * 1024;
 const scheme = "sluice-state:";
 
+/** So many events are made JSON at once: a call an event would cost half as much again. */
+const chunkEvents = 32;
+
 /** Cuts the events of one partition into jobs. Each event is made JSON once, whatever the number of subscriptions. */
 export function pack(events: readonly SluiceEvent[]): readonly Packed[] {
   const jobs: Packed[] = [];
   let texts: string[] = [];
   let payloads: SluiceEvent[] = [];
   let bytes = 0;
+  let count = 0;
+
   const flush = () => {
-    if (texts.length > 0)
-      jobs.push({ id: randomUUID(), events: texts.length, json: `[${texts.join(",")}]`, payloads });
+    if (count > 0)
+      jobs.push({ id: randomUUID(), events: count, json: `[${texts.join(",")}]`, payloads });
     texts = [];
     payloads = [];
-    bytes = 0;
+    bytes = count = 0;
   };
-  for (const event of events) {
-    let text = JSON.stringify(event);
-    const eventBytes = Buffer.byteLength(text);
-    if (bytes + Math.min(eventBytes, maxEventBytes) > maxJobBytes) flush();
-    if (eventBytes > maxEventBytes) {
-      const { data: _data, data_base64: _base64, ...rest } = event;
-      text = JSON.stringify({ ...rest, dataref: scheme + payloads.push(event) });
-    }
-    texts.push(text);
-    bytes += Buffer.byteLength(text) + 1;
-  }
+
+  const append = (events: number, textBytes: number, textOf: () => string) => {
+    if (bytes + textBytes > maxJobBytes) flush();
+    texts.push(textOf());
+    bytes += textBytes;
+    count += events;
+  };
+
+  const put = (chunk: readonly SluiceEvent[]) => {
+    const json = JSON.stringify(chunk);
+    const jsonBytes = Buffer.byteLength(json);
+    const [event] = chunk;
+    if (jsonBytes <= maxEventBytes) append(chunk.length, jsonBytes, () => json.slice(1, -1));
+    else if (chunk.length > 1 || !event) for (const one of chunk) put([one]);
+    // Counted in full: what a job holds outside the queue is bounded as well.
+    else append(1, jsonBytes, () => JSON.stringify(withoutData(event, payloads.push(event))));
+  };
+
+  for (let at = 0; at < events.length; at += chunkEvents) put(events.slice(at, at + chunkEvents));
   flush();
   return jobs;
+}
+
+function withoutData(event: SluiceEvent, place: number) {
+  const { data: _data, data_base64: _base64, ...rest } = event;
+  return { ...rest, dataref: scheme + place };
 }
 
 /** The place in `payloads`, from 1, of an event whose data waits in state. */

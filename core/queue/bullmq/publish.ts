@@ -9,7 +9,7 @@ import { pack, type Packed } from "./pack.ts";
 import type { Partitions } from "./partitions.ts";
 import { openPayloads } from "./payloads.ts";
 import type { PartitionQueue } from "./queues.ts";
-import type { Registry } from "./registry.ts";
+import type { Registry, TopicRecord } from "./registry.ts";
 
 const pollMs = 200;
 
@@ -55,27 +55,35 @@ export function openPublisher(
     await registry.dropped(topic, events);
   };
 
+  /** A publish begins with what the last one read at its end: the read that counts comes after adding. */
+  const lastRead = new Map<string, TopicRecord>();
+
   return async (topic, events, signal) => {
     const checked = checkEvents(events);
     if (checked.length === 0) return;
-    const read = () => insist(() => registry.read(topic), { signal, log });
-    let record = await read();
-    const jobsFor = jobsOf(checked, await partitions(topic, record));
-
+    const read = async () => {
+      const record = await insist(() => registry.read(topic), { signal, log });
+      lastRead.set(topic, record);
+      return record;
+    };
+    let record = lastRead.get(topic) ?? (await read());
     for (let waits = 0; record.subscriptions.size === 0; waits++) {
+      if (waits > 0) await pause(pollMs, signal);
+      record = await read();
+      if (record.subscriptions.size > 0) break;
       if (settings(topic).optional) return drop(topic, checked.length);
       if (waits === 0) log.warn({ topic }, "topic has no subscription: its sources wait"); // Invariant 4
-      await pause(pollMs, signal);
-      record = await read();
     }
 
-    const served = new Set<string>();
+    const count = await partitions(topic, record);
+    const jobsFor = jobsOf(checked, count);
+    const served = new Map<string, string>();
     for (;;) {
       const newcomers = [...record.subscriptions].filter(
         ([, generation]) => !served.has(generation),
       );
       // Invariant 3: read after adding, and nobody new: this is the moment of publication.
-      if (newcomers.length === 0) return;
+      if (newcomers.length === 0) break;
       await Promise.all(
         newcomers.flatMap(([name, generation]) =>
           [...jobsFor(name)].map(async ([partition, jobs]) => {
@@ -85,10 +93,16 @@ export function openPublisher(
           }),
         ),
       );
-      for (const [, generation] of newcomers) served.add(generation);
+      for (const [name, generation] of newcomers) served.set(generation, name);
       record = await read();
       await partitions(topic, record);
     }
+    for (const [generation, name] of served)
+      if (record.subscriptions.get(name) !== generation) {
+        // It ended while we added to it, so nobody else will remove that.
+        for (let partition = 0; partition < count; partition++)
+          await (await queueOf({ project, topic, name, generation, partition })).obliterate();
+      }
   };
 }
 

@@ -46,12 +46,14 @@ export async function workPartition(work: Work): Promise<void> {
   const process = async (job: EventsJob, token?: string): Promise<void> => {
     const ageMs = Math.max(0, Date.now() - (job.processedOn ?? 0));
     lockedUntil = performance.now() - ageMs + leaseMs;
-    const known = inherited || job.attemptsStarted > 1;
+    // Not `attemptsStarted`: a batch that was handed back in order has nothing on the wire.
+    const known = inherited || job.stalledCounter > 0;
     inherited = false;
     for (let tries = 0; !stop.signal.aborted; tries++)
       try {
         const events = await payloads.resolve(job.id ?? "", job.data);
         if (events.length > 0) await handle(events, runOf(known || tries > 0));
+        if (lease.signal.aborted) break; // lost meanwhile: whoever has it now must see this batch again
         return;
       } catch (error) {
         if (error instanceof FencedError) end();

@@ -1,7 +1,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, it } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { SluiceEvent } from "../../event.ts";
 import { queueConformance } from "../conformance.ts";
 import { openParty } from "./index.test.child.ts";
 
@@ -16,4 +18,38 @@ describe("embedded topics", () => {
     childArguments: () => [dir],
   });
   for (const { name, run } of suite) it(name, run);
+
+  it("publish holds at maxWaiting jobs and goes on at half", async () => {
+    const options = { partitions: 1, optional: false, leaseMs: 5_000, writeTimeoutMs: 100 };
+    const { topics, state } = openParty(dir, { ...options, maxWaiting: 10 });
+    await topics.subscribe({ topic: "half", name: "s" });
+    const stop = new AbortController();
+    let published = 0;
+    const publishing = (async () => {
+      for (; published < 14; published++)
+        await topics.publish("half", [message(published)], { signal: stop.signal });
+    })();
+    await expect.poll(() => published).toBe(10);
+    const publishedAt: number[] = [];
+    const consuming = topics.consume(
+      "half",
+      "s",
+      async () => {
+        await sleep(30); // a sink that takes its time, so that a publish has time to go on too early
+        publishedAt.push(published);
+      },
+      { signal: stop.signal },
+    );
+    await publishing;
+    await expect.poll(() => publishedAt.length).toBe(14);
+    expect(publishedAt.slice(0, 7)).toEqual([10, 10, 10, 10, 10, 14, 14]);
+    stop.abort();
+    await consuming;
+    await topics.close(1_000);
+    await state.close();
+  });
 });
+
+function message(n: number): SluiceEvent {
+  return { specversion: "1.0", id: String(n), source: "/half", type: "note" };
+}

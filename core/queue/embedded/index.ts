@@ -9,6 +9,7 @@ import { groupAcknowledgements } from "./acknowledge.ts";
 import { handOver } from "./hand-over.ts";
 import { toJobs } from "./jobs.ts";
 import { openLog } from "./log.ts";
+import { openRegistry } from "./registry.ts";
 import { openWakeups } from "./wakeups.ts";
 
 /**
@@ -19,7 +20,8 @@ import { openWakeups } from "./wakeups.ts";
 export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: string }): Topics {
   const { project, settings, scope, leaseMs, writeTimeoutMs } = options;
   const database = openDatabase(options.dir);
-  const log = openLog(database, project);
+  const registry = openRegistry(database, project);
+  const log = openLog(database, registry);
   const { wait, wake, wakeAll } = openWakeups(database.version);
   const acknowledge = groupAcknowledgements(log.acknowledge);
   const closing = new AbortController();
@@ -39,7 +41,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       const outcome = log.append(topic, partitions, jobs, limit);
       if (outcome === "done") break;
       if (outcome === "nobody" && optional) return drop(topic, events.length);
-      if (outcome === "full") limit = Math.ceil(maxWaiting / 2); // Invariant 9
+      if (outcome === "full") limit = Math.floor(maxWaiting / 2) + 1; // Invariant 9
       else if (waits === 0)
         options.log.warn({ topic }, "topic has no subscription: its sources wait"); // Invariant 4
       await wait(room(topic), signal);
@@ -92,17 +94,19 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
     publish,
     settled: async () => {},
     subscribe: async ({ topic, name }) => {
-      const outcome = log.subscribe(topic, settings(topic).partitions, name);
+      const outcome = registry.subscribe(topic, settings(topic).partitions, name);
       wake(room(topic));
       return outcome;
     },
     unsubscribe: async (topic, name) => {
-      log.unsubscribe(topic, name);
+      registry.unsubscribe(topic, name);
       wakeAll();
     },
     subscriptions: async (topic) => {
       const now = Date.now();
-      const all = log.waiting().filter((status) => topic === undefined || status.topic === topic);
+      const all = registry
+        .waiting()
+        .filter((status) => topic === undefined || status.topic === topic);
       return Promise.all(
         all.map(async ({ oldestAt, ...status }) => ({
           ...status,

@@ -22,7 +22,8 @@ const eventsOf = (body: string) => JSON.parse(body) as SluiceEvent[];
 it("makes one job a partition of a usual yield", () => {
   const events = Array.from({ length: 200 }, (_, n) => event(n));
   const jobs = toJobs(events, 4);
-  expect(jobs.map(({ partition }) => partition).toSorted()).toEqual([0, 1, 2, 3]);
+  expect(new Set(jobs.map(({ partition }) => partition))).toEqual(new Set([0, 1, 2, 3]));
+  expect(jobs).toHaveLength(4);
   expect(jobs.flatMap(({ body }) => eventsOf(body))).toHaveLength(200);
   expect(jobs.reduce((sum, job) => sum + job.events, 0)).toBe(200);
 });

@@ -1,7 +1,7 @@
-import { ConfigError } from "../../errors.ts";
 import type { SluiceEvent } from "../../event.ts";
 import type { Database } from "../../state/embedded/database.ts";
 import type { Job } from "./jobs.ts";
+import { trim, type Registry } from "./registry.ts";
 
 /** A subscription's place in one partition, as its present holder sees it. */
 export interface Place {
@@ -22,76 +22,11 @@ export interface Acknowledgement {
   readonly position: number;
 }
 
-export interface Waiting {
-  readonly topic: string;
-  readonly name: string;
-  readonly waiting: number;
-  readonly oldestAt: number | null;
-}
-
-/** The tables of the queue; see `schema.ts`. Every method is one transaction. */
+/** The table `log` and the subscriptions' ways through it. Every method is one transaction. */
 export type Log = ReturnType<typeof openLog>;
 
-export function openLog(database: Database, project: string) {
+export function openLog(database: Database, { enter, headsOf }: Registry) {
   const { rows, run, write } = database;
-
-  /** The topic's id. Its number of partitions places data, so it changes only while none waits. */
-  const enter = (topic: string, partitions: number): number => {
-    const [known] = rows<[id: number, partitions: number]>(
-      "SELECT id, partitions FROM topics WHERE project = ? AND name = ?",
-      project,
-      topic,
-    );
-    if (known?.[1] === partitions) return known[0];
-    if (!known) {
-      run(
-        "INSERT INTO topics (project, name, partitions) VALUES (?, ?, ?)",
-        project,
-        topic,
-        partitions,
-      );
-      return enter(topic, partitions);
-    }
-    const [id, before] = known;
-    if (rows("SELECT 1 FROM log WHERE topic = ? LIMIT 1", id).length > 0)
-      throw new ConfigError(
-        `queue: topic "${topic}" has ${before} partitions and events waiting in them; the configuration says ${partitions}.`,
-        {
-          code: "queue.partitions-changed",
-          fix: `Set "partitions" of topic "${topic}" back to ${before}, or change it when its subscriptions have caught up.`,
-        },
-      );
-    run("UPDATE topics SET partitions = ? WHERE id = ?", partitions, id);
-    for (const name of subscribers(id)) register(id, name, partitions);
-    run("DELETE FROM cursors WHERE topic = ? AND partition >= ?", id, partitions);
-    return id;
-  };
-
-  const subscribers = (topic: number): string[] =>
-    rows<[string]>("SELECT DISTINCT subscription FROM cursors WHERE topic = ?", topic).map(
-      ([name]) => name,
-    );
-
-  /** Cursors at the heads: a subscription gets what is published from now on. */
-  const register = (topic: number, name: string, partitions: number) => {
-    const heads = headsOf(topic);
-    for (let partition = 0; partition < partitions; partition++)
-      run(
-        "INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, ?, 0)",
-        topic,
-        partition,
-        name,
-        heads.get(partition) ?? 0,
-      );
-  };
-
-  const headsOf = (topic: number) =>
-    new Map(
-      rows<[partition: number, position: number]>(
-        "SELECT partition, position FROM heads WHERE topic = ?",
-        topic,
-      ),
-    );
 
   const isFull = (topic: number, partition: number, name: string, after: number, limit: number) =>
     rows(
@@ -103,16 +38,6 @@ export function openLog(database: Database, project: string) {
       name,
       limit - 1,
     ).length > 0;
-
-  const trim = (topic: number, partition: number) =>
-    run(
-      `DELETE FROM log WHERE topic = ? AND partition = ? AND position <= (
-         SELECT coalesce(min(position), 9e15) FROM cursors WHERE topic = ? AND partition = ?)`,
-      topic,
-      partition,
-      topic,
-      partition,
-    );
 
   return {
     enter: (topic: string, partitions: number): number => write(() => enter(topic, partitions)),
@@ -169,27 +94,6 @@ export function openLog(database: Database, project: string) {
         return "done";
       }),
 
-    subscribe: (topic: string, partitions: number, name: string): "new" | "known" =>
-      write(() => {
-        const id = enter(topic, partitions);
-        if (subscribers(id).includes(name)) return "known";
-        register(id, name, partitions);
-        return "new";
-      }),
-
-    unsubscribe: (topic: string, name: string): void =>
-      write(() => {
-        for (const [id, partitions] of rows<[number, number]>(
-          "SELECT id, partitions FROM topics WHERE project = ? AND name = ?",
-          project,
-          topic,
-        )) {
-          run("DELETE FROM cursors WHERE topic = ? AND subscription = ?", id, name);
-          run("DELETE FROM log WHERE topic = ? AND audience = ?", id, name);
-          for (let partition = 0; partition < partitions; partition++) trim(id, partition);
-        }
-      }),
-
     /** From now on only `token` may acknowledge. `isOurs` is asked within the transaction. */
     hold: ({ topic, partition, name, token }: Place, isOurs: () => boolean): void =>
       write(() => {
@@ -239,7 +143,7 @@ export function openLog(database: Database, project: string) {
             position,
           );
           if (moved === 0) return false;
-          trim(topic, partition);
+          trim(database, topic, partition);
           run(
             "DELETE FROM log WHERE topic = ? AND partition = ? AND position = ? AND audience = ?",
             topic,
@@ -250,15 +154,5 @@ export function openLog(database: Database, project: string) {
           return true;
         }),
       ),
-
-    waiting: (): readonly Waiting[] =>
-      rows<[topic: string, name: string, waiting: number, oldestAt: number | null]>(
-        `SELECT topics.name, subscription, coalesce(sum(events), 0), min(at)
-         FROM topics JOIN cursors ON cursors.topic = topics.id
-         LEFT JOIN log ON log.topic = cursors.topic AND log.partition = cursors.partition
-           AND log.position > cursors.position AND (audience IS NULL OR audience = subscription)
-         WHERE project = ? GROUP BY topics.id, subscription ORDER BY topics.name, subscription`,
-        project,
-      ).map(([topic, name, waiting, oldestAt]) => ({ topic, name, waiting, oldestAt })),
   };
 }

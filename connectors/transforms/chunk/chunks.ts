@@ -1,0 +1,71 @@
+import { hash } from "node:crypto";
+import type { Chunk } from "sluice";
+import { embeddedText } from "../../_shared/embedders/embedded-text.ts";
+import { contextOf } from "./context.ts";
+import { pack } from "./pack.ts";
+import type { Section } from "./section.ts";
+
+/** What limits a chunk, in tokens of the embedder. */
+export interface Budget {
+  /** Of a chunk's text alone. */
+  readonly maxTokens: number;
+  /** Of what is embedded: context, text and special tokens. */
+  readonly hardLimit: number;
+  readonly countTokens: (text: string) => number;
+}
+
+/** A chunk before it is known how often its text came before. */
+export type Piece = Pick<Chunk, "text" | "context" | "start" | "end">;
+
+// An endless word may be a single "unknown" token: its length must count too, or a chunk has no bound.
+const maxCharactersPerToken = 20;
+
+/** The pieces of one section, in order. Each fits the budget as it will be embedded. */
+export function piecesOf(text: string, section: Section, budget: Budget): readonly Piece[] {
+  const { maxTokens, hardLimit, countTokens } = budget;
+  const special = countTokens("");
+  const context = contextOf(section.path, { countTokens, maxTokens: Math.floor(hardLimit / 4) });
+  const weigh = (start: number, end: number) =>
+    Math.max(
+      countTokens(text.slice(start, end)) - special,
+      Math.ceil((end - start) / maxCharactersPerToken),
+    );
+  const used = context === undefined ? special : countTokens(context);
+  // Joined texts need not count as many tokens as their parts: so measure, and pack tighter where they do not fit.
+  for (let room = Math.min(maxTokens, hardLimit - used); ;) {
+    const pieces = pack(text, section.units, { room, weigh })
+      .map((span) => pieceOf(text, span, context))
+      .filter((piece) => /[\p{L}\p{N}]/u.test(piece.text) || countTokens(piece.text) > special);
+    const longest = Math.max(0, ...pieces.map((piece) => countTokens(embeddedText(piece))));
+    if (longest <= hardLimit || room === 1) return pieces;
+    room = Math.max(1, room - (longest - hardLimit));
+  }
+}
+
+/** Gives each piece its id: the hash of its words and how many equal ones came before. */
+export function identified(pieces: Iterable<Piece>): readonly Chunk[] {
+  const seen = new Map<string, number>();
+  return Array.from(pieces, (piece) => {
+    const words = piece.text.normalize("NFC").replaceAll(/\s+/g, " ");
+    const key = hash("sha256", words).slice(0, 16);
+    const occurrence = seen.get(key) ?? 0;
+    seen.set(key, occurrence + 1);
+    return { id: `${key}~${occurrence.toString(36)}`, ...piece };
+  });
+}
+
+function pieceOf(
+  text: string,
+  span: { readonly start: number; readonly end: number },
+  context: string | undefined,
+): Piece {
+  const whole = text.slice(span.start, span.end);
+  const start = span.start + (whole.length - whole.trimStart().length);
+  const trimmed = whole.trim();
+  return {
+    text: trimmed,
+    ...(context !== undefined && { context }),
+    start,
+    end: start + trimmed.length,
+  };
+}

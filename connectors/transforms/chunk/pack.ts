@@ -1,0 +1,95 @@
+import { hash } from "node:crypto";
+import type { Unit } from "./unit.ts";
+
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+interface Scale {
+  /** What a span may weigh. */
+  readonly room: number;
+  readonly weigh: (start: number, end: number) => number;
+}
+
+/**
+ * Joins neighbouring units to spans that weigh at most `room`, and cuts the units that weigh more.
+ *
+ * Where to divide is chosen by content, not by counting from the start: of all places between units
+ * the one whose following text hashes lowest divides first, and so on until the parts fit. So a place
+ * divides or not because of the text within about `room` around it, and an edit moves no boundary
+ * farther away (filling greedily would move all that follow).
+ */
+export function pack(text: string, units: readonly Unit[], scale: Scale): readonly Span[] {
+  const spans: Span[] = [];
+  let run: Weighed[] = [];
+  const endRun = () => {
+    spans.push(...divided(text, run, scale.room));
+    run = [];
+  };
+  for (const unit of units) {
+    const weight = scale.weigh(unit.start, unit.end);
+    if (weight <= scale.room) {
+      run.push({ unit, weight });
+      continue;
+    }
+    endRun();
+    const smaller = unit.cut((start, end) => scale.weigh(start, end) <= scale.room);
+    if (smaller.length === 0) spans.push(unit);
+    else for (const span of pack(text, smaller, scale)) spans.push(span);
+  }
+  endRun();
+  return spans;
+}
+
+interface Weighed {
+  readonly unit: Unit;
+  readonly weight: number;
+}
+
+/** Divides a run of units, each of which fits, until every part fits. */
+function divided(text: string, run: readonly Weighed[], room: number): readonly Span[] {
+  const spans: Span[] = [];
+  const weightBefore = [0];
+  for (const { weight } of run) weightBefore.push((weightBefore.at(-1) ?? 0) + weight);
+  const weightOf = (from: number, to: number) =>
+    (weightBefore[to] ?? 0) - (weightBefore[from] ?? 0);
+  const hashes = run.map(({ unit: { start } }) => hash("sha1", text.slice(start, start + 64)));
+
+  // A stack and not recursion: a run may have hundreds of thousands of units.
+  const parts: [from: number, to: number][] = [[0, run.length]];
+  for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+    const [from, to] = part;
+    const [first, last] = [run[from], run[to - 1]];
+    if (first === undefined || last === undefined) continue;
+    if (from + 1 === to || weightOf(from, to) <= room) {
+      spans.push({ start: first.unit.start, end: last.unit.end });
+      continue;
+    }
+    const at = placeIn(from, to);
+    parts.push([at, to], [from, at]);
+  }
+  return spans;
+
+  function placeIn(from: number, to: number): number {
+    // A part so small is left over only where no other place exists.
+    const least = room / 4;
+    let best = from + 1;
+    let rank = Infinity;
+    const worth = (at: number) => (Math.min(weightOf(from, at), weightOf(at, to)) < least ? 1 : 0);
+    for (let at = from + 1; at < to; at++) {
+      const small = worth(at);
+      if (small > rank) continue;
+      if (small < rank || isBefore(at, best)) [best, rank] = [at, small];
+    }
+    return best;
+
+    function isBefore(left: number, right: number): boolean {
+      const [a = "", b = ""] = [hashes[left], hashes[right]];
+      if (a !== b) return a < b;
+      // Equal texts, as in long tables: the middle, or the parts would be single units.
+      const offCentre = (at: number) => Math.abs(weightOf(from, at) - weightOf(at, to));
+      return offCentre(left) < offCentre(right);
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import { PoisonError, type JsonObject } from "sluice";
+import { isMarkdown } from "../../_shared/text/media-type.ts";
+
+/** What a file or object record holds, decoded. */
+export interface Content {
+  /** Without byte order mark, lines ended by `\n`, well-formed. */
+  readonly text: string;
+  /** Lower case, without parameters. */
+  readonly mediaType: string;
+  /** The last part of its address. */
+  readonly fileName: string;
+}
+
+const mediaTypes: Readonly<Record<string, string>> = {
+  md: "text/markdown",
+  markdown: "text/markdown",
+  txt: "text/plain",
+  text: "text/plain",
+};
+
+/** Decodes the content of a record. Throws `PoisonError` where that cannot be done faithfully. */
+export function contentOf(subject: string, after: JsonObject): Content {
+  const address = textOf(after["uri"]) ?? subject;
+  const fileName = lastPart(address);
+  const { mediaType, charset } = mediaTypeOf(textOf(after["mediaType"]), fileName);
+  if (!isMarkdown(mediaType) && mediaType !== "text/plain")
+    throw unsupported(`"${address}" is ${mediaType || "of an unknown media type"}`);
+  const raw = textOf(after["text"]) ?? decoded(address, textOf(after["contentBase64"]), charset);
+  if (raw === undefined) throw unsupported(`"${address}" (${mediaType}) comes without its content`);
+  return { text: clean(raw), mediaType, fileName };
+}
+
+function mediaTypeOf(given: string | undefined, fileName: string) {
+  const [type = "", ...parameters] = (given ?? "").toLowerCase().split(";");
+  const mediaType = type.trim();
+  const charset = parameters
+    .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)"?\s*$/.exec(parameter)?.[1])
+    .find((found) => found !== undefined);
+  // What stores say when nobody told them the type.
+  const unknown = ["", "application/octet-stream", "binary/octet-stream"].includes(mediaType);
+  const extension = /\.([^.]+)$/.exec(fileName)?.[1]?.toLowerCase() ?? "";
+  return { mediaType: unknown ? (mediaTypes[extension] ?? mediaType) : mediaType, charset };
+}
+
+function decoded(address: string, base64: string | undefined, charset = "utf-8") {
+  if (base64 === undefined) return undefined;
+  try {
+    return new TextDecoder(charset, { fatal: true }).decode(Buffer.from(base64, "base64"));
+  } catch (cause) {
+    throw new PoisonError(`parse: the content of "${address}" is not ${charset}.`, {
+      code: "parse.invalid",
+      fix: "Save it as UTF-8, or state its charset in the media type (`text/plain; charset=…`).",
+      cause,
+    });
+  }
+}
+
+function clean(text: string): string {
+  return text
+    .replace(/^\uFEFF/, "")
+    .replaceAll(/\r\n?/g, "\n")
+    .toWellFormed()
+    .replaceAll("\0", "\u{FFFD}");
+}
+
+function lastPart(address: string): string {
+  const part = address.replace(/[?#].*$/, "").replace(/\/+$/, "");
+  const encoded = part.slice(part.lastIndexOf("/") + 1);
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    // Not an encoded address: a path whose name holds a bare percent sign.
+    return encoded;
+  }
+}
+
+function textOf(value: JsonObject[string] | undefined): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function unsupported(what: string): PoisonError {
+  return new PoisonError(`parse: ${what}; only Markdown and plain text with content are read.`, {
+    code: "parse.unsupported",
+    fix: "Exclude such records in the source, or drop them with a `filter` transform before `parse`.",
+  });
+}
