@@ -5,7 +5,11 @@ export const catalog: Catalog = {
   sources: {
     file: async () => (await import("./sources/file/file.ts")).file,
   },
-  transforms: {},
+  transforms: {
+    parse: async () => (await import("./transforms/parse/parse.ts")).parse,
+    chunk: async () => (await import("./transforms/chunk/chunk.ts")).chunk,
+    filter: async () => (await import("./transforms/filter/filter.ts")).filter,
+  },
   sinks: {
     pinecone: async () => (await import("./sinks/pinecone/pinecone.ts")).pinecone,
     log: async () => (await import("./sinks/log/log.ts")).log,
