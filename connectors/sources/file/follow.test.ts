@@ -395,11 +395,26 @@ describe("a file that cannot be read", () => {
 
   it("in a folder that cannot be listed is not deleted", async () => {
     await put("d/a.md", "x");
+    await put("d/e/b.md", "x");
     await (await started()).stop();
     await chmod(at("d"), 0);
     const run = await started();
-    assert.deepEqual(said(run.events), []);
     await chmod(at("d"), 0o700);
+    assert.deepEqual(said(run.events), []);
+    assert.deepEqual(
+      run.lines.map(({ fields }) => fields),
+      [{ path: "d", code: "EACCES" }],
+    );
+  });
+
+  it("as the folder itself holds the source back", async () => {
+    const path = at("d");
+    await put("d/a.md", "x");
+    await (await started({ path })).stop();
+    await chmod(path, 0);
+    const run = await start({ path });
+    await assert.rejects(run.ended, { code: "file.refused", reason: "refused" });
+    await chmod(path, 0o700);
   });
 });
 
@@ -492,6 +507,8 @@ describe("a snapshot", () => {
     const first = await start({}, { killWhen: ({ length }) => length > 1_000 });
     await first.ended;
     assert.equal(first.batches.length, 2);
+    for (const { checkpoint } of first.batches)
+      assert.ok(JSON.stringify(checkpoint).includes('"snapshot"'), "it says that it is not done");
     const stored = new Set((first.batches[0]?.events ?? []).map(({ subject }) => subject));
     const second = await started();
     const again = held(second.events);
@@ -503,6 +520,18 @@ describe("a snapshot", () => {
     assert.ok(sweep.sequence < oldest.sequence, "the sweep spares what the first run emitted");
     const { done, total } = second.progress.findLast(({ phase }) => phase === "snapshot") ?? {};
     assert.deepEqual({ done, total }, { done: again.size, total: again.size });
+  });
+
+  it("on request goes on after a crash without being asked again", async () => {
+    for (let i = 0; i < 1_500; i++) await put(`${i}.md`, `${i}`);
+    await (await started()).stop();
+    const first = await start({}, { killWhen: ({ length }) => length > 1_000 });
+    await first.request({ id: "1" });
+    await first.ended;
+    const stored = first.batches[0]?.events.length ?? 0;
+    const second = await started();
+    assert.equal(held(second.events).size, 1_500 - stored);
+    assert.equal(second.events.filter(({ subject }) => subject === "*").length, 1);
   });
 
   it("is taken anew when the checkpoint is gone, and deletes what went meanwhile", async () => {

@@ -13,7 +13,9 @@ import { watch } from "./watch.ts";
 
 const maxEvents = 1_000;
 const maxBytes = 2 ** 20;
+/** Files read side by side: what is in memory at once is bounded by bytes, for large ones too. */
 const readsAtOnce = 8;
+const readBytesAtOnce = 64 * 2 ** 20;
 
 /**
  * Whatever may have changed becomes a path to look at: told by the watcher, found by a scan, asked for
@@ -67,25 +69,28 @@ export async function* follow(
 
   try {
     const { settleMs, rescanMs } = config;
+    const atOnce = Math.min(readsAtOnce, Math.ceil(readBytesAtOnce / config.maxBytes));
     const plan = passes(context, looking, { settleMs, rescanMs, wake: alarm.ring, fail });
     const checkpoint = (snapshot?: Snapshot): Checkpoint => ({
       root: folder.identity,
       single: folder.single,
       ...(snapshot && { snapshot }),
     });
-    let last = JSON.stringify(context.checkpoint);
+    let stored = JSON.stringify(context.checkpoint);
 
     while (!signal.aborted) {
       if (failure) throw failure.error;
-      if (isRootInDoubt) await folder.assertPresent();
-      isRootInDoubt = false;
+      if (isRootInDoubt) {
+        isRootInDoubt = false;
+        await folder.assertPresent();
+      }
       plan.advance();
       const pass = plan.current();
 
       while (!isFull(ready)) {
-        const quiet = changed.take(readsAtOnce);
+        const quiet = changed.take(atOnce);
         const isTaken = (path: string) => changed.has(path) || quiet.includes(path);
-        const paths = [...quiet, ...(pass?.next(readsAtOnce, isTaken) ?? [])];
+        const paths = [...quiet, ...(pass?.next(atOnce, isTaken) ?? [])];
         if (paths.length === 0) break;
         ready.push(...(await look(paths, pass, looking)));
       }
@@ -96,8 +101,8 @@ export async function* follow(
       }
       if (ready.length > 0) {
         const some = takeBatch(ready);
-        const next = checkpoint(pass?.snapshot);
-        last = JSON.stringify(next);
+        const next = checkpoint(plan.snapshot());
+        stored = JSON.stringify(next);
         yield {
           events: some.flatMap(({ event }) => event ?? []),
           checkpoint: next,
@@ -106,9 +111,9 @@ export async function* follow(
       } else if (pass?.owed() === 0) {
         const sweep = sweepOf(pass, looking.source);
         const next = checkpoint();
-        if (sweep || JSON.stringify(next) !== last)
+        if (sweep || JSON.stringify(next) !== stored)
           yield { events: sweep ? [sweep] : [], checkpoint: next };
-        last = JSON.stringify(next);
+        stored = JSON.stringify(next);
         plan.finish();
         progress({ phase: "streaming" });
       } else await alarm.wait(Math.min(changed.dueInMs(), plan.dueInMs()), signal);

@@ -9,6 +9,8 @@ const scanShare = 1 / 50;
 /** Which pass runs when: one at the start, one for each request, one every `rescanMs`. */
 export interface Passes {
   readonly current: () => Pass | undefined;
+  /** The snapshot that is under way, from before its listing to its sweep: every checkpoint carries it. */
+  readonly snapshot: () => Snapshot | undefined;
   /** Begins the next one when it is due and none runs. */
   readonly advance: () => void;
   /** Ends the current one, stored with all its events. */
@@ -34,6 +36,7 @@ export function passes(
   let state: "due" | "scanning" | Pass = "due";
   let dueAt = 0;
   let isFirst = true;
+  let snapshot: Snapshot | undefined;
 
   // One at a time: to ask for the next is to say that the last one is done.
   const awaitRequest = async () => {
@@ -43,20 +46,22 @@ export function passes(
   };
   awaitRequest().catch(fail);
 
-  const snapshot = (): Snapshot | undefined => {
+  const snapshotDue = (): Snapshot | undefined => {
     if (isFirst) return checkpoint ? checkpoint.snapshot : { below: nextVersion() };
     const audience = request?.audience;
     return request && { below: nextVersion(), ...(audience !== undefined && { audience }) };
   };
   const begin = async () => {
     state = "scanning";
+    snapshot = snapshotDue();
     const identity = (isFirst && checkpoint?.root) || looking.folder.identity;
-    state = await beginPass(looking, { isFirst, snapshot: snapshot(), identity, settleMs });
+    state = await beginPass(looking, { isFirst, snapshot, identity, settleMs });
     wake();
   };
 
   return {
     current: () => (typeof state === "object" ? state : undefined),
+    snapshot: () => snapshot,
     advance: () => {
       const isDue = request !== undefined || performance.now() >= dueAt;
       if (state === "due" && isDue) begin().catch(fail);
@@ -69,6 +74,7 @@ export function passes(
         awaitRequest().catch(fail);
       }
       isFirst = false;
+      snapshot = undefined;
       state = "due";
     },
     dueInMs: () => (state === "due" ? Math.max(0, dueAt - performance.now()) : Infinity),

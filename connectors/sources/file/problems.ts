@@ -1,4 +1,5 @@
 import type { SourceContext } from "sluice";
+import { prefixesOf } from "./select.ts";
 
 const messages = {
   "name-not-utf8": "a name is not UTF-8: skipped",
@@ -22,6 +23,8 @@ export function problems({
   return {
     tell: (problem, path, fields) => {
       if (told.get(path) === problem) return;
+      // Where a folder cannot be listed, its files cannot be read: that is told already.
+      if (prefixesOf(path).some((prefix) => told.get(prefix) === "folder-unreadable")) return;
       told.set(path, problem);
       meter("files_skipped", 1, { reason: problem });
       log.warn({ path, ...fields }, messages[problem]);

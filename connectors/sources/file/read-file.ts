@@ -70,8 +70,8 @@ async function readBytes(file: FileHandle, size: number): Promise<Buffer> {
   let length = 0;
   while (length < buffer.length) {
     const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);
-    if (bytesRead === 0) break;
     length += bytesRead;
+    if (bytesRead === 0 || length === size) break;
   }
   return buffer.subarray(0, length);
 }

@@ -1,6 +1,6 @@
 import type { Dirent } from "node:fs";
 import { lstat, readdir, realpath, stat } from "node:fs/promises";
-import { codeOf, isAbsent, isInside, type Folder } from "./folder.ts";
+import { codeOf, isAbsent, isInside, outOfReach, type Folder } from "./folder.ts";
 import type { Problems } from "./problems.ts";
 import { stampOf, type Stamp } from "./read-file.ts";
 import { prefixesOf } from "./select.ts";
@@ -13,8 +13,9 @@ export interface Listed {
 const statsAtOnce = 32;
 
 /**
- * Lists the wanted regular files at and below `from`, a folder at a time. What cannot be listed is
- * told of and left out: that a path is missing here does not mean that its file is gone.
+ * Lists the wanted regular files at and below `from`, a folder at a time. A folder that cannot be
+ * listed is told of and left out: that a path is missing here does not mean that its file is gone.
+ * Throws `RetryableError` when the root is one.
  */
 export async function* scan(
   folder: Folder,
@@ -49,6 +50,7 @@ async function entriesOf(
     const options = { withFileTypes: true, encoding: "buffer" } as const;
     dirents = await readdir(folder.absolute(at), options);
   } catch (error) {
+    if (at === "") throw outOfReach(folder.root, error);
     if (!isAbsent(error)) problems.tell("folder-unreadable", at, { code: codeOf(error) });
     return [];
   }
