@@ -34,11 +34,10 @@ export function openLiveView(
   let drawn = 0;
 
   // A sink may write to the same terminal: the view makes room, and comes back at the next turn.
-  const { write } = out;
-  const put = (text: string) => write.call(out, text);
+  const put = out.write.bind(out);
   out.write = (...rest: Parameters<Terminal["write"]>) => {
     clear();
-    return write.apply(out, rest);
+    return put(...rest);
   };
 
   const clear = () => {
@@ -80,7 +79,7 @@ export function openLiveView(
       clearInterval(timer);
       await reading;
       await refresh();
-      out.write = write;
+      out.write = put;
     },
   };
 }

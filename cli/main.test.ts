@@ -1,7 +1,8 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { makeFolder, pipeline, runCli, startCli, until, type Cli } from "./run.test.data.ts";
 
@@ -109,6 +110,17 @@ describe("validate", () => {
 
 2 problems
 `);
+  });
+
+  it("accepts the examples", async () => {
+    const examples = new URL("../../examples/", import.meta.url);
+    for (const name of readdirSync(examples)) {
+      const { code, stderr } = await run([
+        "validate",
+        fileURLToPath(new URL(`${name}/sluice.json`, examples)),
+      ]);
+      expect({ name, code, stderr }).toEqual({ name, code: 0, stderr: "" });
+    }
   });
 
   it("takes variables from a file, those of the process first", async () => {

@@ -10,7 +10,7 @@ it("options come with type, bounds, default, marks and the variant they belong t
       most: z.number().min(0).optional().describe("Limit."),
       mode: z.enum(["poll", "watch"]).optional().describe("How."),
       include: z.array(z.string()).default(["**"]).describe("Globs."),
-      labels: z.record(z.string(), z.string()).optional().describe("Labels."),
+      labels: z.record(z.string(), z.string().nullable()).optional().describe("Labels."),
       create: z
         .union([z.literal(true), z.strictObject({ region: z.string().describe("Where.") })])
         .optional()
@@ -36,7 +36,7 @@ it("options come with type, bounds, default, marks and the variant they belong t
     "Limit.": { name: "most", type: "number ≥ 0", required: false },
     "How.": { name: "mode", type: '"poll" | "watch"', required: false },
     "Globs.": { name: "include", type: "list of string", default: '["**"]', required: false },
-    "Labels.": { name: "labels", type: "object of string", required: false },
+    "Labels.": { name: "labels", type: "object of string | null", required: false },
     "Create it.": { name: "create", type: "true | object", required: false },
     "Where.": { name: "create.region", type: "string", required: true },
     "Model.": {

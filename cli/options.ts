@@ -22,7 +22,7 @@ export function optionsOf(schema: z.ZodType): readonly OptionRow[] {
 }
 
 interface Node {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly properties?: Readonly<Record<string, Node>>;
   readonly required?: readonly string[];
   readonly items?: Node;
@@ -84,6 +84,7 @@ function typeOf(node: Node): string {
   if (node.enum) return node.enum.map((value) => JSON.stringify(value)).join(" | ");
   const variants = [...(node.anyOf ?? []), ...(node.oneOf ?? [])];
   if (variants.length > 0) return [...new Set(variants.map(typeOf))].join(" | ");
+  if (Array.isArray(node.type)) return node.type.join(" | ");
   switch (node.type) {
     case "integer":
     case "number": {
@@ -101,6 +102,6 @@ function typeOf(node: Node): string {
     case "string":
       return node.format ? `string (${node.format})` : "string";
     default:
-      return node.type ?? "any";
+      return typeof node.type === "string" ? node.type : "any";
   }
 }

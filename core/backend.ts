@@ -1,7 +1,7 @@
-import type { Pipeline } from "./config/pipeline.ts";
+import type { Pipeline, Place } from "./config/pipeline.ts";
 import type { Log } from "./connector.ts";
 import { openDeadLetters } from "./queue/dead-letters.ts";
-import { defaultLeaseMs, defaultWriteTimeoutMs } from "./queue/options.ts";
+import { defaultLeaseMs, defaultWriteTimeoutMs, type TopicsOptions } from "./queue/options.ts";
 import type { DeadLetters, Topics } from "./queue/queue.ts";
 import type { StatePlace } from "./state/state.ts";
 
@@ -31,14 +31,7 @@ export async function openBackend(pipeline: Pipeline, options: { log: Log }): Pr
     writeTimeoutMs: defaultWriteTimeoutMs,
   };
   try {
-    const topics =
-      queue.kind === "redis"
-        ? await (
-            await import("./queue/bullmq/index.ts")
-          ).openBullmqTopics({ ...common, url: queue.url })
-        : await (
-            await import("./queue/embedded/index.ts")
-          ).openEmbeddedTopics({ ...common, dir: queue.dir });
+    const topics = await openTopics(queue, common);
     return {
       topics,
       state,
@@ -54,12 +47,20 @@ export async function openBackend(pipeline: Pipeline, options: { log: Log }): Pr
   }
 }
 
+async function openTopics(queue: Place, options: TopicsOptions): Promise<Topics> {
+  if (queue.kind === "redis") {
+    const { openBullmqTopics } = await import("./queue/bullmq/index.ts");
+    return await openBullmqTopics({ ...options, url: queue.url });
+  }
+  const { openEmbeddedTopics } = await import("./queue/embedded/index.ts");
+  return openEmbeddedTopics({ ...options, dir: queue.dir });
+}
+
 async function openState({ project, state }: Pipeline, log: Log): Promise<StatePlace> {
-  if (state.kind === "redis")
-    return await (
-      await import("./state/redis/index.ts")
-    ).openRedisState({ url: state.url, project, log });
-  return await (
-    await import("./state/embedded/index.ts")
-  ).openEmbeddedState({ dir: state.dir, project });
+  if (state.kind === "redis") {
+    const { openRedisState } = await import("./state/redis/index.ts");
+    return await openRedisState({ url: state.url, project, log });
+  }
+  const { openEmbeddedState } = await import("./state/embedded/index.ts");
+  return openEmbeddedState({ dir: state.dir, project });
 }

@@ -14,6 +14,8 @@ export function checkEvents(events: readonly SluiceEvent[]): readonly SluiceEven
 }
 
 const attributeName = /^[a-z0-9]{1,20}$/;
+const always = ["id", "source", "type"] as const;
+const ofRecords = ["subject", "time", "partitionkey"] as const;
 /** Looked up first: this runs for every attribute of every event. */
 const commonNames = new Set(
   "specversion id source type subject time data sequence partitionkey traceparent".split(" "),
@@ -32,13 +34,13 @@ function checkEvent(event: SluiceEvent): SluiceEvent {
 
 function problemOf(event: SluiceEvent): string | undefined {
   if (event.specversion !== "1.0") return "specversion must be 1.0";
-  for (const name of ["id", "source", "type"] as const)
+  for (const name of always)
     if (typeof event[name] !== "string" || event[name] === "") return `${name} is missing`;
   for (const name in event)
     if (!commonNames.has(name) && !attributeName.test(name))
       return `attribute ${JSON.stringify(name)} is not 1 to 20 lower-case letters or digits`;
   if (!isRecordChange(event)) return undefined;
-  for (const name of ["subject", "time", "partitionkey"] as const)
+  for (const name of ofRecords)
     if (typeof event[name] !== "string" || event[name] === "") return `${name} is missing`;
   if (typeof event.sequence !== "string" || !versionShape.test(event.sequence))
     return `sequence ${JSON.stringify(event.sequence)} was not built by version()`;

@@ -35,7 +35,7 @@ const folder = defineSource({
       "a password needs mode watch",
     ),
   checkpoint: z.strictObject({}),
-  emits: ["dev.sluice.record."],
+  emits: ["dev.sluice.record.", "dev.sluice.collection.cleared"],
   capabilities: { deletes: true, snapshotOnRequest: false, replays: true, forgets: false },
   async *read() {},
 });

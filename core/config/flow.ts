@@ -50,7 +50,7 @@ export async function checkFlow(
               {
                 path: [],
                 code: "config.type-mismatch",
-                message: `${by} ${alien}*, but ${step.type} takes ${step.accepts.map((taken) => `${taken}*`).join(", ")}.`,
+                message: `${by} ${shown(alien)}, but ${step.type} takes ${step.accepts.map(shown).join(", ")}.`,
                 fix: await mend(alien, step, catalog),
               },
               connector.name,
@@ -168,6 +168,11 @@ function isApplied(type: string): boolean {
   return !/^dev\.sluice\.(record\.deleted|collection\.)/.test(type);
 }
 
+/** A prefix as people read it. */
+function shown(type: string): string {
+  return type === "" || type.endsWith(".") ? `${type}*` : type;
+}
+
 /** A filter that speaks of `type` narrows in ways not worth following: anything may come. */
 function admitted(connector: Consumer, types: readonly string[]): readonly string[] {
   return mentionsType(connector.filter) ? [""] : types;
@@ -195,5 +200,5 @@ async function mend(alien: string, step: Step, catalog: Catalog): Promise<string
     );
     if (takes && gives) return `Add { "use": ${show(name)} } ${step.place}.`;
   }
-  return `Read a topic that carries ${step.accepts.map((type) => `${type}*`).join(" or ")}.`;
+  return `Read a topic that carries ${step.accepts.map(shown).join(" or ")}.`;
 }

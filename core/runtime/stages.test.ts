@@ -97,7 +97,7 @@ describe("inline transforms", () => {
   });
 
   it("reject a transform that changes whose event it is", async () => {
-    const thief = stage("thief", (event) => ({ ...event, subject: "b" }) as Output);
+    const thief = stage("thief", (event) => ({ ...event, subject: "b" }));
     await expect(run([thief], [record("a")])).rejects.toMatchObject({
       cause: { code: "transform.contract" },
     });

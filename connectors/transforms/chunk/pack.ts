@@ -73,7 +73,7 @@ function divided(text: string, run: readonly Weighed[], room: number): readonly 
 
   function placeIn(from: number, to: number): number {
     // A part so small is left over only where no other place exists.
-    const least = room / 4;
+    const least = room / 5;
     let best = from + 1;
     let rank = Infinity;
     const worth = (at: number) => (Math.min(weightOf(from, at), weightOf(at, to)) < least ? 1 : 0);

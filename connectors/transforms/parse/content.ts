@@ -11,12 +11,12 @@ export interface Content {
   readonly fileName: string;
 }
 
-const mediaTypes: Readonly<Record<string, string>> = {
-  md: "text/markdown",
-  markdown: "text/markdown",
-  txt: "text/plain",
-  text: "text/plain",
-};
+const mediaTypes: ReadonlyMap<string, string> = new Map([
+  ["md", "text/markdown"],
+  ["markdown", "text/markdown"],
+  ["txt", "text/plain"],
+  ["text", "text/plain"],
+]);
 
 /** Decodes the content of a record. Throws `PoisonError` where that cannot be done faithfully. */
 export function contentOf(subject: string, after: JsonObject): Content {
@@ -39,7 +39,7 @@ function mediaTypeOf(given: string | undefined, fileName: string) {
   // What stores say when nobody told them the type.
   const unknown = ["", "application/octet-stream", "binary/octet-stream"].includes(mediaType);
   const extension = /\.([^.]+)$/.exec(fileName)?.[1]?.toLowerCase() ?? "";
-  return { mediaType: unknown ? (mediaTypes[extension] ?? mediaType) : mediaType, charset };
+  return { mediaType: unknown ? (mediaTypes.get(extension) ?? mediaType) : mediaType, charset };
 }
 
 function decoded(address: string, base64: string | undefined, charset = "utf-8") {

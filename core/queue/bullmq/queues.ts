@@ -22,19 +22,23 @@ export interface PartitionQueue {
   readonly obliterate: () => Promise<void>;
 }
 
-/** KEYS: wait, active. ARGV: what a job's key begins with. A job's name is its number of events. */
+/** KEYS: wait, active. ARGV: what a job's key begins with. A job's name begins with its number of events. */
 const backlogScript = `
 local jobs, events, oldest = 0, 0, false
 for _, list in ipairs(KEYS) do
   for _, id in ipairs(redis.call('LRANGE', list, 0, -1)) do
     local job = redis.call('HMGET', ARGV[1] .. id, 'name', 'timestamp')
     jobs = jobs + 1
-    events = events + (tonumber(job[1]) or 0)
+    events = events + (tonumber(string.match(job[1] or '', '^%d+')) or 0)
     local at = tonumber(job[2])
     if at and (not oldest or at < oldest) then oldest = at end
   end
 end
 return { jobs, events, oldest and string.format('%.0f', oldest) or false }`;
+
+/** What is worth knowing without reading the events: how many, and how many of them have their data in state. */
+const jobName = (events: number, payloads: number) => `${events} events, ${payloads} in state`;
+export const hasPayloads = (name: string) => !name.endsWith(" 0 in state");
 
 /** Opens queues once each; all share `client`. */
 export function openQueues(
@@ -70,12 +74,12 @@ async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<Pa
   const backend = queue.getBackend();
 
   return {
-    add: async ({ id, events, json }) => {
+    add: async ({ id, events, json, payloads }) => {
       // Not queue.add(): it would make JSON of the JSON.
       await backend.addJob(
         {
           id,
-          name: String(events),
+          name: jobName(events, payloads.length),
           data: json,
           opts: {},
           progress: 0,

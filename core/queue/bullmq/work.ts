@@ -6,6 +6,7 @@ import type { SluiceEvent } from "../../event.ts";
 import { backoffMs, pause, type Tenure } from "../assign.ts";
 import type { Handle } from "../queue.ts";
 import type { Payloads } from "./payloads.ts";
+import { hasPayloads } from "./queues.ts";
 import { PartitionWorker } from "./worker.ts";
 
 export interface Work {
@@ -51,7 +52,9 @@ export async function workPartition(work: Work): Promise<void> {
     inherited = false;
     for (let tries = 0; !stop.signal.aborted; tries++)
       try {
-        const events = await payloads.resolve(job.id ?? "", job.data);
+        const events = hasPayloads(job.name)
+          ? await payloads.resolve(job.id ?? "", job.data)
+          : job.data;
         if (events.length > 0) await handle(events, runOf(known || tries > 0));
         if (lease.signal.aborted) break; // lost meanwhile: whoever has it now must see this batch again
         return;
@@ -98,8 +101,8 @@ export async function workPartition(work: Work): Promise<void> {
     },
   );
   worker.on("error", (error) => log.debug({ ...names, reason: error.message }, "worker error"));
-  worker.on("completed", ({ id, data }: EventsJob) => {
-    if (id !== undefined && data.some((event) => event["dataref"] !== undefined))
+  worker.on("completed", ({ id, name }: EventsJob) => {
+    if (id !== undefined && hasPayloads(name))
       payloads
         .remove(id)
         .catch((error: unknown) =>

@@ -1,0 +1,121 @@
+import { upserted, version, type JsonObject } from "sluice";
+import { fakes, transformConformance } from "sluice/testing";
+import { describe, expect, it } from "vitest";
+import { filter } from "./filter.ts";
+
+function record(after: JsonObject, unchanged?: readonly string[]) {
+  return upserted({
+    source: "/postgres/shop/public.articles",
+    key: { id: 1 },
+    subject: '["1"]',
+    version: version({ epoch: 1, position: 2n, rank: 1, tail: 0 }),
+    time: "2026-01-02T03:04:05Z",
+    meta: {},
+    op: "update",
+    after,
+    ...(unchanged && { unchanged }),
+  });
+}
+
+async function kept(config: object, event: ReturnType<typeof record>): Promise<boolean> {
+  const worker = await filter.open(fakes.context({ config: filter.config.parse(config) }));
+  const [output] = await worker.apply([event], { signal: new AbortController().signal });
+  if (output !== null) expect(output).toBe(event);
+  return output !== null;
+}
+
+describe("filter keeps the contract of a transform", () => {
+  const samples = [record({ status: "live" }), record({ status: "draft" })];
+  const config = { where: { status: "live" } };
+  for (const { name, run } of transformConformance({ transform: filter, config, samples }))
+    it(name, run);
+});
+
+describe("filter", () => {
+  const article = {
+    status: "live",
+    stars: 4,
+    price: "12.50",
+    tags: ["cats", "dogs"],
+    author: { name: "Ada", city: null },
+    published: "2026-02-01T00:00:00Z",
+    pinned: false,
+  };
+
+  it.each([
+    [{ status: "live" }],
+    [{ status: { ne: "draft" } }],
+    [{ stars: { gt: 3, lte: 4 } }],
+    [{ stars: { gte: 4, lt: 5 } }],
+    [{ price: { gt: 9 } }],
+    [{ price: 12.5 }],
+    [{ status: { in: ["live", "new"] } }],
+    [{ status: { nin: ["draft", null] } }],
+    [{ "author.name": { prefix: "A", suffix: "da" } }],
+    [{ "author.city": { exists: false } }],
+    [{ "author.city": null }],
+    [{ "author.street.number": null }],
+    [{ author: { exists: true } }],
+    [{ tags: "cats" }],
+    [{ tags: { ne: "birds" } }],
+    [{ published: { gte: "2026-01-01", lt: "2027" } }],
+    [{ pinned: false }],
+    [{}],
+  ])("keeps what meets %j", async (where) => {
+    expect(await kept({ where }, record(article))).toBe(true);
+  });
+
+  it.each([
+    [{ status: "draft" }],
+    [{ status: { ne: "live" } }],
+    [{ stars: { gt: 4 } }],
+    [{ stars: "4" }],
+    [{ price: { lt: 9 } }],
+    [{ status: { gt: 3 } }],
+    [{ missing: { gt: 0 } }],
+    [{ missing: { prefix: "" } }],
+    [{ status: { in: ["draft"] } }],
+    [{ tags: { nin: ["dogs"] } }],
+    [{ tags: { ne: "cats" } }],
+    [{ "author.name": { prefix: "B" } }],
+    [{ "status.length": 4 }],
+    [{ "author.constructor": { exists: true } }],
+    [{ status: "live", stars: 5 }],
+    [{ pinned: null }],
+  ])("drops what does not meet %j", async (where) => {
+    expect(await kept({ where }, record(article))).toBe(false);
+  });
+
+  it("asks for one of the alternatives, and for all of where besides", async () => {
+    const any = [{ stars: 5 }, { tags: "dogs" }];
+    expect(await kept({ any }, record(article))).toBe(true);
+    expect(await kept({ any: [{ stars: 5 }] }, record(article))).toBe(false);
+    expect(await kept({ where: { status: "draft" }, any }, record(article))).toBe(false);
+  });
+
+  it("looks into a document's metadata", async () => {
+    const { data, ...event } = record({});
+    const document = {
+      ...event,
+      type: "dev.sluice.document.upserted" as const,
+      data: { key: data.key, text: "x", metadata: { lang: "en" }, lineage: [] },
+    };
+    const config = filter.config.parse({ where: { lang: "en" } });
+    const worker = await filter.open(fakes.context({ config }));
+    const [output] = await worker.apply([document], { signal: new AbortController().signal });
+    expect(output).toBe(document);
+  });
+
+  it("keeps a record whose wanted field the origin could no longer tell: its delete follows", async () => {
+    const where = { "body.lang": "en" };
+    expect(await kept({ where }, record({ id: 1 }, ["body"]))).toBe(true);
+    expect(await kept({ where }, record({ id: 1 }, ["other"]))).toBe(false);
+  });
+
+  it.each([{}, { where: { a: {} } }, { where: { a: { like: "x" } } }, { any: [] }])(
+    "refuses the config %j",
+    (config) => {
+      expect(filter.config.safeParse(config).success).toBe(false);
+    },
+  );
+});

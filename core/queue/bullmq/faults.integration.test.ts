@@ -1,0 +1,278 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { expect, it, onTestFinished } from "vitest";
+import { startRedis, type RedisServer } from "../../../test/redis-server.ts";
+import type { Log } from "../../connector.ts";
+import { ConfigError } from "../../errors.ts";
+import { upserted, type SluiceEvent } from "../../event.ts";
+import { version } from "../../version.ts";
+import type { Party } from "../conformance.ts";
+import { openParty } from "./index.integration.test.child.ts";
+
+const topic = "articles";
+const name = "search";
+const project = "faults";
+
+function event(key: string, n: number, body = ""): SluiceEvent {
+  return upserted({
+    source: "/faults",
+    key,
+    subject: key,
+    version: version({ epoch: 0, position: BigInt(n), rank: 1, tail: 0 }),
+    time: "2026-01-01T00:00:00Z",
+    op: "update",
+    after: { n, body },
+    meta: {},
+  });
+}
+
+async function server(...args: string[]): Promise<RedisServer> {
+  const started = await startRedis(args);
+  onTestFinished(started.stop);
+  return started;
+}
+
+async function party(url: string, settings: { leaseMs?: number; log?: Log } = {}): Promise<Party> {
+  const { leaseMs = 1_000, log } = settings;
+  const opened = await openParty(
+    { url, project, ...(log && { log }) },
+    { ...{ partitions: 2, optional: false, maxWaiting: 100 }, leaseMs, writeTimeoutMs: 200 },
+  );
+  onTestFinished(async () => {
+    await opened.topics.close(500);
+    await opened.state.close();
+  });
+  return opened;
+}
+
+/** Consumes until the test ends, and notes for each key the numbers in the order they came. */
+function consume({ topics }: Party, handle: () => Promise<void> = async () => {}) {
+  const seen = new Map<string, number[]>();
+  const stop = new AbortController();
+  const done = topics.consume(
+    topic,
+    name,
+    async (events) => {
+      await handle();
+      for (const { subject, data } of events) {
+        const { n } = (data as { after: { n: number } }).after;
+        seen.set(String(subject), [...(seen.get(String(subject)) ?? []), n]);
+      }
+    },
+    { signal: stop.signal },
+  );
+  return { seen, stop: () => (stop.abort(), done) };
+}
+
+/** Every number came, and none first after a higher one: repeats are allowed. */
+function complete(numbers: readonly number[] | undefined, last: number): void {
+  expect([...new Set(numbers)]).toEqual(Array.from({ length: last }, (_, at) => at + 1));
+}
+
+async function until(condition: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
+  const deadline = performance.now() + ms;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error("it did not happen in time");
+    await sleep(20);
+  }
+}
+
+const drained = ({ topics }: Party) =>
+  until(async () => (await topics.subscriptions(topic)).every(({ waiting }) => waiting === 0));
+
+const { signal } = new AbortController();
+
+for (const [how, awayMs] of [
+  ["a restart", 0],
+  ["an outage longer than the leases", 2_500],
+] as const)
+  it(`${how} of Redis in mid-stream loses nothing and keeps the order`, async () => {
+    const redis = await server("--appendfsync", "always");
+    const here = await party(redis.url);
+    await here.topics.subscribe({ topic, name });
+    const reader = consume(here);
+    const last = 400;
+    const publishing = (async () => {
+      for (let n = 1; n <= last; n++) {
+        await here.topics.publish(topic, [event("a", n), event("b", n)], { signal });
+        await sleep(1); // a pace, not a wait
+      }
+    })();
+    await until(() => (reader.seen.get("a")?.length ?? 0) > 50);
+    await redis.kill();
+    await sleep(awayMs); // the outage itself
+    await redis.restart();
+    await publishing;
+    await until(() => ["a", "b"].every((key) => reader.seen.get(key)?.includes(last)));
+    await drained(here);
+    for (const key of ["a", "b"]) complete(reader.seen.get(key), last);
+    await reader.stop();
+    expect(await failedJobs(redis.url)).toBe(0);
+  });
+
+it("a full Redis holds the publisher with a warning, and loses nothing", async () => {
+  const redis = await server();
+  const warnings: string[] = [];
+  const log: Log = {
+    debug() {},
+    info() {},
+    warn: (fields, message) => void warnings.push(`${message} ${JSON.stringify(fields)}`),
+    error() {},
+  };
+  const here = await party(redis.url, { log });
+  await here.topics.subscribe({ topic, name });
+  const raw = new Redis(redis.url);
+  onTestFinished(() => raw.disconnect());
+  const used = Number(/used_memory:(\d+)/.exec(await raw.info("memory"))?.[1]);
+  await raw.config("SET", "maxmemory", used + 6_000_000);
+  const body = "x".repeat(50_000);
+  const last = 300;
+  let published = 0;
+  const publishing = (async () => {
+    for (let n = 1; n <= last; n++) {
+      await here.topics.publish(topic, [event("a", n, body), event("b", n, body)], { signal });
+      published = n;
+    }
+  })();
+  await until(() => warnings.some((warning) => warning.includes("redis.full")));
+  expect(published).toBeLessThan(last);
+  const held = published;
+  await sleep(300); // nothing to wait for: what must not happen is that it goes on
+  expect(published - held).toBeLessThan(10); // Redis frees a little now and then
+  await raw.config("SET", "maxmemory", used + 30_000_000);
+  const reader = consume(here);
+  await publishing;
+  await drained(here);
+  for (const key of ["a", "b"]) complete(reader.seen.get(key), last);
+  await reader.stop();
+  expect(await failedJobs(redis.url)).toBe(0);
+});
+
+it("consumers drain a Redis that is full", async () => {
+  const redis = await server();
+  const here = await party(redis.url);
+  await here.topics.subscribe({ topic, name });
+  const raw = new Redis(redis.url);
+  onTestFinished(() => raw.disconnect());
+  let hold = true;
+  const reader = consume(here, () => until(() => !hold));
+  const body = "x".repeat(50_000);
+  await here.topics.publish(topic, [event("a", 1), event("b", 1)], { signal });
+  const used = Number(/used_memory:(\d+)/.exec(await raw.info("memory"))?.[1]);
+  await raw.config("SET", "maxmemory", used + 4_000_000);
+  const last = 100;
+  const publishing = (async () => {
+    for (let n = 2; n <= last; n++)
+      await here.topics.publish(topic, [event("a", n, body), event("b", n, body)], { signal });
+  })();
+  await until(() =>
+    raw.set("probe", "x").then(
+      () => false,
+      () => true,
+    ),
+  );
+  hold = false;
+  await publishing;
+  await drained(here);
+  for (const key of ["a", "b"]) complete(reader.seen.get(key), last);
+  await reader.stop();
+});
+
+it("the data of a large event is gone from state after the last acknowledgement", async () => {
+  const redis = await server();
+  const here = await party(redis.url);
+  for (const each of [name, "other"]) await here.topics.subscribe({ topic, name: each });
+  await here.topics.publish(topic, [event("a", 1, "x".repeat(1_000_000))], { signal });
+  expect(await entries(here, name)).toHaveLength(2);
+  expect(await entries(here, "other")).toHaveLength(2);
+  const reader = consume(here);
+  await until(async () => (await entries(here, name)).length === 0);
+  expect(reader.seen.get("a")).toEqual([1]);
+  expect(await entries(here, "other")).toHaveLength(2);
+  await here.topics.unsubscribe(topic, "other");
+  expect(await entries(here, "other")).toEqual([]);
+  await reader.stop();
+});
+
+it("data that no job is left for is swept after a day, data of a waiting job never", async () => {
+  const redis = await server();
+  const here = await party(redis.url);
+  await here.topics.subscribe({ topic, name });
+  await here.topics.publish(topic, [event("a", 1, "x".repeat(1_000_000))], { signal });
+  const { state } = here.state.scope(name);
+  const [index] = (await entries(here, name)).filter((key) => key.startsWith("di/"));
+  const long = Date.now() - 2 * 24 * 60 * 60 * 1_000;
+  await state.each([
+    { key: index ?? "", value: { count: 1, at: long } },
+    { key: `di/${topic}/0/orphan`, value: { count: 1, at: long } },
+    { key: `d/${topic}/0/orphan/1`, value: "…" },
+    { key: `di/${topic}/0/young`, value: { count: 1, at: Date.now() } },
+  ]);
+  const reader = consume(here);
+  await until(() => reader.seen.get("a")?.length === 1);
+  await until(async () => (await entries(here, name)).length === 1);
+  expect(await entries(here, name)).toEqual([`di/${topic}/0/young`]);
+  await reader.stop();
+});
+
+it("says how durable it is", async () => {
+  for (const [args, level] of [
+    [["--appendonly", "no"], "memory"],
+    [["--appendfsync", "everysec"], "second"],
+    [["--appendfsync", "always"], "disk"],
+    [["--appendfsync", "no"], "memory"],
+    [["--rename-command", "CONFIG", ""], "second"],
+    [["--rename-command", "CONFIG", "", "--appendonly", "no"], "memory"],
+  ] as const) {
+    const redis = await server(...args);
+    const { topics } = await party(redis.url);
+    expect(await topics.durability(), args.join(" ")).toBe(level);
+  }
+});
+
+it("refuses wrong credentials, and warns of a Redis that evicts", async () => {
+  const redis = await server("--requirepass", "s3cret", "--maxmemory-policy", "allkeys-lru");
+  const url = redis.url.replace("//", "//:wr0ng@");
+  const error: unknown = await party(url).catch((error: unknown) => error);
+  expect(error).toBeInstanceOf(ConfigError);
+  expect(JSON.stringify([error, String(error)])).not.toContain("wr0ng");
+  const warnings: string[] = [];
+  const log: Log = {
+    debug() {},
+    info() {},
+    warn: (_, text) => void warnings.push(text),
+    error() {},
+  };
+  await party(redis.url.replace("//", "//:s3cret@"), { log });
+  expect(warnings).toEqual(["redis may evict jobs when it is full"]);
+});
+
+it("close ends in time while Redis is away", async () => {
+  const redis = await server();
+  const here = await party(redis.url);
+  await here.topics.subscribe({ topic, name });
+  const reader = consume(here);
+  await here.topics.publish(topic, [event("a", 1)], { signal });
+  await until(() => reader.seen.get("a")?.length === 1);
+  await redis.kill();
+  const at = performance.now();
+  await here.topics.close(500);
+  expect(performance.now() - at).toBeLessThan(1_500);
+  await here.state.close();
+});
+
+/** Keys of a connector's state that hold data of events. */
+async function entries({ state }: Party, connector: string): Promise<readonly string[]> {
+  const keys: string[] = [];
+  for (const prefix of ["d/", "di/"])
+    for await (const page of state.scope(connector).state.scan(prefix))
+      keys.push(...page.map(({ key }) => key));
+  return keys;
+}
+
+async function failedJobs(url: string): Promise<number> {
+  const client = new Redis(url);
+  const keys = await client.keys("*:failed");
+  client.disconnect();
+  return keys.length;
+}
