@@ -10,43 +10,36 @@ import { fakes, sinkConformance, sourceConformance, transformConformance } from 
 // must fail each of the same with one thing broken.
 
 function memory(broken: { repeats?: boolean; stuck?: boolean } = {}) {
-  const records = new Map<string, string>();
+  const changes: { readonly key: string; readonly text?: string }[] = [];
   const source = defineSource({
     name: "memory",
     version: "1.0.0",
-    summary: "A map.",
+    summary: "A list of changes.",
     config: z.strictObject({ everyMs: z.number().describe("Milliseconds between looks.") }),
-    checkpoint: z.object({ seen: z.record(z.string(), z.string()) }),
+    checkpoint: z.object({ next: z.number() }),
     emits: ["dev.sluice.record."],
     capabilities: { deletes: true, snapshotOnRequest: false, replays: true, forgets: false },
     async *read({ config, checkpoint, nextVersion, signal, name }) {
-      const seen: Record<string, string> = broken.repeats ? {} : { ...checkpoint?.seen };
-      while (!signal.aborted || broken.stuck) {
-        const about = (key: string) => ({
-          source: `/memory/${name}`,
-          subject: key,
-          key,
-          version: nextVersion(),
-          time: new Date().toISOString(),
-          meta: {},
+      let next = broken.repeats ? 0 : (checkpoint?.next ?? 0);
+      while (!signal.aborted) {
+        const some = changes.slice(next, next + 10);
+        next += some.length;
+        const events = some.map(({ key, text }) => {
+          const change = {
+            source: `/memory/${name}`,
+            subject: key,
+            key,
+            version: nextVersion(),
+            time: new Date().toISOString(),
+            meta: {},
+          };
+          if (text === undefined) return deleted(change);
+          return upserted({ ...change, op: "update", after: { text } });
         });
-        const now = Object.fromEntries(records);
-        const changed = Object.keys(now).filter((key) => now[key] !== seen[key]);
-        const gone = Object.keys(seen).filter((key) => !(key in now));
-        const upserts = changed
-          .slice(0, 10)
-          .map((key) => upserted({ ...about(key), op: "update", after: { text: now[key] ?? "" } }));
-        const deletes = gone.map((key) => deleted(about(key)));
-        for (const key of changed.slice(0, 10)) seen[key] = now[key] ?? "";
-        for (const key of gone) delete seen[key];
-        const events = [...upserts, ...deletes];
-        if (events.length > 0) yield { events, checkpoint: { seen: { ...seen } } };
-        await new Promise((resolve) => setTimeout(resolve, config.everyMs));
-        if (signal.aborted && broken.stuck) {
-          await new Promise((resolve) => setTimeout(resolve, 1_200));
-          return;
-        }
+        if (events.length > 0) yield { events, checkpoint: { next } };
+        else await new Promise((resolve) => setTimeout(resolve, config.everyMs));
       }
+      if (broken.stuck) await new Promise((resolve) => setTimeout(resolve, 1_200));
     },
   });
   return {
@@ -54,10 +47,10 @@ function memory(broken: { repeats?: boolean; stuck?: boolean } = {}) {
     config: { everyMs: 5 },
     origin: {
       put: async (key: string, text: string) => {
-        records.set(key, text);
+        changes.push({ key, text });
         return key;
       },
-      remove: async (key: string) => void records.delete(key),
+      remove: async (key: string) => void changes.push({ key }),
     },
   };
 }

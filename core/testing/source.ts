@@ -191,6 +191,45 @@ export function sourceConformance(given: {
     },
   ];
 
+  const whenReplaysAndDeletes: Case[] = [
+    {
+      name: "what it emitted just before a crash and is removed while it is down, it deletes",
+      run: async () => {
+        const place = state();
+        const [key, text] = [word(), word()];
+        const subject = await origin.put(key, text);
+        const first = await start({ state: place, killWhen: hold(text) });
+        await first.ended;
+        const known = of(first.events, subject).at(-1)?.sequence ?? "";
+        await origin.remove(key);
+        await during(await start({ state: place }), (second) =>
+          second.until(
+            (events) =>
+              isGone(events, subject) ||
+              events.some((event) => isClear(event) && event.data.below > known),
+          ),
+        );
+      },
+    },
+    {
+      name: "a change it emitted just before a crash and is taken back while it is down, it takes back",
+      run: async () => {
+        const place = state();
+        const [key, old, taken] = [word(), word(), word()];
+        const subject = await origin.put(key, old);
+        await during(await start({ state: place }), (reading) => reading.until(hold(old)));
+        await origin.put(key, taken);
+        const killed = await start({ state: place, killWhen: hold(taken) });
+        await killed.ended;
+        await origin.put(key, old);
+        await during(await start({ state: place }), async (reading) => {
+          await reading.until((events) => hold(old)(of(events, subject).slice(-1)));
+          rising([...of(killed.events, subject), ...of(reading.events, subject)]);
+        });
+      },
+    },
+  ];
+
   const whenSnapshots: Case[] = [
     {
       name: "a snapshot on request reads everything again and ends with a sweep",
@@ -238,6 +277,7 @@ export function sourceConformance(given: {
     ...always,
     ...(deletes ? whenDeletes : []),
     ...(replays ? whenReplays : []),
+    ...(replays && deletes ? whenReplaysAndDeletes : []),
     ...(snapshotOnRequest ? whenSnapshots : []),
   ];
 }

@@ -8,6 +8,8 @@ import {
   lstat,
   mkdir,
   mkdtemp,
+  readFile,
+  readdir,
   rename,
   rm,
   stat,
@@ -18,10 +20,16 @@ import {
 } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import { ConfigError, RetryableError, isRecordChange, type SluiceEvent } from "sluice";
+import {
+  ConfigError,
+  RetryableError,
+  isRecordChange,
+  type RecordChange,
+  type SluiceEvent,
+} from "sluice";
 import { fakes, type FakeState, type SourceRun } from "sluice/testing";
 import { afterEach, beforeEach, describe, it } from "vitest";
 import { file } from "./file.ts";
@@ -558,6 +566,64 @@ describe("a snapshot", () => {
     assert.deepEqual(audiences.slice(0, -1).toSorted(), ["a.md undefined", "b.md late"]);
     assert.equal(audiences.at(-1), "* late");
   });
+});
+
+describe("whatever happens", () => {
+  /** A sink's view: the highest version of each path, clears applied. */
+  const view = (events: readonly SluiceEvent[]) => {
+    const newest = new Map<string, RecordChange>();
+    for (const event of events.filter(isRecordChange))
+      if (event.type === "dev.sluice.collection.cleared") {
+        for (const [path, one] of newest) if (one.sequence < event.data.below) newest.delete(path);
+      } else if ((newest.get(event.subject)?.sequence ?? "") <= event.sequence)
+        newest.set(event.subject, event);
+    return Object.fromEntries(held([...newest.values()]));
+  };
+  const onDisk = async () => {
+    const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile());
+    const pairs = files.map(async ({ parentPath, name }) => {
+      const path = join(parentPath, name);
+      return [relative(dir, path), await readFile(path, "utf8")] as const;
+    });
+    return Object.fromEntries(await Promise.all(pairs));
+  };
+
+  for (const seed of [1, 2, 3])
+    it(`it ends with what is on disk (seed ${seed})`, { timeout: 60_000 }, async () => {
+      let state = seed;
+      const random = (below: number) => {
+        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+        return Math.floor((state / 2 ** 32) * below);
+      };
+      const folder = () => ["", "a/", "a/b/", "c/"][random(4)] ?? "";
+      const path = () => `${folder()}${random(12)}.md`;
+      const acts = [
+        () => put(path(), `v${random(1_000)}`),
+        () => put(path(), `v${random(1_000)}`),
+        () => put(path(), `v${random(1_000)}`),
+        () => rm(at(path()), { force: true }),
+        () => rename(at(path()), at(path())),
+        () => rename(at("a"), at("c", `${random(9)}`)),
+        () => rm(at("c"), { recursive: true, force: true }),
+      ];
+      const events: SluiceEvent[] = [];
+      for (let round = 0; round < 4; round++) {
+        const killAfter = 1 + random(25);
+        const run = await start({}, { killWhen: ({ length }) => length > killAfter });
+        for (let act = 0; act < 150; act++) {
+          // Moving what is not there, or into itself, is part of the noise.
+          await acts[random(acts.length)]?.().catch(() => {});
+          if (random(4) === 0) await sleep(random(25));
+        }
+        await run.stop();
+        events.push(...run.events);
+      }
+      const last = await started();
+      await put("mark.md", "the end");
+      await last.until(holds("mark.md", "the end"));
+      assert.deepEqual(view([...events, ...last.events]), await onDisk());
+    });
 });
 
 describe("back-pressure", () => {

@@ -103,16 +103,15 @@ export async function* follow(
         const some = takeBatch(ready);
         const next = checkpoint(plan.snapshot());
         stored = JSON.stringify(next);
-        yield {
-          events: some.flatMap(({ event }) => event ?? []),
-          checkpoint: next,
-          writes: some.map(({ write }) => write),
-        };
+        const events = some.flatMap(({ event }) => event ?? []);
+        const writes = [...some.map(({ write }) => write), ...(await memory.announce(events))];
+        yield { events, checkpoint: next, writes };
       } else if (pass?.owed() === 0) {
         const sweep = sweepOf(pass, looking.source);
         const next = checkpoint();
-        if (sweep || JSON.stringify(next) !== stored)
-          yield { events: sweep ? [sweep] : [], checkpoint: next };
+        const writes = memory.settled();
+        if (sweep || writes.length > 0 || JSON.stringify(next) !== stored)
+          yield { events: sweep ? [sweep] : [], checkpoint: next, writes };
         stored = JSON.stringify(next);
         plan.finish();
         progress({ phase: "streaming" });

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { pathToFileURL } from "node:url";
-import { deleted, upserted, type JsonObject, type SluiceEvent, type StateWrite } from "sluice";
+import { deleted, upserted, type JsonObject, type RecordChange, type StateWrite } from "sluice";
 import { codeOf } from "./folder.ts";
 import type { Looking } from "./look.ts";
 import { isTextual, mediaTypeOf } from "./media-type.ts";
@@ -9,7 +9,7 @@ import { sameStamp, type Reading, type Stamp } from "./read-file.ts";
 
 /** What a reading comes to: an event, or only something to remember. */
 export interface Outcome {
-  readonly event?: SluiceEvent;
+  readonly event?: RecordChange;
   readonly write: StateWrite;
   /** About what the event weighs. */
   readonly bytes: number;
