@@ -29,7 +29,7 @@ export async function applyEach(
   }
   if (failures.size > 0)
     throw new PartialError(`${transform}: ${failures.size} of ${events.length} events failed.`, {
-      code: `${transform}.partial`,
+      code: "transform.partial",
       failures,
     });
   return outputs;
@@ -38,7 +38,7 @@ export async function applyEach(
 /** The refusal of an event whose type the transform does not take. */
 export function unexpected(transform: string, event: Applicable): PoisonError {
   return new PoisonError(`${transform}: cannot work on an event of type "${event.type}".`, {
-    code: `${transform}.unexpected-event`,
+    code: "transform.unexpected-event",
     fix: `Keep such events out of this topic, or away from "${transform}" with a \`filter\`.`,
   });
 }

@@ -178,7 +178,7 @@ describe("chunk", () => {
     const worker = await chunk.open(fakes.context({ config: chunk.config.parse({}) }));
     const message = { specversion: "1.0", id: "1", source: "/x", type: "com.example.other" };
     await expect(worker.apply([message], { signal: never })).rejects.toMatchObject({
-      code: "chunk.unexpected-event",
+      code: "transform.unexpected-event",
     });
   });
 

@@ -99,7 +99,7 @@ function* blocksOf(text: string, fromMarkdown: FromMarkdown): Generator<Block> {
     if (to === text.length) return;
     // Only one block so far: it needs a larger window. None: blank lines, or definitions.
     const next = last === undefined ? to : lineStart(text, last.start);
-    size = next === from ? size * 2 : window;
+    size = next === from ? size * 4 : window;
     from = next;
   }
 }

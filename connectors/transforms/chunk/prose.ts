@@ -41,7 +41,7 @@ function sentencesOf(text: string, start: number, end: number): readonly Unit[] 
 
 function wordsOf(text: string, start: number, end: number): readonly Unit[] {
   const starts = startsOf(text.slice(start, end), words, 1_024).map((at) => start + at);
-  return unitsAt(starts, { start, end }, (from, to) => (fits) => piecesOf(text, from, to, fits));
+  return unitsAt(starts, { start, end }, (from, to) => (fits) => slicesOf(text, from, to, fits));
 }
 
 /**
@@ -65,9 +65,9 @@ function startsOf(text: string, segmenter: Intl.Segmenter, window: number): read
   return starts;
 }
 
-/** Pieces of an endless word: never inside a grapheme, unless a single one does not fit. */
-function piecesOf(text: string, start: number, end: number, fits: Fits): readonly Unit[] {
-  const pieces: Unit[] = [];
+/** Slices of an endless word: never inside a grapheme, unless a single one does not fit. */
+function slicesOf(text: string, start: number, end: number, fits: Fits): readonly Unit[] {
+  const slices: Unit[] = [];
   for (let from = start, to = end; from < end; from = to) {
     to = cutIn(text, from, end, 1_024);
     for (;;) {
@@ -76,9 +76,9 @@ function piecesOf(text: string, start: number, end: number, fits: Fits): readonl
       if (shorter === to) break;
       to = shorter;
     }
-    pieces.push({ start: from, end: to, cut: () => [] });
+    slices.push({ start: from, end: to, cut: () => [] });
   }
-  return pieces;
+  return slices;
 }
 
 /** A place between `from` and `to`, near `from + length`: between graphemes if there is one, else between code points. */

@@ -161,7 +161,7 @@ describe("parse", () => {
     const bad = record({ uri: "/a.png", mediaType: "image/png" });
     await expect(outputs([good, bad, good, bad])).rejects.toMatchObject({
       name: "PartialError",
-      code: "parse.partial",
+      code: "transform.partial",
       failures: new Map([
         [1, expect.objectContaining({ code: "parse.unsupported" })],
         [3, expect.objectContaining({ code: "parse.unsupported" })],
@@ -171,6 +171,6 @@ describe("parse", () => {
 
   it("refuses events it does not take", async () => {
     const message = { specversion: "1.0", id: "1", source: "/x", type: "com.example.other" };
-    await expect(outputs([message])).rejects.toMatchObject({ code: "parse.unexpected-event" });
+    await expect(outputs([message])).rejects.toMatchObject({ code: "transform.unexpected-event" });
   });
 });
