@@ -87,13 +87,14 @@ export async function* follow(
       plan.advance();
       const pass = plan.current();
 
-      while (!isFull(ready)) {
+      while (!isFull(ready) && !signal.aborted) {
         const quiet = changed.take(atOnce);
         const isTaken = (path: string) => changed.has(path) || quiet.includes(path);
         const paths = [...quiet, ...(pass?.next(atOnce, isTaken) ?? [])];
         if (paths.length === 0) break;
         ready.push(...(await look(paths, pass, looking)));
       }
+      if (signal.aborted) return;
 
       if (pass) {
         const phase = pass.isFirst || pass.snapshot ? "snapshot" : "streaming";
