@@ -25,7 +25,7 @@ export function toSent({ id, values, metadata }: Vector, dimensions: number) {
   return { id, values: toShortest(values), metadata: sentMetadata(id, metadata) };
 }
 
-export function checkId(id: string): void {
+function checkId(id: string): void {
   // Printable ASCII without the space: fetch and list refuse spaces.
   if (!/^[\x21-\x7e]{1,512}$/.test(id)) {
     throw invalid(

@@ -25,7 +25,7 @@ export function metadataOf(row: Row): Record<string, unknown> | undefined {
     : undefined;
 }
 
-export function sparseOf(row: Row): { indices: number[]; values: number[] } | undefined {
+function sparseOf(row: Row): { indices: number[]; values: number[] } | undefined {
   if (typeof row["sparse"] !== "string") return undefined;
   const stored = JSON.parse(row["sparse"]) as Record<string, number>;
   return { indices: Object.keys(stored).map(Number), values: Object.values(stored) };
