@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { openBackend } from "../backend.ts";
 import type { Pipeline } from "../config/pipeline.ts";
 import type { Log } from "../connector.ts";
@@ -21,6 +22,8 @@ export interface StatusReport {
 
 /** Asks every process of the pipeline, and the queue itself. Changes nothing. */
 export async function readStatus(pipeline: Pipeline, options: { log: Log }): Promise<StatusReport> {
+  if (isUntouched(pipeline))
+    return { processes: [], silent: [], subscriptions: [], deadLetters: {} };
   const backend = await openBackend(pipeline, options);
   try {
     const entries = await listProcesses(backend.state);
@@ -38,6 +41,11 @@ export async function readStatus(pipeline: Pipeline, options: { log: Log }): Pro
   } finally {
     await backend.close(1_000);
   }
+}
+
+/** An embedded pipeline that never ran: opening its queue would make one. */
+function isUntouched({ queue, state }: Pipeline): boolean {
+  return [queue, state].every((place) => place.kind === "embedded" && !existsSync(place.dir));
 }
 
 async function ask({ url }: ProcessEntry): Promise<PipelineStatus | undefined> {
