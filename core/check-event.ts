@@ -34,18 +34,20 @@ function checkEvent(event: SluiceEvent): SluiceEvent {
 
 function problemOf(event: SluiceEvent): string | undefined {
   if (event.specversion !== "1.0") return "specversion must be 1.0";
-  for (const name of always)
-    if (typeof event[name] !== "string" || event[name] === "") return `${name} is missing`;
+  for (const name of always) if (!isText(event[name])) return `${name} is missing`;
   for (const name in event)
     if (!commonNames.has(name) && !attributeName.test(name))
       return `attribute ${JSON.stringify(name)} is not 1 to 20 lower-case letters or digits`;
   if (!isRecordChange(event)) return undefined;
-  for (const name of ofRecords)
-    if (typeof event[name] !== "string" || event[name] === "") return `${name} is missing`;
+  for (const name of ofRecords) if (!isText(event[name])) return `${name} is missing`;
   if (typeof event.sequence !== "string" || !versionShape.test(event.sequence))
     return `sequence ${JSON.stringify(event.sequence)} was not built by version()`;
   if (event.data === null || typeof event.data !== "object") return "data is missing";
   return undefined;
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string" && value.length > 0; // not `=== ""`: that compares characters
 }
 
 /** True when there is nothing to mend, which is nearly always: so it allocates nothing. */

@@ -2,8 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../../connector.ts";
 import { toRedisError } from "../../state/redis/connect.ts";
 import { backoffMs } from "../assign.ts";
-import type { PartitionQueue } from "./queues.ts";
-import type { Packed } from "./pack.ts";
+import type { NewJob, PartitionQueue } from "./queues.ts";
 
 /** Backlogs are asked for every so many jobs: once a job would cost a round trip a job. */
 const jobsBetweenCounts = 10;
@@ -14,16 +13,15 @@ const maxPollMs = 250;
  * again: nothing of the partition passes it. Waits while `maxWaiting` jobs wait, until half are left.
  */
 export interface Adder {
-  readonly add: (jobs: readonly Packed[], run: { readonly signal: AbortSignal }) => Promise<void>;
+  readonly add: (jobs: readonly NewJob[], run: { readonly signal: AbortSignal }) => Promise<void>;
 }
 
 export function openAdder(options: {
   readonly queue: PartitionQueue;
-  readonly storePayloads: (job: Packed) => Promise<void>;
   readonly maxWaiting: number;
   readonly log: Log;
 }): Adder {
-  const { queue, storePayloads, maxWaiting, log } = options;
+  const { queue, maxWaiting, log } = options;
   let room = 0;
 
   async function makeRoom(signal: AbortSignal): Promise<void> {
@@ -43,7 +41,6 @@ export function openAdder(options: {
       for (const job of jobs) {
         if (room <= 0) await insist(() => makeRoom(signal), { signal, log });
         room--;
-        if (job.payloads.length > 0) await insist(() => storePayloads(job), { signal, log });
         await insist(() => queue.add(job), { signal, log });
       }
     },

@@ -6,7 +6,6 @@ import type { Handle } from "../queue.ts";
 import { insist } from "./add.ts";
 import { queueNames, type QueuePlace } from "./names.ts";
 import type { Partitions } from "./partitions.ts";
-import { openPayloads } from "./payloads.ts";
 import type { PartitionQueue } from "./queues.ts";
 import type { Registry, TopicRecord } from "./registry.ts";
 import { workPartition } from "./work.ts";
@@ -66,16 +65,14 @@ export function openConsumer(
       signal: ended,
       work: async (partition, tenure) => {
         const place = { project, topic, name, generation, partition };
-        const payloads = openPayloads({ state: scope(name).state, topic, partition, log });
         const queue = await queueOf(place);
         await queue.limitToOne();
-        await payloads.sweep(queue.isUnfinished);
+        await queue.sweep();
         await workPartition({
           client,
           names: queueNames(place),
           tenure,
           handle,
-          payloads,
           leaseMs,
           writeTimeoutMs,
           abandon,

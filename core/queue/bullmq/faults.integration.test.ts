@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { startRedis, type RedisServer } from "../../../test/redis-server.ts";
 import type { Log } from "../../connector.ts";
 import { ConfigError } from "../../errors.ts";
@@ -8,6 +8,7 @@ import { upserted, type SluiceEvent } from "../../event.ts";
 import { version } from "../../version.ts";
 import type { Party } from "../conformance.ts";
 import { openParty } from "./index.integration.test.child.ts";
+import { newJobId } from "./queues.ts";
 
 const topic = "articles";
 const name = "search";
@@ -184,40 +185,59 @@ it("consumers drain a Redis that is full", async () => {
   await reader.stop();
 });
 
-it("the data of a large event is gone from state after the last acknowledgement", async () => {
+it("the events of a job are gone after the last acknowledgement", async () => {
   const redis = await server();
   const here = await party(redis.url);
   for (const each of [name, "other"]) await here.topics.subscribe({ topic, name: each });
   await here.topics.publish(topic, [event("a", 1, "x".repeat(1_000_000))], { signal });
-  expect(await entries(here, name)).toHaveLength(2);
-  expect(await entries(here, "other")).toHaveLength(2);
+  expect(await bodies(redis.url, name)).toHaveLength(1);
+  expect(await bodies(redis.url, "other")).toHaveLength(1);
   const reader = consume(here);
-  await until(async () => (await entries(here, name)).length === 0);
+  await until(async () => (await bodies(redis.url, name)).length === 0);
   expect(reader.seen.get("a")).toEqual([1]);
-  expect(await entries(here, "other")).toHaveLength(2);
+  expect(await bodies(redis.url, "other")).toHaveLength(1);
   await here.topics.unsubscribe(topic, "other");
-  expect(await entries(here, "other")).toEqual([]);
+  expect(await bodies(redis.url, "other")).toEqual([]);
   await reader.stop();
 });
 
-it("data that no job is left for is swept after a day, data of a waiting job never", async () => {
+it("events that no job is left for are swept after a day, those of a waiting job never", async () => {
   const redis = await server();
   const here = await party(redis.url);
   await here.topics.subscribe({ topic, name });
-  await here.topics.publish(topic, [event("a", 1, "x".repeat(1_000_000))], { signal });
-  const { state } = here.state.scope(name);
-  const [index] = (await entries(here, name)).filter((key) => key.startsWith("di/"));
-  const long = Date.now() - 2 * 24 * 60 * 60 * 1_000;
-  await state.each([
-    { key: index ?? "", value: { count: 1, at: long } },
-    { key: `di/${topic}/0/orphan`, value: { count: 1, at: long } },
-    { key: `d/${topic}/0/orphan/1`, value: "…" },
-    { key: `di/${topic}/0/young`, value: { count: 1, at: Date.now() } },
-  ]);
+  const raw = new Redis(redis.url);
+  onTestFinished(() => raw.disconnect());
+  vi.spyOn(Date, "now").mockReturnValue(Date.now() - 2 * 24 * 60 * 60 * 1_000);
+  try {
+    await here.topics.publish(topic, [event("a", 1)], { signal });
+    await raw.hset(await bodiesOf(raw, name), newJobId(), "[]");
+  } finally {
+    vi.restoreAllMocks();
+  }
+  const young = newJobId();
+  await raw.hset(await bodiesOf(raw, name), young, "[]");
   const reader = consume(here);
   await until(() => reader.seen.get("a")?.length === 1);
-  await until(async () => (await entries(here, name)).length === 1);
-  expect(await entries(here, name)).toEqual([`di/${topic}/0/young`]);
+  await until(async () => (await bodies(redis.url, name)).length === 1);
+  expect(await bodies(redis.url, name)).toEqual([young]);
+  await reader.stop();
+});
+
+it("says loudly which events are lost when somebody took them, and goes on", async () => {
+  const redis = await server();
+  const errors: string[] = [];
+  const log: Log = { debug() {}, info() {}, warn() {}, error: (_, text) => void errors.push(text) };
+  const here = await party(redis.url, { log });
+  await here.topics.subscribe({ topic, name });
+  const raw = new Redis(redis.url);
+  onTestFinished(() => raw.disconnect());
+  await here.topics.publish(topic, [event("a", 1)], { signal });
+  await raw.del(await bodiesOf(raw, name));
+  await here.topics.publish(topic, [event("a", 2)], { signal });
+  const reader = consume(here);
+  await until(() => reader.seen.get("a")?.length === 1);
+  expect(reader.seen.get("a")).toEqual([2]);
+  expect(errors).toEqual(["events lost: Redis no longer has them"]);
   await reader.stop();
 });
 
@@ -267,13 +287,18 @@ it("close ends in time while Redis is away", async () => {
   await here.state.close();
 });
 
-/** Keys of a connector's state that hold data of events. */
-async function entries({ state }: Party, connector: string): Promise<readonly string[]> {
-  const keys: string[] = [];
-  for (const prefix of ["d/", "di/"])
-    for await (const page of state.scope(connector).state.scan(prefix))
-      keys.push(...page.map(({ key }) => key));
-  return keys;
+/** The ids of the jobs whose events Redis holds for a subscription. */
+async function bodies(url: string, subscription: string): Promise<readonly string[]> {
+  const client = new Redis(url);
+  const keys = await client.keys(`*/${subscription}.*:bodies`);
+  const ids = await Promise.all(keys.map((key) => client.hkeys(key)));
+  client.disconnect();
+  return ids.flat();
+}
+
+async function bodiesOf(client: Redis, subscription: string): Promise<string> {
+  const [key = ""] = await client.keys(`*/${subscription}.*:bodies`);
+  return key;
 }
 
 async function failedJobs(url: string): Promise<number> {

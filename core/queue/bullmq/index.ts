@@ -8,7 +8,6 @@ import { orAbort } from "./add.ts";
 import { openConsumer } from "./consume.ts";
 import { durabilityOf, warnOfEviction } from "./durability.ts";
 import { openPartitions } from "./partitions.ts";
-import { removePayloads } from "./payloads.ts";
 import { openPublisher } from "./publish.ts";
 import { openQueues } from "./queues.ts";
 import { openRegistry } from "./registry.ts";
@@ -82,7 +81,6 @@ export async function openBullmqTopics(
       if (generation === undefined) return;
       for (let partition = 0; partition < (record.partitions ?? 0); partition++)
         await (await queueOf({ project, topic, name, generation, partition })).obliterate();
-      await removePayloads(scope(name).state, topic);
     },
     subscriptions: async (topic) => {
       const topics = topic === undefined ? await registry.topics() : [topic];

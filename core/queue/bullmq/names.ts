@@ -18,3 +18,10 @@ export function queueNames(place: QueuePlace): { readonly queue: string; readonl
     prefix: `sluice:{${p}/${t}/${n}.${generation}/${partition}}`,
   };
 }
+
+export type QueueNames = ReturnType<typeof queueNames>;
+
+/** The hash of a queue's bodies: job id → its events. Beside the jobs, because every script of BullMQ copies a job's data. */
+export function bodiesKey({ queue, prefix }: QueueNames): string {
+  return `${prefix}:${queue}:bodies`;
+}

@@ -1,14 +1,13 @@
 import { checkEvents } from "../../check-event.ts";
 import type { SluiceEvent } from "../../event.ts";
 import { pause } from "../assign.ts";
+import { bodiesOf } from "../bodies.ts";
 import type { TopicsOptions } from "../options.ts";
 import { spread } from "../partition.ts";
 import { insist, openAdder, type Adder } from "./add.ts";
 import type { QueuePlace } from "./names.ts";
-import { pack, type Packed } from "./pack.ts";
 import type { Partitions } from "./partitions.ts";
-import { openPayloads } from "./payloads.ts";
-import type { PartitionQueue } from "./queues.ts";
+import { newJobId, type NewJob, type PartitionQueue } from "./queues.ts";
 import type { Registry, TopicRecord } from "./registry.ts";
 
 const pollMs = 200;
@@ -20,13 +19,13 @@ export type Publish = (
 ) => Promise<void>;
 
 export function openPublisher(
-  options: Pick<TopicsOptions, "project" | "settings" | "scope" | "log"> & {
+  options: Pick<TopicsOptions, "project" | "settings" | "log"> & {
     readonly registry: Registry;
     readonly queueOf: (place: QueuePlace) => Promise<PartitionQueue>;
     readonly partitions: Partitions;
   },
 ): Publish {
-  const { project, settings, scope, log, registry, queueOf, partitions } = options;
+  const { project, settings, log, registry, queueOf, partitions } = options;
   const adders = new Map<string, Promise<Adder>>();
   const dropped = new Set<string>();
 
@@ -36,12 +35,7 @@ export function openPublisher(
     const known = adders.get(key);
     if (known) return known;
     const opening = queueOf(place).then((queue) =>
-      openAdder({
-        queue,
-        storePayloads: openPayloads({ state: scope(name).state, topic, partition, log }).store,
-        maxWaiting: settings(topic).maxWaiting,
-        log,
-      }),
+      openAdder({ queue, maxWaiting: settings(topic).maxWaiting, log }),
     );
     adders.set(key, opening);
     opening.catch(() => adders.delete(key)); // whoever waits for it has the error
@@ -108,9 +102,13 @@ export function openPublisher(
 
 /** The jobs of each partition for a subscription: everything but what names another one as its audience. */
 function jobsOf(events: readonly SluiceEvent[], partitions: number) {
-  const packed = (events: readonly SluiceEvent[]): ReadonlyMap<number, readonly Packed[]> => {
-    const jobs = new Map<number, readonly Packed[]>();
-    for (const [partition, share] of spread(events, partitions)) jobs.set(partition, pack(share));
+  const packed = (events: readonly SluiceEvent[]): ReadonlyMap<number, readonly NewJob[]> => {
+    const jobs = new Map<number, readonly NewJob[]>();
+    for (const [partition, share] of spread(events, partitions))
+      jobs.set(
+        partition,
+        bodiesOf(share).map((body) => ({ ...body, id: newJobId() })),
+      );
     return jobs;
   };
   if (events.some(({ audience }) => audience !== undefined))

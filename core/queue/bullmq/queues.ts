@@ -1,13 +1,24 @@
+import { randomUUID } from "node:crypto";
 import { Queue, type JobJson } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Log } from "../../connector.ts";
-import { queueNames, type QueuePlace } from "./names.ts";
-import type { Packed } from "./pack.ts";
+import type { Body } from "../bodies.ts";
+import { bodiesKey, queueNames, type QueuePlace } from "./names.ts";
+
+export interface NewJob extends Body {
+  /** By `newJobId`, and kept by every repeat of this job: an add that was repeated adds once. */
+  readonly id: string;
+}
+
+/** When it was made (base 36), so that a sweep can tell old from new, and random. */
+export const newJobId = () => `${Date.now().toString(36)}-${randomUUID()}`;
+
+const orphanedAfterMs = 24 * 60 * 60 * 1_000;
 
 /** One of BullMQ's queues, with the few things we do to it. */
 export interface PartitionQueue {
-  /** One atomic call. The same id again adds nothing, as long as the first one is known. */
-  readonly add: (job: Packed) => Promise<void>;
+  /** First the events, then the job that makes them visible. The same id again adds nothing, as long as the first one is known. */
+  readonly add: (job: NewJob) => Promise<void>;
   /** Jobs waiting; the one being worked on is not counted. */
   readonly waiting: () => Promise<number>;
   /** Jobs and events not yet acknowledged, and since when (`Date.now()`) the oldest is there. */
@@ -16,7 +27,8 @@ export interface PartitionQueue {
     readonly events: number;
     readonly oldestAt: number | undefined;
   }>;
-  readonly isUnfinished: (jobId: string) => Promise<boolean>;
+  /** Removes events of no unfinished job: a publisher died before it added one, or a worker after it completed one. */
+  readonly sweep: () => Promise<void>;
   /** Order needs it, and it lives in Redis where a wipe takes it away: every start sets it. */
   readonly limitToOne: () => Promise<void>;
   readonly obliterate: () => Promise<void>;
@@ -36,10 +48,6 @@ for _, list in ipairs(KEYS) do
 end
 return { jobs, events, oldest and string.format('%.0f', oldest) or false }`;
 
-/** What is worth knowing without reading the events: how many, and how many of them have their data in state. */
-const jobName = (events: number, payloads: number) => `${events} events, ${payloads} in state`;
-export const hasPayloads = (name: string) => !name.endsWith(" 0 in state");
-
 /** Opens queues once each; all share `client`. */
 export function openQueues(
   client: Redis,
@@ -58,8 +66,10 @@ export function openQueues(
 }
 
 async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<PartitionQueue> {
-  const { queue: queueName, prefix } = queueNames(place);
-  const queue = new Queue(queueName, {
+  const names = queueNames(place);
+  const { prefix } = names;
+  const bodies = bodiesKey(names);
+  const queue = new Queue(names.queue, {
     connection: client,
     prefix,
     skipVersionCheck: true,
@@ -74,21 +84,10 @@ async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<Pa
   const backend = queue.getBackend();
 
   return {
-    add: async ({ id, events, json, payloads }) => {
-      // Not queue.add(): it would make JSON of the JSON.
-      await backend.addJob(
-        {
-          id,
-          name: jobName(events, payloads.length),
-          data: json,
-          opts: {},
-          progress: 0,
-          attemptsMade: 0,
-          timestamp: Date.now(),
-        } as JobJson,
-        id,
-        {},
-      );
+    add: async ({ id, events, json }) => {
+      await client.hset(bodies, id, json);
+      const job = { id, name: `${events} events`, data: "{}", opts: {}, progress: 0 };
+      await backend.addJob({ ...job, attemptsMade: 0, timestamp: Date.now() } as JobJson, id);
     },
     waiting: () => client.llen(queue.toKey("wait")),
     backlog: async () => {
@@ -97,11 +96,17 @@ async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<Pa
       const [jobs, events, oldestAt] = answer as [number, number, string | null];
       return { jobs, events, oldestAt: oldestAt === null ? undefined : Number(oldestAt) };
     },
-    isUnfinished: async (jobId) => {
-      const state = await queue.getJobState(jobId);
-      return state !== "completed" && state !== "unknown";
+    sweep: async () => {
+      for (const id of await client.hkeys(bodies)) {
+        if (Date.now() - parseInt(id, 36) < orphanedAfterMs) continue;
+        const state = await queue.getJobState(id);
+        if (state === "completed" || state === "unknown") await client.hdel(bodies, id);
+      }
     },
     limitToOne,
-    obliterate: () => queue.obliterate({ force: true }),
+    obliterate: async () => {
+      await queue.obliterate({ force: true });
+      await client.unlink(bodies);
+    },
   };
 }

@@ -5,16 +5,15 @@ import { FencedError } from "../../errors.ts";
 import type { SluiceEvent } from "../../event.ts";
 import { backoffMs, pause, type Tenure } from "../assign.ts";
 import type { Handle } from "../queue.ts";
-import type { Payloads } from "./payloads.ts";
-import { hasPayloads } from "./queues.ts";
+import { orAbort } from "./add.ts";
+import { bodiesKey, type QueueNames } from "./names.ts";
 import { PartitionWorker } from "./worker.ts";
 
 export interface Work {
   readonly client: Redis;
-  readonly names: { readonly queue: string; readonly prefix: string };
+  readonly names: QueueNames;
   readonly tenure: Tenure;
   readonly handle: Handle;
-  readonly payloads: Payloads;
   readonly leaseMs: number;
   readonly writeTimeoutMs: number;
   /** Aborts when nothing may be waited for any longer. */
@@ -22,15 +21,13 @@ export interface Work {
   readonly log: Log;
 }
 
-type EventsJob = Job<readonly SluiceEvent[], void>;
-
 /**
  * Handles the jobs of one partition, one at a time, while its lease is held. Retries happen here and
  * nowhere else, and nothing but `WaitingError` leaves the processor: BullMQ would put a failed job
  * aside and go on with the next one.
  */
 export async function workPartition(work: Work): Promise<void> {
-  const { client, names, tenure, handle, payloads, leaseMs, writeTimeoutMs, log } = work;
+  const { client, names, tenure, handle, leaseMs, writeTimeoutMs, log } = work;
   const { lease } = tenure;
   const stop = new AbortController();
   let lockedUntil = 0;
@@ -44,7 +41,7 @@ export async function workPartition(work: Work): Promise<void> {
     closing ??= close(worker, work);
   };
 
-  const processJob = async (job: EventsJob, token?: string): Promise<void> => {
+  const processJob = async (job: Job<object, void>, token?: string): Promise<void> => {
     const ageMs = Math.max(0, Date.now() - (job.processedOn ?? 0));
     lockedUntil = performance.now() - ageMs + leaseMs;
     // Not `attemptsStarted`: a batch that was handed back in order has nothing on the wire.
@@ -52,10 +49,8 @@ export async function workPartition(work: Work): Promise<void> {
     inherited = false;
     for (let tries = 0; !stop.signal.aborted; tries++)
       try {
-        const events = hasPayloads(job.name)
-          ? await payloads.resolve(job.id ?? "", job.data)
-          : job.data;
-        if (events.length > 0) await handle(events, runOf(known || tries > 0));
+        const events = await orAbort(readBody(job.id ?? "", work), stop.signal);
+        if (events) await handle(events, runOf(known || tries > 0));
         if (lease.signal.aborted) break; // lost meanwhile: whoever has it now must see this batch again
         return;
       } catch (error) {
@@ -83,7 +78,7 @@ export async function workPartition(work: Work): Promise<void> {
 
   const worker = new PartitionWorker(
     names.queue,
-    (job: EventsJob, token) => (running = processJob(job, token)),
+    (job: Job<object, void>, token) => (running = processJob(job, token)),
     {
       connection: client,
       prefix: names.prefix,
@@ -101,13 +96,13 @@ export async function workPartition(work: Work): Promise<void> {
     },
   );
   worker.on("error", (error) => log.debug({ ...names, reason: error.message }, "worker error"));
-  worker.on("completed", ({ id, name }: EventsJob) => {
-    if (id !== undefined && hasPayloads(name))
-      payloads
-        .remove(id)
-        .catch((error: unknown) =>
-          log.debug({ ...names, error }, "payload stays until it is swept"),
-        );
+  // BullMQ remembers the last jobs, so that a repeated add finds its first; their events need not stay.
+  worker.on("completed", ({ id = "" }) => {
+    client
+      .hdel(bodiesKey(names), id)
+      .catch((error: unknown) =>
+        log.debug({ ...names, error }, "events stay until they are swept"),
+      );
   });
 
   tenure.signal.addEventListener("abort", end, { once: true });
@@ -115,6 +110,24 @@ export async function workPartition(work: Work): Promise<void> {
   await aborted(stop.signal);
   await Promise.race([running.catch(() => {}), aborted(work.abandon)]); // it rejects with WaitingError only
   await closing;
+}
+
+/** A job's events; undefined, and loud, when somebody took them out of Redis: holding would stop the partition for ever. */
+async function readBody(
+  jobId: string,
+  { client, names, log }: Work,
+): Promise<readonly SluiceEvent[] | undefined> {
+  const json = await client.hget(bodiesKey(names), jobId);
+  if (json !== null) return JSON.parse(json) as readonly SluiceEvent[];
+  log.error(
+    {
+      ...names,
+      jobId,
+      fix: "Set maxmemory-policy noeviction, and take a snapshot of the sources.",
+    },
+    "events lost: Redis no longer has them",
+  );
+  return undefined;
 }
 
 /**

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { WaitingError, Worker, type Job, type Processor, type WorkerOptions } from "bullmq";
-import type { SluiceEvent } from "../../event.ts";
 
 export interface LockWatch {
   /** `performance.now()` until which the running job's lock is certainly ours. */
@@ -9,12 +8,12 @@ export interface LockWatch {
 }
 
 /** BullMQ's worker, with a lock clock of our own and no way to the failed jobs. */
-export class PartitionWorker extends Worker<readonly SluiceEvent[], void> {
+export class PartitionWorker extends Worker<object, void> {
   readonly #watch: LockWatch;
 
   constructor(
     name: string,
-    processor: Processor<readonly SluiceEvent[], void>,
+    processor: Processor<object, void>,
     options: WorkerOptions,
     watch: LockWatch,
   ) {
@@ -44,7 +43,7 @@ export class PartitionWorker extends Worker<readonly SluiceEvent[], void> {
   /** Also reached when completing was refused: the job then stays active, and is given out again when its lock has run out. */
   protected override handleFailed(
     error: Error,
-    job: Job<readonly SluiceEvent[], void>,
+    job: Job<object, void>,
     token: string,
     fetchNext?: () => boolean,
   ) {

@@ -17,22 +17,22 @@ function event(n: number, { chars = 10, audience }: { chars?: number; audience?:
   });
 }
 
-const eventsOf = (body: string) => JSON.parse(body) as SluiceEvent[];
+const eventsOf = (json: string) => JSON.parse(json) as SluiceEvent[];
 
 it("makes one job a partition of a usual yield", () => {
   const events = Array.from({ length: 200 }, (_, n) => event(n));
   const jobs = toJobs(events, 4);
   expect(new Set(jobs.map(({ partition }) => partition))).toEqual(new Set([0, 1, 2, 3]));
   expect(jobs).toHaveLength(4);
-  expect(jobs.flatMap(({ body }) => eventsOf(body))).toHaveLength(200);
+  expect(jobs.flatMap(({ json }) => eventsOf(json))).toHaveLength(200);
   expect(jobs.reduce((sum, job) => sum + job.events, 0)).toBe(200);
 });
 
 it("cuts what is large, in order, down to single events", () => {
   const events = [event(1), event(2, { chars: 5_000_000 }), ...[3, 4, 5].map((n) => event(n))];
   const jobs = toJobs(events, 1);
-  expect(jobs.flatMap(({ body }) => eventsOf(body))).toEqual(events);
-  const large = jobs.filter(({ body }) => body.length > 1_000_000);
+  expect(jobs.flatMap(({ json }) => eventsOf(json))).toEqual(events);
+  const large = jobs.filter(({ json }) => json.length > 1_000_000);
   expect(large.map((job) => job.events)).toEqual([1]);
 });
 

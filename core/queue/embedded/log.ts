@@ -69,7 +69,7 @@ export function openLog(database: Database, { enter, headsOf }: Registry) {
           if (isFull(id, partition, name, position, limit)) return "full";
         }
         const at = Date.now();
-        for (const { partition, audience, events, body } of jobs) {
+        for (const { partition, audience, events, json } of jobs) {
           if (audience !== null && !names.has(audience)) continue;
           const position = (heads.get(partition) ?? 0) + 1;
           heads.set(partition, position);
@@ -81,7 +81,7 @@ export function openLog(database: Database, { enter, headsOf }: Registry) {
             audience,
             at,
             events,
-            body,
+            json,
           );
         }
         for (const partition of touched)
