@@ -74,7 +74,7 @@ export function openLog(database: Database, { enter, headsOf }: Registry) {
           const position = (heads.get(partition) ?? 0) + 1;
           heads.set(partition, position);
           run(
-            "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO log VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
             id,
             partition,
             position,
@@ -128,31 +128,36 @@ export function openLog(database: Database, { enter, headsOf }: Registry) {
       return job && { position: job[0], events: JSON.parse(job[1]) as SluiceEvent[] };
     },
 
-    /** Moves cursors and deletes what all have passed. False where somebody else holds the partition. */
+    /**
+     * Moves cursors and deletes what all have passed. False where somebody else holds the partition.
+     * Lazy: an acknowledgement lost with the power repeats a batch, which is allowed (Invariant 2).
+     */
     acknowledge: (done: readonly Acknowledgement[]): readonly boolean[] =>
-      write(() =>
-        done.map(({ place: { topic, partition, name, token }, position }) => {
-          const moved = run(
-            `UPDATE cursors SET position = ? WHERE topic = ? AND partition = ? AND subscription = ?
+      write(
+        () =>
+          done.map(({ place: { topic, partition, name, token }, position }) => {
+            const moved = run(
+              `UPDATE cursors SET position = ? WHERE topic = ? AND partition = ? AND subscription = ?
              AND holder = ? AND position < ?`,
-            position,
-            topic,
-            partition,
-            name,
-            token,
-            position,
-          );
-          if (moved === 0) return false;
-          trim(database, topic, partition);
-          run(
-            "DELETE FROM log WHERE topic = ? AND partition = ? AND position = ? AND audience = ?",
-            topic,
-            partition,
-            position,
-            name,
-          );
-          return true;
-        }),
+              position,
+              topic,
+              partition,
+              name,
+              token,
+              position,
+            );
+            if (moved === 0) return false;
+            trim(database, topic, partition);
+            run(
+              "DELETE FROM log WHERE topic = ? AND partition = ? AND position = ? AND audience = ?",
+              topic,
+              partition,
+              position,
+              name,
+            );
+            return true;
+          }),
+        { lazy: true },
       ),
   };
 }

@@ -12,8 +12,11 @@ export interface Database {
   readonly rows: <Row extends readonly unknown[]>(sql: string, ...values: Value[]) => Row[];
   /** The number of rows changed. */
   readonly run: (sql: string, ...values: Value[]) => number;
-  /** Runs `work` in one writing transaction, rolled back when it throws. */
-  readonly write: <T>(work: () => T) => T;
+  /**
+   * Runs `work` in one writing transaction, rolled back when it throws. It is on disk when this returns;
+   * with `lazy` only when the next one is that is not, which is enough for what may be done again.
+   */
+  readonly write: <T>(work: () => T, options?: { readonly lazy: boolean }) => T;
   /** Changes when another connection, in this process or another, has written. */
   readonly version: () => number;
   /** May be called twice. */
@@ -24,7 +27,7 @@ const busyTimeoutMs = 10_000;
 
 /**
  * Opens `${dir}/sluice.db`, which state and queue share, and upgrades its format. A commit is on disk
- * when it returns (WAL, synchronous=FULL); several processes may share the file.
+ * when it returns (WAL, synchronous=FULL, but for lazy ones); several processes may share the file.
  */
 export function openDatabase(dir: string): Database {
   const path = join(dir, "sluice.db");
@@ -45,12 +48,17 @@ export function openDatabase(dir: string): Database {
       throw new TypeError(`embedded: wrong values for ${sql}`);
     return known.prepared;
   };
+  let isLazy = false;
   const database: Database = {
     // `all` even for one row: `get` leaves the statement open, and with it an old view of the file.
     rows: <Row extends readonly unknown[]>(sql: string, ...values: Value[]) =>
       translated(path, () => statement(sql, values).all(values) as unknown as Row[]),
     run: (sql, ...values) => translated(path, () => statement(sql, values).run(values).changes),
-    write: (work) => {
+    write: (work, { lazy } = { lazy: false }) => {
+      if (lazy !== isLazy) {
+        isLazy = lazy;
+        connection.exec(`PRAGMA synchronous = ${lazy ? "NORMAL" : "FULL"}`);
+      }
       // IMMEDIATE: a transaction that reads first and writes later can deadlock with another such.
       translated(path, () => connection.exec("BEGIN IMMEDIATE"));
       try {

@@ -8,6 +8,7 @@ import type { Database } from "./database.ts";
  * - `state.key` is a BLOB because texts end at U+0000; both sort by their UTF-8 bytes.
  * - `leases.until` is wall-clock milliseconds; NULL = released.
  * - `log` holds one job a row: `body` is a JSON array of `events` events. `audience` = for that subscription only.
+ *   An ordinary table with an index: without a rowid SQLite reads whole bodies to compare keys.
  * - `heads.position` is the last one given in a partition, `cursors.position` the last one acknowledged.
  * - `cursors.holder` is the token of the lease that last took the partition: only it may move the cursor.
  */
@@ -38,10 +39,11 @@ const steps = [
     PRIMARY KEY (topic, partition, subscription)
   ) WITHOUT ROWID;
   CREATE TABLE log (
+    id INTEGER PRIMARY KEY,
     topic INTEGER NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL,
-    audience TEXT, at INTEGER NOT NULL, events INTEGER NOT NULL, body TEXT NOT NULL,
-    PRIMARY KEY (topic, partition, position)
-  ) WITHOUT ROWID;
+    audience TEXT, at INTEGER NOT NULL, events INTEGER NOT NULL, body TEXT NOT NULL
+  );
+  CREATE UNIQUE INDEX log_place ON log (topic, partition, position);
   `,
 ];
 
