@@ -3,6 +3,8 @@ import { upserted, type SluiceEvent } from "../event.ts";
 import { version } from "../version.ts";
 import { bodiesOf } from "./bodies.ts";
 
+const maxChars = 512 * 1024;
+
 function event(n: number, chars = 10) {
   return upserted({
     source: "/bodies",
@@ -20,7 +22,7 @@ const eventsOf = (json: string) => JSON.parse(json) as readonly SluiceEvent[];
 
 it("makes one body of a usual share", () => {
   const events = Array.from({ length: 250 }, (_, n) => event(n));
-  const bodies = bodiesOf(events);
+  const bodies = bodiesOf(events, maxChars);
   expect(bodies.map((body) => body.events)).toEqual([250]);
   expect(bodies.flatMap(({ json }) => eventsOf(json))).toEqual(events);
 });
@@ -31,12 +33,12 @@ it("cuts what is large, in order, down to single events", () => {
     event(2, 5_000_000),
     ...Array.from({ length: 100 }, (_, n) => event(n + 3, 20_000)),
   ];
-  const bodies = bodiesOf(events);
+  const bodies = bodiesOf(events, maxChars);
   expect(bodies.flatMap(({ json }) => eventsOf(json))).toEqual(events);
   expect(bodies.reduce((sum, body) => sum + body.events, 0)).toBe(events.length);
-  for (const body of bodies) if (body.json.length > 512 * 1024) expect(body.events).toBe(1);
+  for (const body of bodies) if (body.json.length > maxChars) expect(body.events).toBe(1);
 });
 
 it("makes nothing of nothing", () => {
-  expect(bodiesOf([])).toEqual([]);
+  expect(bodiesOf([], maxChars)).toEqual([]);
 });

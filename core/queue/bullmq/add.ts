@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../../connector.ts";
 import { toRedisError } from "../../state/redis/connect.ts";
 import { backoffMs } from "../assign.ts";
-import type { NewJob, PartitionQueue } from "./queues.ts";
+import type { NewJob } from "./new-jobs.ts";
+import type { PartitionQueue } from "./queues.ts";
 
 /** Backlogs are asked for every so many jobs: once a job would cost a round trip a job. */
 const jobsBetweenCounts = 10;

@@ -1,14 +1,19 @@
 import type { Redis } from "ioredis";
 import type { Log } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
-import { bodiesKey, type QueueNames } from "./names.ts";
+import { bodiesKey, pieceKeys, type QueueNames } from "./names.ts";
+
+/** What a job of ours knows itself. */
+export interface JobData {
+  readonly pieces: number;
+}
 
 /** The events of one partition's jobs, which lie beside them. */
 export interface JobEvents {
   /** Undefined, and loud, when somebody took them out of Redis: holding would stop the partition for ever. */
-  readonly read: (jobId: string) => Promise<readonly SluiceEvent[] | undefined>;
+  readonly read: (jobId: string, data: JobData) => Promise<readonly SluiceEvent[] | undefined>;
   /** The job is completed: its events go with the next `read` or `flush`, to save a round trip a job. */
-  readonly forget: (jobId: string) => void;
+  readonly forget: (jobId: string, data: JobData) => void;
   /** Never rejects: what stays is swept. */
   readonly flush: () => Promise<void>;
 }
@@ -22,34 +27,35 @@ export function openJobEvents(options: {
   const key = bodiesKey(names);
   let forgotten: string[] = [];
 
-  async function fetch(jobId: string): Promise<string | null> {
-    if (forgotten.length === 0) return await client.hget(key, jobId);
-    const ids = forgotten;
+  async function fetch(pieces: readonly string[]): Promise<readonly (string | null)[]> {
+    if (forgotten.length === 0) return await client.hmget(key, ...pieces);
+    const old = forgotten;
     forgotten = [];
-    const answers = await client
+    const both = client
       .pipeline()
-      .hdel(key, ...ids)
-      .hget(key, jobId)
-      .exec();
-    const [error, json] = answers?.[1] ?? [new Error("redis: no answer")];
+      .hdel(key, ...old)
+      .hmget(key, ...pieces);
+    const [error, found] = (await both.exec())?.[1] ?? [new Error("redis: no answer")];
     if (error) throw error;
-    return json as string | null; // what HGET answers
+    return found as (string | null)[]; // what HMGET answers
   }
 
   return {
-    read: async (jobId) => {
-      const json = await fetch(jobId);
-      if (json !== null) return JSON.parse(json) as readonly SluiceEvent[];
+    read: async (jobId, { pieces }) => {
+      const found = await fetch(pieceKeys(jobId, pieces));
+      const texts = found.filter((piece) => piece !== null);
+      if (texts.length === pieces)
+        return texts.flatMap((text) => JSON.parse(text) as readonly SluiceEvent[]);
       const fix = "Set maxmemory-policy noeviction, and take a snapshot of the sources.";
       log.error({ ...names, jobId, fix }, "events lost: Redis no longer has them");
       return undefined;
     },
-    forget: (jobId) => void forgotten.push(jobId),
+    forget: (jobId, { pieces }) => void forgotten.push(...pieceKeys(jobId, pieces)),
     flush: async () => {
-      const ids = forgotten;
+      const old = forgotten;
       forgotten = [];
-      if (ids.length === 0 || client.status !== "ready") return;
-      await client.hdel(key, ...ids).catch((error: unknown) => {
+      if (old.length === 0 || client.status !== "ready") return;
+      await client.hdel(key, ...old).catch((error: unknown) => {
         log.debug({ ...names, error }, "events stay until they are swept");
       });
     },

@@ -8,7 +8,7 @@ import { upserted, type SluiceEvent } from "../../event.ts";
 import { version } from "../../version.ts";
 import type { Party } from "../conformance.ts";
 import { openParty } from "./index.integration.test.child.ts";
-import { newJobId } from "./queues.ts";
+import { newJobId } from "./new-jobs.ts";
 
 const topic = "articles";
 const name = "search";
@@ -210,11 +210,11 @@ it("events that no job is left for are swept after a day, those of a waiting job
   vi.spyOn(Date, "now").mockReturnValue(Date.now() - 2 * 24 * 60 * 60 * 1_000);
   try {
     await here.topics.publish(topic, [event("a", 1)], { signal });
-    await raw.hset(await bodiesOf(raw, name), newJobId(), "[]");
+    await raw.hset(await bodiesOf(raw, name), `${newJobId()}/0`, "[]");
   } finally {
     vi.restoreAllMocks();
   }
-  const young = newJobId();
+  const young = `${newJobId()}/0`;
   await raw.hset(await bodiesOf(raw, name), young, "[]");
   const reader = consume(here);
   await until(() => reader.seen.get("a")?.length === 1);

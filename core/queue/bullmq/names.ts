@@ -21,7 +21,16 @@ export function queueNames(place: QueuePlace): { readonly queue: string; readonl
 
 export type QueueNames = ReturnType<typeof queueNames>;
 
-/** The hash of a queue's bodies: job id → its events. Beside the jobs, because every script of BullMQ copies a job's data. */
+/** The hash of a queue's events: `JOB/N` → a piece of a job's. Beside the jobs, because every script of BullMQ copies a job's data. */
 export function bodiesKey({ queue, prefix }: QueueNames): string {
   return `${prefix}:${queue}:bodies`;
+}
+
+export function pieceKeys(jobId: string, pieces: number): readonly string[] {
+  return Array.from({ length: pieces }, (_, at) => `${jobId}/${at}`);
+}
+
+/** The job that a piece belongs to. */
+export function jobOf(pieceKey: string): string {
+  return pieceKey.slice(0, pieceKey.lastIndexOf("/"));
 }

@@ -1,13 +1,13 @@
 import { checkEvents } from "../../check-event.ts";
 import type { SluiceEvent } from "../../event.ts";
 import { pause } from "../assign.ts";
-import { bodiesOf } from "../bodies.ts";
 import type { TopicsOptions } from "../options.ts";
 import { spread } from "../partition.ts";
 import { insist, openAdder, type Adder } from "./add.ts";
 import type { QueuePlace } from "./names.ts";
 import type { Partitions } from "./partitions.ts";
-import { newJobId, type NewJob, type PartitionQueue } from "./queues.ts";
+import { newJobs, type NewJob } from "./new-jobs.ts";
+import type { PartitionQueue } from "./queues.ts";
 import type { Registry, TopicRecord } from "./registry.ts";
 
 const pollMs = 200;
@@ -105,10 +105,7 @@ function jobsOf(events: readonly SluiceEvent[], partitions: number) {
   const packed = (events: readonly SluiceEvent[]): ReadonlyMap<number, readonly NewJob[]> => {
     const jobs = new Map<number, readonly NewJob[]>();
     for (const [partition, share] of spread(events, partitions))
-      jobs.set(
-        partition,
-        bodiesOf(share).map((body) => ({ ...body, id: newJobId() })),
-      );
+      jobs.set(partition, newJobs(share));
     return jobs;
   };
   if (events.some(({ audience }) => audience !== undefined))

@@ -1,17 +1,8 @@
-import { randomUUID } from "node:crypto";
 import { Queue, type JobJson } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Log } from "../../connector.ts";
-import type { Body } from "../bodies.ts";
-import { bodiesKey, queueNames, type QueuePlace } from "./names.ts";
-
-export interface NewJob extends Body {
-  /** By `newJobId`, and kept by every repeat of this job: an add that was repeated adds once. */
-  readonly id: string;
-}
-
-/** When it was made (base 36), so that a sweep can tell old from new, and random. */
-export const newJobId = () => `${Date.now().toString(36)}-${randomUUID()}`;
+import { bodiesKey, jobOf, pieceKeys, queueNames, type QueuePlace } from "./names.ts";
+import type { NewJob } from "./new-jobs.ts";
 
 const orphanedAfterMs = 24 * 60 * 60 * 1_000;
 
@@ -84,9 +75,12 @@ async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<Pa
   const backend = queue.getBackend();
 
   return {
-    add: async ({ id, events, json }) => {
-      await client.hset(bodies, id, json);
-      const job = { id, name: `${events} events`, data: "{}", opts: {}, progress: 0 };
+    add: async ({ id, events, pieces }) => {
+      await Promise.all(
+        pieceKeys(id, pieces.length).map((key, at) => client.hset(bodies, key, pieces[at] ?? "[]")),
+      );
+      const data = JSON.stringify({ pieces: pieces.length });
+      const job = { id, name: `${events} events`, data, opts: {}, progress: 0 };
       await backend.addJob({ ...job, attemptsMade: 0, timestamp: Date.now() } as JobJson, id);
     },
     waiting: () => client.llen(queue.toKey("wait")),
@@ -97,10 +91,10 @@ async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<Pa
       return { jobs, events, oldestAt: oldestAt === null ? undefined : Number(oldestAt) };
     },
     sweep: async () => {
-      for (const id of await client.hkeys(bodies)) {
-        if (Date.now() - parseInt(id, 36) < orphanedAfterMs) continue;
-        const state = await queue.getJobState(id);
-        if (state === "completed" || state === "unknown") await client.hdel(bodies, id);
+      for (const key of await client.hkeys(bodies)) {
+        if (Date.now() - parseInt(key, 36) < orphanedAfterMs) continue;
+        const state = await queue.getJobState(jobOf(key));
+        if (state === "completed" || state === "unknown") await client.hdel(bodies, key);
       }
     },
     limitToOne,

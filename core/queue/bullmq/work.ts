@@ -5,7 +5,7 @@ import { FencedError } from "../../errors.ts";
 import { backoffMs, pause, type Tenure } from "../assign.ts";
 import type { Handle } from "../queue.ts";
 import { orAbort } from "./add.ts";
-import { openJobEvents } from "./events.ts";
+import { openJobEvents, type JobData } from "./events.ts";
 import type { QueueNames } from "./names.ts";
 import { PartitionWorker } from "./worker.ts";
 
@@ -42,7 +42,7 @@ export async function workPartition(work: Work): Promise<void> {
     closing ??= close(worker, work);
   };
 
-  const processJob = async (job: Job<object, void>, token?: string): Promise<void> => {
+  const processJob = async (job: Job<JobData, void>, token?: string): Promise<void> => {
     const ageMs = Math.max(0, Date.now() - (job.processedOn ?? 0));
     lockedUntil = performance.now() - ageMs + leaseMs;
     // Not `attemptsStarted`: a batch that was handed back in order has nothing on the wire.
@@ -50,7 +50,7 @@ export async function workPartition(work: Work): Promise<void> {
     inherited = false;
     for (let tries = 0; !stop.signal.aborted; tries++)
       try {
-        const events = await orAbort(jobEvents.read(job.id ?? ""), stop.signal);
+        const events = await orAbort(jobEvents.read(job.id ?? "", job.data), stop.signal);
         if (events) await handle(events, runOf(known || tries > 0));
         if (lease.signal.aborted) break; // lost meanwhile: whoever has it now must see this batch again
         return;
@@ -79,7 +79,7 @@ export async function workPartition(work: Work): Promise<void> {
 
   const worker = new PartitionWorker(
     names.queue,
-    (job: Job<object, void>, token) => (running = processJob(job, token)),
+    (job: Job<JobData, void>, token) => (running = processJob(job, token)),
     {
       connection: client,
       prefix: names.prefix,
@@ -98,7 +98,7 @@ export async function workPartition(work: Work): Promise<void> {
   );
   worker.on("error", (error) => log.debug({ ...names, reason: error.message }, "worker error"));
   // BullMQ remembers the last jobs, so that a repeated add finds its first; their events need not stay.
-  worker.on("completed", ({ id = "" }) => jobEvents.forget(id));
+  worker.on("completed", ({ id = "", data }) => jobEvents.forget(id, data));
   worker.on("drained", () => void jobEvents.flush());
 
   tenure.signal.addEventListener("abort", end, { once: true });

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { WaitingError, Worker, type Job, type Processor, type WorkerOptions } from "bullmq";
+import type { JobData } from "./events.ts";
 
 export interface LockWatch {
   /** `performance.now()` until which the running job's lock is certainly ours. */
@@ -8,12 +9,12 @@ export interface LockWatch {
 }
 
 /** BullMQ's worker, with a lock clock of our own and no way to the failed jobs. */
-export class PartitionWorker extends Worker<object, void> {
+export class PartitionWorker extends Worker<JobData, void> {
   readonly #watch: LockWatch;
 
   constructor(
     name: string,
-    processor: Processor<object, void>,
+    processor: Processor<JobData, void>,
     options: WorkerOptions,
     watch: LockWatch,
   ) {
@@ -43,7 +44,7 @@ export class PartitionWorker extends Worker<object, void> {
   /** Also reached when completing was refused: the job then stays active, and is given out again when its lock has run out. */
   protected override handleFailed(
     error: Error,
-    job: Job<object, void>,
+    job: Job<JobData, void>,
     token: string,
     fetchNext?: () => boolean,
   ) {

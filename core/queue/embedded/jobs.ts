@@ -9,11 +9,14 @@ export interface Job extends Body {
   readonly audience: string | null;
 }
 
+/** Enough that a row's own cost does not count, little enough to be done again. */
+const maxChars = 512 * 1024;
+
 /** Makes one job of a partition's share of a yield, several only where it is large or its audience changes. */
 export function toJobs(events: readonly SluiceEvent[], partitions: number): readonly Job[] {
   return [...spread(events, partitions)].flatMap(([partition, share]) =>
     runsOf(share).flatMap((run) =>
-      bodiesOf(run).map((body) => ({ ...body, partition, audience: audienceOf(run[0]) })),
+      bodiesOf(run, maxChars).map((body) => ({ ...body, partition, audience: audienceOf(run[0]) })),
     ),
   );
 }
