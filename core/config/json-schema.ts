@@ -79,10 +79,8 @@ function loosen(schema: Schema): void {
 }
 
 const textLimits = ["enum", "pattern", "format", "minLength", "maxLength", "contentEncoding"];
-const otherLimits = [
-  ...["type", "const", "enum", "multipleOf"],
-  ...["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"],
-];
+const bounds = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
+const otherLimits = ["type", "const", "enum", ...bounds];
 
 function allow(other: Schema, limits: readonly string[], schema: Schema): void {
   const strict = limits.filter((key) => key in schema).map((key) => [key, schema[key]] as const);
