@@ -39,6 +39,13 @@ describe("help", () => {
     });
 });
 
+it("start says what its --json does", async () => {
+  const { stdout } = await run(["start", "--help"]);
+  expect(stdout.replaceAll(/\s+/g, " ")).toContain(
+    "--json JSON logs on stderr, on a terminal too;",
+  );
+});
+
 describe("a wrong command line exits with 2 and says what to write", () => {
   const cases: [args: string[], message: string, fix: string][] = [
     [["strat"], "unknown command 'strat'", "Write start."],

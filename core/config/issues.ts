@@ -103,11 +103,13 @@ function explain(
       return wrong(`a multiple of ${issue.divisor}`);
     case "invalid_format":
       return wrong(
-        issue.format !== "regex"
-          ? `${/^[aeiou]/.test(issue.format) ? "an" : "a"} ${issue.format}`
-          : issue.message.startsWith("Invalid string")
-            ? `text that matches ${issue.pattern}`
-            : issue.message,
+        issue.format === "url"
+          ? "a URL"
+          : issue.format !== "regex"
+            ? `${/^[aeiou]/.test(issue.format) ? "an" : "a"} ${issue.format}`
+            : issue.message.startsWith("Invalid string")
+              ? `text that matches ${issue.pattern}`
+              : issue.message,
       );
     case "invalid_union": {
       const types = issue.errors.flatMap(([first]) =>
