@@ -6,10 +6,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { makeFolder, pipeline, runCli, startCli, until, type Cli } from "./run.test.data.ts";
 
-const commands = [
-  ...["start", "validate", "status", "search"],
-  ...["connectors", "schema", "pinecone", "demo"],
-];
+const onPipelines = ["start", "validate", "status", "search"];
+const commands = [...onPipelines, "connectors", "schema", "pinecone", "demo"];
 
 let folder: ReturnType<typeof makeFolder>;
 const write = (name: string, content: string) => writeFileSync(join(folder.dir, name), content);
