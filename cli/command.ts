@@ -14,15 +14,16 @@ export interface PipelineOptions {
   readonly env?: string;
 }
 
-/** A command with the options that all have. Errors are thrown, and told by `main`. */
+/** A command with the options that all have; `json` says what `--json` does. Errors are thrown, and told by `main`. */
 export function newCommand(
   name: string,
   description: string,
   examples: readonly string[],
+  json = "answer with one JSON object on stdout",
 ): Command {
   return new Command(name)
     .description(description)
-    .option("--json", "answer with one JSON object on stdout")
+    .option("--json", json)
     .option("--no-color", "no colours (NO_COLOR does the same)")
     .helpCommand(false)
     .exitOverride()
@@ -38,9 +39,10 @@ export function newPipelineCommand(
   name: string,
   description: string,
   examples: readonly string[],
+  json?: string,
 ): Command {
   return (
-    newCommand(name, description, examples)
+    newCommand(name, description, examples, json)
       .option(
         "--queue <place>",
         'queue to use instead of the files\': "redis://…" or "embedded:DIR"',

@@ -1,5 +1,6 @@
 import { CommanderError } from "commander";
 import { ConfigError, RetryableError, SluiceError } from "../core/errors.ts";
+import { isSystemError } from "./system-error.ts";
 
 /** What the process ends with. */
 export const exit = {
@@ -15,15 +16,20 @@ export const exit = {
   terminated: 143,
 } as const;
 
-const invalid = new Set(["cli.usage", "cli.no-file", "cli.env-file", "cli.unknown-name"]);
+const invalid = new Set([
+  "cli.demo-folder",
+  "cli.env-file",
+  "cli.no-file",
+  "cli.no-sink",
+  "cli.refused-question",
+  "cli.unknown-name",
+  "cli.usage",
+]);
 const environment = new Set([
   "ERR_MODULE_NOT_FOUND",
   "MODULE_NOT_FOUND",
-  "EADDRINUSE",
-  "EACCES",
   "ECONNREFUSED",
   "ECONNRESET",
-  "ENOTFOUND",
   "ETIMEDOUT",
 ]);
 
@@ -35,5 +41,5 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof ConfigError || invalid.has(code)) return exit.invalid;
   if (error instanceof RetryableError) return exit.environment;
   if (error instanceof SluiceError && error.cause !== undefined) return exitCodeOf(error.cause);
-  return environment.has(code) ? exit.environment : exit.failed;
+  return isSystemError(error) || environment.has(code) ? exit.environment : exit.failed;
 }

@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { makeFolder, pipeline, runCli, startCli, until, type Cli } from "./run.test.data.ts";
 
-const commands = ["start", "validate", "status", "search", "connectors", "schema", "pinecone"];
+const onPipelines = ["start", "validate", "status", "search"];
+const commands = [...onPipelines, "connectors", "schema", "pinecone", "demo"];
 
 let folder: ReturnType<typeof makeFolder>;
 const write = (name: string, content: string) => writeFileSync(join(folder.dir, name), content);
@@ -36,6 +37,13 @@ describe("help", () => {
     });
 });
 
+it("start says what its --json does", async () => {
+  const { stdout } = await run(["start", "--help"]);
+  expect(stdout.replaceAll(/\s+/g, " ")).toContain(
+    "--json JSON logs on stderr, on a terminal too;",
+  );
+});
+
 describe("a wrong command line exits with 2 and says what to write", () => {
   const cases: [args: string[], message: string, fix: string][] = [
     [["strat"], "unknown command 'strat'", "Write start."],
@@ -43,7 +51,16 @@ describe("a wrong command line exits with 2 and says what to write", () => {
     [["search", "out"], "missing required argument 'text'", "See: sluice search --help"],
     [["search", "out", "x", "--top", "0"], "Write a whole number", "See: sluice search --help"],
     [["search", "uot", "x"], 'no sink "uot"', "Write out."],
+    [["search", "out", " "], "Give a text", "See: sluice search --help"],
+    [
+      ["search", "out", "x", "--filter", '{"bad":1}'],
+      "no such filter",
+      'Correct --filter {"bad":1}',
+    ],
+    [["search", "out", "hopeless"], "too long", "Ask with another text."],
     [["start", "--admin", "here"], "Write HOST:PORT", "See: sluice start --help"],
+    [["demo", "--dir", ""], "Name a folder", "See: sluice demo --help"],
+    [["demo", "--dir", "."], "is no folder of the demo", "--dir DIR"],
     [["pinecone", "--port", "70000"], "from 0 to 65535", "See: sluice pinecone --help"],
     [["connectors", "pincone"], 'connector "pincone"', "Write pinecone."],
     [["validate", "no.json"], "cannot be read (ENOENT)", "Correct the path"],
@@ -72,6 +89,40 @@ describe("a wrong command line exits with 2 and says what to write", () => {
     empty.remove();
     expect(code).toBe(2);
     expect(stderr).toContain("cli.no-file");
+  });
+});
+
+describe("what the system refuses exits with 3, with owner, what and fix", () => {
+  const cases: [args: string[], message: string, code: string][] = [
+    [["demo", "--dir", "ticks.mjs"], "ticks.mjs cannot be used: file already exists", "cli.file"],
+    [["demo", "--dir", "ticks.mjs/x"], "ticks.mjs/x cannot be used: not a directory", "cli.file"],
+    [["demo", "--dir", "/proc/x/y"], "/proc/x cannot be used: no such file", "cli.file"],
+    [["pinecone", "--data", "ticks.mjs/x"], "ticks.mjs/x cannot be used", "cli.file"],
+    [["pinecone", "--data", "/proc/x"], "/proc/x cannot be used", "cli.file"],
+  ];
+  for (const [args, message, code] of cases)
+    it(args.join(" "), async () => {
+      const human = await run(args);
+      expect(human).toMatchObject({ code: 3, stdout: "" });
+      expect(human.stderr).toContain(message);
+      expect(human.stderr).toContain("→ ");
+      expect(human.stderr).not.toMatch(/^ +at /m);
+      const json = await run([...args, "--json"]);
+      expect(json).toMatchObject({ code: 3, stderr: "" });
+      expect(JSON.parse(json.stdout)).toMatchObject({
+        command: args[0],
+        ok: false,
+        error: { code },
+      });
+    });
+
+  it("pinecone --host of another machine", async () => {
+    // TEST-NET-1: no machine has it.
+    const { code, stderr } = await run(["pinecone", "--host", "192.0.2.1", "--port", "0"]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("192.0.2.1");
+    expect(stderr).toContain("→ ");
+    expect(stderr).not.toMatch(/^ +at /m);
   });
 });
 
@@ -205,15 +256,15 @@ describe("start", () => {
   };
   let cli: Cli;
   const start = (...args: string[]) => (cli = startCli(folder.dir, ["start", ...args]));
-  const lines = (stdout: string) =>
-    stdout
+  const lines = (log: string) =>
+    log
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line) as { readonly msg: string; readonly admin?: string });
 
   it("runs until the first signal, logs JSON without secrets, and stops with 0", async () => {
     start("--json");
-    await until(() => written() === 20, cli.stdout);
+    await until(() => written() === 20, cli.stderr);
     const status = JSON.parse((await run(["status", "--json"])).stdout) as unknown;
     expect(status).toMatchObject({
       command: "status",
@@ -228,11 +279,36 @@ describe("start", () => {
     );
     cli.signal("SIGTERM");
     const { code, stdout, stderr } = await cli.ended;
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).not.toContain("hush");
-    expect(lines(stdout).map(({ msg }) => msg)).toEqual(
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+    expect(stderr).not.toContain("hush");
+    expect(lines(stderr).map(({ msg }) => msg)).toEqual(
       expect.arrayContaining(["pipeline started", "using ***", "stopping", "stopped"]),
     );
+  });
+
+  it("leaves stdout to a sink that writes there", async () => {
+    const { connectors, ...rest } = JSON.parse(pipeline()) as { connectors: object[] };
+    const print = { name: "print", sink: "log", from: "ticks" };
+    write("sluice.json", JSON.stringify({ ...rest, connectors: [...connectors, print] }));
+    start();
+    await until(() => cli.stdout().split("\n").length > 20, cli.stderr);
+    cli.signal("SIGINT");
+    const { stdout } = await cli.ended;
+    const events = stdout.trim().split("\n");
+    expect(events.map((line) => (JSON.parse(line) as { source: string }).source)).toEqual(
+      Array.from({ length: 20 }, () => "/ticks"),
+    );
+  });
+
+  it("does not say that no process runs when one does not answer", async () => {
+    start("--json");
+    await until(() => written() === 20, cli.stderr);
+    cli.signal("SIGKILL");
+    await cli.ended;
+    const { stdout } = await run(["status"]);
+    expect(stdout).toContain("does not answer at http://127.0.0.1:");
+    expect(stdout).toContain("ticking · no process answers");
+    expect(stdout).not.toContain("no process runs");
   });
 
   it("says so when no process runs", async () => {
@@ -246,9 +322,9 @@ describe("start", () => {
     it(`a second ${signal} stops at once with ${code}, after telling who is waited for`, async () => {
       write("sluice.json", pipeline({ lines: { stuck: true } }));
       start();
-      await until(() => written() > 0, cli.stdout);
+      await until(() => written() > 0, cli.stderr);
       cli.signal(signal);
-      await until(() => cli.stdout().includes('"waitingFor":["out"]'), cli.stdout);
+      await until(() => cli.stderr().includes('"waitingFor":["out"]'), cli.stderr);
       const before = Date.now();
       cli.signal(signal);
       expect((await cli.ended).code).toBe(code);
@@ -258,7 +334,7 @@ describe("start", () => {
   it("stops within its 10 s although a sink is stuck", async () => {
     write("sluice.json", pipeline({ lines: { stuck: true } }));
     start();
-    await until(() => written() > 0, cli.stdout);
+    await until(() => written() > 0, cli.stderr);
     const before = Date.now();
     cli.signal("SIGINT");
     expect((await cli.ended).code).toBe(0);
@@ -267,9 +343,9 @@ describe("start", () => {
 
   it("stops with 2 when a connector says that its config is wrong", async () => {
     write("sluice.json", pipeline({ lines: { wrong: true } }));
-    const { code, stdout } = await start().ended;
+    const { code, stderr } = await start().ended;
     expect(code).toBe(2);
-    expect(stdout).toContain("lines.wrong");
+    expect(stderr).toContain("lines.wrong");
   });
 
   describe("a port in use exits with 3", () => {

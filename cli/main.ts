@@ -12,6 +12,7 @@ import { status } from "./commands/status.ts";
 import { validate } from "./commands/validate.ts";
 import { exitCodeOf } from "./exit.ts";
 import { openOutput } from "./output.ts";
+import { isSystemError, toldBy } from "./system-error.ts";
 
 const args = process.argv.slice(2);
 const output = openOutput(args, process.env);
@@ -40,16 +41,17 @@ for (const command of [start, validate, status, search, connectors, schema, pine
   program.addCommand(command(output));
 
 // `sluice schema | head`: whoever read has gone, and there is nobody to tell.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-});
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
 
 try {
   if (args.length === 0) program.help();
   await program.parseAsync(process.argv);
 } catch (error) {
   process.exitCode = exitCodeOf(error);
-  if (process.exitCode !== 0) output.failure(commandName(), usage(error));
+  if (process.exitCode !== 0) output.failure(commandName(), toldTo(error));
 }
 
 function commandName(): string {
@@ -57,8 +59,9 @@ function commandName(): string {
   return args.find((arg) => known.includes(arg)) ?? "sluice";
 }
 
-/** commander's complaints in our form. */
-function usage(error: unknown): unknown {
+/** The operating system's and commander's complaints in our form. */
+function toldTo(error: unknown): unknown {
+  if (isSystemError(error)) return toldBy(commandName(), error);
   if (!(error instanceof CommanderError)) return error;
   const [first = "", hint] = error.message.replace(/^error: /, "").split("\n");
   const name = commandName();

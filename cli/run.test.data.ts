@@ -18,6 +18,7 @@ export interface Ended {
 /** A running `sluice`. */
 export interface Cli {
   readonly stdout: () => string;
+  readonly stderr: () => string;
   readonly signal: (name: NodeJS.Signals) => void;
   readonly ended: Promise<Ended>;
 }
@@ -41,7 +42,7 @@ export function startCli(
     stdout,
     stderr,
   }));
-  return { stdout: () => stdout, signal: (name) => child.kill(name), ended };
+  return { stdout: () => stdout, stderr: () => stderr, signal: (name) => child.kill(name), ended };
 }
 
 export async function runCli(
@@ -116,7 +117,7 @@ export const ticks = defineSource({
 
 const lines = `
 import { appendFileSync } from "node:fs";
-import { ConfigError, defineSink, z } from "${core}";
+import { ConfigError, defineSink, PoisonError, z } from "${core}";
 export const lines = defineSink({
   name: "lines", version: "1.0.0", summary: "Writes lines.",
   config: z.strictObject({
@@ -136,10 +137,14 @@ export const lines = defineSink({
     };
   },
   openReader: async () => ({
-    search: async ({ text, topK, filter }) => ({
+    search: async ({ text, topK, filter }) => {
+      if (filter?.bad) throw new PoisonError("lines: no such filter.", { code: "lines.filter", fix: "Replay the dead letter." });
+      if (text === "hopeless") throw new PoisonError("lines: too long.", { code: "lines.long" });
+      return {
       matches: [{ id: "1#a", score: 0.5, metadata: { text: text + " " + topK + " " + JSON.stringify(filter), _subject: "one" } }],
       lsn: 5n,
-    }),
+      };
+    },
     model: async () => undefined,
     close: async () => {},
   }),

@@ -81,6 +81,32 @@ describe("the lines of a process", () => {
       expect(line.replaceAll(/[<>]/g, "").length).toBeLessThanOrEqual(40);
   });
 
+  it("keep state, events/s, waiting and the error on a narrow terminal", () => {
+    const sink = connector({
+      name: "a-search-with-a-long-name",
+      kind: "sink",
+      type: "pinecone",
+      state: "failing",
+      subscriptions: [{ ...subscription, waiting: 1_005 }],
+      error: {
+        code: "pinecone.unreachable",
+        message: "pinecone: answers 503: the service is not there.",
+        fix: "Wait: it is retried.",
+        since: "2025-01-01T10:11:12.000Z",
+      },
+    });
+    const source = connector({ progress: { phase: "snapshot", done: 45, total: 100 } });
+    const rates = new Map([["notes", 1_200]]);
+    expect(statusLines(status(source, sink), { paint, rates, columns: 39 })).toEqual([
+      "shop · queue embedded (disk) · box · p…",
+      "  running notes   1,200/s snapshot 45 %",
+      "  failing a-sear… 0/s     1,005 waiting",
+      "    ✗ 10:11:12 pinecone: answers 503:",
+      "      the service is not there.",
+      "    → Wait: it is retried.",
+    ]);
+  });
+
   it("colour the state, and not a name that equals it", () => {
     const coloured = (style: string, text: string) => `<${style}:${text}>`;
     const one = connector({ name: "running" });

@@ -29,19 +29,12 @@ export function statusLines(
     `${project} · queue ${queue} (${durability}) · ${host} · pid ${pid}`,
     columns,
   );
-  const rows = connectors.map((one) => [
-    `  ${one.name}`,
-    `${one.kind} ${one.type}`,
-    one.state,
-    `${amount(one.events)} events`,
-    rates ? `${amount(Math.round(rates.get(one.name) ?? 0))}/s` : "",
-    doingOf(one),
-  ]);
-  const lines = table(rows.map((row) => row.filter((_, at) => rates !== undefined || at !== 4)))
-    .split("\n")
-    .map((line) => fit(line, columns));
-  const widest = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
-  const stateAt = widest(0) + 2 + widest(1) + 2;
+  const wide = table(connectors.map((one) => wideRow(one, rates))).split("\n");
+  const isNarrow = wide.some((line) => line.length > columns);
+  const lines = isNarrow ? narrowLines(connectors, rates, columns) : wide;
+  const widest = (text: (one: ConnectorStatus) => string) =>
+    Math.max(...connectors.map((one) => text(one).length));
+  const stateAt = isNarrow ? 2 : 2 + widest(({ name }) => name) + 2 + widest(typeOf) + 2;
   // After padding and cutting, which count characters.
   const coloured = (line: string, { state }: ConnectorStatus) =>
     line.slice(0, stateAt) +
@@ -51,46 +44,116 @@ export function statusLines(
     paint("bold", heading),
     ...connectors.flatMap((one, at) => [
       coloured(lines[at] ?? "", one),
-      ...troubleOf(one, paint, columns),
+      ...troubleOf(one, paint, columns, isNarrow),
     ]),
   ];
 }
 
-function doingOf(one: ConnectorStatus): string {
+function wideRow(one: ConnectorStatus, rates: Rates): readonly string[] {
+  return [
+    `  ${one.name}`,
+    typeOf(one),
+    one.state,
+    `${amount(one.events)} events`,
+    ...(rates ? [rateOf(one, rates)] : []),
+    doingOf(one),
+  ];
+}
+
+/** What a person needs most, first: the name is cut to what room is left. */
+function narrowLines(
+  connectors: readonly ConnectorStatus[],
+  rates: Rates,
+  columns: number,
+): readonly string[] {
+  const gap = " ";
+  const rows = connectors.map((one) => [
+    `  ${one.state}`,
+    rates ? rateOf(one, rates) : amount(one.events),
+    doingOf(one, true),
+  ]);
+  const facts = table(rows, { gap }).split("\n");
+  const room = columns - gap.length - Math.max(...facts.map((line) => line.length));
+  const names = connectors.map(({ name }) => fit(name, Math.max(room, shortestName)));
+  const named = rows.map(([state = "", ...rest], at) => [state, names[at] ?? "", ...rest]);
+  return table(named, { gap })
+    .split("\n")
+    .map((line) => fit(line, columns));
+}
+
+const shortestName = 4;
+type Rates = ReadonlyMap<string, number> | undefined;
+
+function typeOf({ kind, type }: ConnectorStatus): string {
+  return `${kind} ${type}`;
+}
+
+function rateOf({ name }: ConnectorStatus, rates: NonNullable<Rates>): string {
+  return `${amount(Math.round(rates.get(name) ?? 0))}/s`;
+}
+
+function doingOf(one: ConnectorStatus, isShort = false): string {
   const { progress, subscriptions = [], deadLetters } = one;
   const waiting = subscriptions.reduce((sum, { waiting: some }) => sum + some, 0);
   const parts: string[] = [];
-  if (progress) parts.push(progressOf(progress));
+  if (progress) parts.push(isShort ? percentOf(progress) : progressOf(progress));
   if (subscriptions.length > 0) parts.push(`${amount(waiting)} waiting`);
   if (deadLetters > 0)
     parts.push(`${amount(deadLetters)} dead letter${deadLetters === 1 ? "" : "s"}`);
   return parts.join(", ");
 }
 
-function progressOf({ phase, done, total, lag }: NonNullable<ConnectorStatus["progress"]>): string {
-  const percent =
-    done !== undefined && total ? ` ${Math.min(100, Math.floor((100 * done) / total))} %` : "";
+type Progress = NonNullable<ConnectorStatus["progress"]>;
+
+function progressOf(progress: Progress): string {
+  const { phase, done, total, lag } = progress;
   const count =
     done === undefined ? "" : ` (${amount(done)}${total === undefined ? "" : `/${amount(total)}`})`;
-  return `${phase}${phase === "snapshot" ? percent + count : ""}${lag ? `, ${lag} behind` : ""}`;
+  return `${percentOf(progress)}${phase === "snapshot" ? count : ""}${lag ? `, ${lag} behind` : ""}`;
+}
+
+function percentOf({ phase, done, total }: Progress): string {
+  return phase === "snapshot" && done !== undefined && total
+    ? `${phase} ${Math.min(100, Math.floor((100 * done) / total))} %`
+    : phase;
 }
 
 function troubleOf(
   { error }: ConnectorStatus,
   paint: Output["paint"],
   columns: number,
+  isNarrow: boolean,
 ): readonly string[] {
   if (!error) return [];
+  const { code, message, fix } = error;
   const since = error.since.slice(11, 19);
-  const lines = [
-    paint("red", fit(`    ✗ ${error.code} since ${since}: ${error.message}`, columns)),
+  // The message names its owner: where there is little room, the code adds least.
+  const what = isNarrow ? `${since} ${message}` : `${code} since ${since}: ${message}`;
+  const most = isNarrow ? 3 : 1;
+  return [
+    ...folded(`    ✗ ${what}`, columns, most).map((line) => paint("red", line)),
+    ...(fix === undefined ? [] : folded(`    → ${fix}`, columns, most)).map((line) =>
+      paint("cyan", line),
+    ),
   ];
-  if (error.fix !== undefined) lines.push(paint("cyan", fit(`    → ${error.fix}`, columns)));
-  return lines;
 }
 
 function amount(count: number): string {
   return count.toLocaleString("en");
+}
+
+/** A text in at most `most` lines, broken at spaces; the last is cut. */
+function folded(text: string, columns: number, most: number): readonly string[] {
+  const lines: string[] = [];
+  let rest = text.replaceAll(/\s*\n\s*/g, " ");
+  const indent = " ".repeat(6);
+  while (rest.length > columns && lines.length < most - 1) {
+    const space = rest.lastIndexOf(" ", columns);
+    const end = space > indent.length ? space : columns;
+    lines.push(rest.slice(0, end));
+    rest = indent + rest.slice(end).trimStart();
+  }
+  return [...lines, fit(rest, columns)];
 }
 
 function fit(line: string, columns: number): string {

@@ -1,4 +1,4 @@
-import { createWriteStream } from "node:fs";
+import { createWriteStream, openSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InvalidArgumentError, type Command } from "commander";
@@ -9,10 +9,11 @@ import { secretsOf } from "../../core/config/secrets.ts";
 import type { Log } from "../../core/connector.ts";
 import { SluiceError } from "../../core/errors.ts";
 import { startPipeline, type Running } from "../../core/runtime/runner.ts";
-import type { PipelineStatus } from "../../core/runtime/status.ts";
 import { newCommand } from "../command.ts";
+import { firstSync } from "../demo/first-sync.ts";
 import { openPeakMemory } from "../demo/peak-memory.ts";
 import { playScenario, type Step } from "../demo/scenario.ts";
+import { stepText, summarize, summaryText } from "../demo/summary.ts";
 import { openWorkspace, type Workspace } from "../demo/workspace.ts";
 import { exit } from "../exit.ts";
 import { openLog } from "../log.ts";
@@ -20,6 +21,8 @@ import type { Output } from "../output.ts";
 import { openSinkReader } from "../reader.ts";
 
 const graceMs = 10_000;
+/** Whoever interrupts does not want to wait; what is not handed back by then is taken over later. */
+const interruptedGraceMs = 2_000;
 
 interface DemoOptions {
   readonly queue?: string;
@@ -35,28 +38,54 @@ export function demo(output: Output): Command {
     ["demo", "demo --queue redis://localhost:6379", "demo --keep"],
   )
     .option("--queue <place>", 'queue to use: "redis://…" or "embedded:DIR" (default: embedded)')
-    .option("--dir <dir>", "folder the demo works in", join(".sluice", "demo"))
+    .option(
+      "--dir <dir>",
+      "folder the demo works in: a new or empty one, or that of an earlier demo",
+      toFolder,
+      join(".sluice", "demo"),
+    )
     .option("--timeout <seconds>", "how long a step may take", toSeconds, 30)
     .option("--keep", "leave it running, and say what to try")
     .action(async (options: DemoOptions) => {
-      const code = await run(options, output);
+      const code = await untilInterrupted(options, output);
       // Worker threads and drivers must not keep a finished demo alive.
       process.exit(code);
     });
 }
 
-async function run(options: DemoOptions, output: Output): Promise<number> {
-  const { paint } = output;
-  const stop = new AbortController();
-  let interrupted = false;
-  const onSignal = () => {
-    if (interrupted) process.exit(exit.interrupted);
-    interrupted = true;
-    stop.abort(new Error("interrupted"));
-  };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
+/** What has happened so far: an interruption may come at any moment. */
+interface Play {
+  readonly signal: AbortSignal;
+  readonly steps: Step[];
+  running?: Running;
+  isTold?: true;
+}
 
+async function untilInterrupted(options: DemoOptions, output: Output): Promise<number> {
+  const stop = new AbortController();
+  const interrupted = new Promise<undefined>((done) => {
+    const onSignal = () => {
+      if (stop.signal.aborted) process.exit(exit.interrupted);
+      done(undefined);
+      stop.abort(new Error("interrupted"));
+    };
+    process.on("SIGINT", onSignal);
+    process.on("SIGTERM", onSignal);
+  });
+  const play: Play = { signal: stop.signal, steps: [] };
+  try {
+    const code = await Promise.race([interrupted, run(play, options, output)]);
+    if (code !== undefined) return code;
+    if (!output.isJson) process.stdout.write(`${output.paint("yellow", "Interrupted.")}\n`);
+    else if (!play.isTold)
+      output.result("demo", { ok: false, interrupted: true, steps: play.steps }, () => "");
+    return exit.done;
+  } finally {
+    await play.running?.stop(stop.signal.aborted ? interruptedGraceMs : graceMs);
+  }
+}
+
+async function run(play: Play, options: DemoOptions, output: Output): Promise<number> {
   const memory = openPeakMemory();
   const workspace = await openWorkspace(resolve(options.dir));
   const pipeline = await loadPipeline([workspace.config], {
@@ -64,9 +93,16 @@ async function run(options: DemoOptions, output: Output): Promise<number> {
     catalog,
     ...(options.queue !== undefined && { queue: options.queue }),
   });
-  const log = fileLog(join(workspace.dir, "demo.log"), pipeline);
+  const sink = sinkOf(pipeline, workspace);
+  const log = fileLog(join(workspace.dir, "demo.log"), pipeline, output);
   const say = (text: string) => {
     if (!output.isJson) process.stdout.write(`${text}\n`);
+  };
+  const { signal, steps } = play;
+  const told = (step: Step) => {
+    say(stepText(step, output));
+    steps.push(step);
+    return step.ok;
   };
 
   say(`A pipeline from ${short(workspace.config)}, queue ${pipeline.queue.kind}:`);
@@ -74,98 +110,24 @@ async function run(options: DemoOptions, output: Output): Promise<number> {
     "  file source → queue → parse → chunk → MiniLM embeddings → Pinecone client → local index\n",
   );
   const secrets = secretsOf(pipeline);
-  const running = await startPipeline(pipeline, {
-    log,
-    secrets,
-    admin: { host: "127.0.0.1", port: 0 },
-  });
-  const steps: Step[] = [];
-  try {
-    const synced = await firstSync(running, options.timeout * 1_000, stop.signal);
-    say(line(synced, output));
-    steps.push(synced);
-    const reader = await openSinkReader(pipeline, sinkOf(pipeline), { log, signal: stop.signal });
+  const admin = { host: "127.0.0.1", port: 0 };
+  const running = await startPipeline(pipeline, { log, secrets, admin });
+  play.running = running;
+  const scenario = { withinMs: options.timeout * 1_000, signal };
+  if (told(await firstSync(running, scenario))) {
+    const reader = await openSinkReader(pipeline, sink, { log, signal });
     try {
-      const scenario = { withinMs: options.timeout * 1_000, signal: stop.signal };
-      if (synced.ok)
-        for await (const step of playScenario(workspace.notes, reader, scenario)) {
-          say(line(step, output));
-          steps.push(step);
-          if (!step.ok) break;
-        }
+      for await (const step of playScenario(workspace.notes, reader, scenario))
+        if (!told(step)) break;
     } finally {
       await reader.close();
     }
-    const summary = summarize(steps, await running.status(), memory.peakMiB());
-    output.result("demo", { ...summary, steps }, () => told(summary, output));
-    if (options.keep && summary.ok) await keepRunning(workspace, options, say, stop.signal);
-    return summary.ok ? exit.done : exit.failed;
-  } catch (error) {
-    if (!interrupted) throw error;
-    say(paint("yellow", "Interrupted."));
-    return exit.done;
-  } finally {
-    await running.stop(graceMs);
   }
-}
-
-/** Waits until the folder as it was found is in the index. */
-async function firstSync(running: Running, withinMs: number, signal: AbortSignal): Promise<Step> {
-  const began = performance.now();
-  for (;;) {
-    const { connectors } = await running.status();
-    const ms = performance.now() - began;
-    const failed = connectors.find(({ error }) => error?.fix !== undefined || error !== undefined);
-    const source = connectors.find(({ kind }) => kind === "source");
-    const waiting = connectors.flatMap(({ subscriptions = [] }) => subscriptions);
-    const ok = source?.progress?.phase === "streaming" && waiting.every((one) => one.waiting === 0);
-    const seen = failed?.error
-      ? `${failed.name}: ${failed.error.message} ${failed.error.fix ?? ""}`
-      : `${source?.events ?? 0} events since the last run`;
-    if (ok || ms > withinMs) return { name: "the folder is in the index", ok, ms, seen };
-    await sleep(25, undefined, { signal });
-  }
-}
-
-interface Summary {
-  readonly ok: boolean;
-  /** Of the steps that changed a file. */
-  readonly p50Ms: number;
-  readonly maxMs: number;
-  /** Passages the model was run on. */
-  readonly embedded: number;
-  readonly fromCache: number;
-  readonly peakMiB: number;
-  /** What was not observed. */
-  readonly missed?: string;
-}
-
-function summarize(steps: readonly Step[], status: PipelineStatus, peakMiB: number): Summary {
-  const times = steps
-    .slice(2)
-    .map(({ ms }) => Math.round(ms))
-    .toSorted((a, b) => a - b);
-  const missed = steps.find(({ ok }) => !ok);
-  const count = (name: string) =>
-    status.connectors.reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);
-  return {
-    ok: missed === undefined && times.length > 0,
-    p50Ms: times[times.length >> 1] ?? 0,
-    maxMs: times.at(-1) ?? 0,
-    embedded: count("embeds"),
-    fromCache: count("vector_cache_hits"),
-    peakMiB,
-    ...(missed && { missed: missed.name }),
-  };
-}
-
-function told(summary: Summary, { paint }: Output): string {
-  const { ok, p50Ms, maxMs, embedded, fromCache, peakMiB, missed } = summary;
-  if (!ok) return `\n${paint("red", `Not observed: ${missed ?? "nothing was played"}.`)}`;
-  return [
-    `\n${paint("green", "Every step was observed.")} File write to searchable: p50 ${p50Ms} ms, longest ${maxMs} ms.`,
-    `${embedded} passages embedded, ${fromCache} taken from the vector cache; peak memory ${peakMiB} MiB.`,
-  ].join("\n");
+  const summary = summarize(steps, await running.status(), memory.peakMiB());
+  output.result("demo", { ...summary, steps }, () => summaryText(summary, output));
+  play.isTold = true;
+  if (options.keep && summary.ok) await keepRunning(workspace, options, say, signal);
+  return summary.ok ? exit.done : exit.failed;
 }
 
 async function keepRunning(
@@ -190,22 +152,19 @@ Ctrl-C ends it.`);
   await sleep(2 ** 31 - 1, undefined, { signal });
 }
 
-function sinkOf({ connectors }: Pipeline): SinkConnector {
+function sinkOf({ connectors }: Pipeline, { config }: Workspace): SinkConnector {
   const sink = connectors.find((one) => one.kind === "sink");
   if (sink) return sink;
-  throw new SluiceError("demo: the example has no sink.", {
+  throw new SluiceError(`demo: ${short(config)} has no sink.`, {
     code: "cli.no-sink",
-    fix: "Restore examples/notes/sluice.json.",
+    fix: `Delete ${short(config)}: the demo writes it anew.`,
   });
 }
 
-function line({ ok, ms, name, seen }: Step, { paint }: Output): string {
-  const glyph = ok ? paint("green", "✓") : paint("red", "✗");
-  return `${glyph} ${name.padEnd(28)} ${String(Math.round(ms)).padStart(6)} ms   ${paint("dim", seen)}`;
-}
-
-function fileLog(path: string, pipeline: Pipeline): Log {
-  const file = createWriteStream(path, { flags: "w" });
+function fileLog(path: string, pipeline: Pipeline, output: Output): Log {
+  const file = createWriteStream("", { fd: openSync(path, "w") });
+  file.once("error", ({ message }) => output.note(`demo: its log ends here (${message}).`));
+  file.on("error", () => undefined); // told once
   return openLog((text) => void file.write(text), secretsOf(pipeline));
 }
 
@@ -213,9 +172,14 @@ function short(path: string): string {
   return relative(process.cwd(), path) || ".";
 }
 
+function toFolder(text: string): string {
+  if (text.trim() === "") throw new InvalidArgumentError("Name a folder.");
+  return text;
+}
+
 function toSeconds(text: string): number {
   const seconds = Number(text);
   if (!(seconds > 0 && seconds <= 3_600))
-    throw new InvalidArgumentError("Write a number of seconds from 1 to 3600.");
+    throw new InvalidArgumentError("Write a number of seconds, more than 0 and at most 3600.");
   return seconds;
 }

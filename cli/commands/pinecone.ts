@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { InvalidArgumentError, type Command } from "commander";
+import { makeFolder } from "../../core/make-folder.ts";
 import { newCommand } from "../command.ts";
 import { exit } from "../exit.ts";
 import type { Output } from "../output.ts";
@@ -21,6 +22,7 @@ export function pinecone(output: Output): Command {
     .option("--data <dir>", "folder of the data", ".sluice/pinecone")
     .action(async ({ host, port, data }: PineconeOptions) => {
       const dir = resolve(data);
+      makeFolder(dir);
       // Loaded here: no other command needs SQLite's driver.
       const { startLocalPinecone } =
         await import("../../connectors/sinks/pinecone/local/server.ts");

@@ -3,7 +3,7 @@ import { nearest } from "../../core/config/nearest.ts";
 import type { Pipeline, SinkConnector } from "../../core/config/pipeline.ts";
 import { secretsOf } from "../../core/config/secrets.ts";
 import type { Log } from "../../core/connector.ts";
-import { SluiceError } from "../../core/errors.ts";
+import { PoisonError, SluiceError } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/event.ts";
 import type { Match } from "../../core/vectors.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
@@ -25,7 +25,7 @@ export function search(output: Output): Command {
     `search search "expenses" --top 3 --filter '{"lang":{"$eq":"en"}}' --json`,
   ])
     .argument("<sink>", "name of the sink in the config files")
-    .argument("<text>", "what to look for")
+    .argument("<text>", "what to look for", toQuestion)
     .option("--config <file...>", "config files; default sluice.json", [])
     .option("--top <n>", "how many matches", toCount, 5)
     .option("--filter <json>", "metadata filter, in the index's own language", toFilter)
@@ -49,9 +49,21 @@ async function ask(
   try {
     const { text, top: topK, filter } = question;
     return await reader.search({ text, topK, ...(filter && { filter }) }, { signal });
+  } catch (error) {
+    throw error instanceof PoisonError ? refused(connector.name, error, question.filter) : error;
   } finally {
     await reader.close();
   }
+}
+
+/** What dead-letters an event is, of a question, wrong input: its own fix speaks of events. */
+function refused(name: string, cause: PoisonError, filter?: JsonObject): SluiceError {
+  return new SluiceError(`${name}: refuses the question: ${cause.message}`, {
+    code: "cli.refused-question",
+    fix: filter
+      ? `Correct --filter ${JSON.stringify(filter)}: it takes the index's own language, e.g. {"lang":{"$eq":"en"}}.`
+      : "Ask with another text.",
+  });
 }
 
 function sinkOf({ connectors }: Pipeline, name: string): SinkConnector {
@@ -78,6 +90,11 @@ function human(matches: readonly Match[], { paint }: Output): string {
       return `${at + 1}. ${paint("bold", String(subject))} ${paint("dim", score.toFixed(3))}\n   ${short}`;
     })
     .join("\n");
+}
+
+function toQuestion(text: string): string {
+  if (text.trim() === "") throw new InvalidArgumentError("Give a text to look for.");
+  return text;
 }
 
 function toCount(text: string): number {

@@ -19,7 +19,7 @@ export function start(output: Output): Command {
   return newPipelineCommand(
     "start",
     [
-      "Run a pipeline until it is stopped: a live view on a terminal, JSON logs elsewhere.",
+      "Run a pipeline until it is stopped: a live view on a terminal, else JSON logs on stderr.",
       "The first Ctrl-C (or SIGTERM) stops cleanly within 10 s, a second one at once.",
     ].join("\n"),
     [
@@ -27,6 +27,7 @@ export function start(output: Output): Command {
       "start sources.json sinks.json --env .env",
       "start sluice.json --queue redis://localhost:6379 --admin 127.0.0.1:7700",
     ],
+    "JSON logs on stderr, on a terminal too; stdout is left to sinks that write there",
   )
     .argument("[files...]", "config files; default sluice.json")
     .option(
@@ -39,8 +40,9 @@ export function start(output: Output): Command {
       const secrets = secretsOf(pipeline);
       const { admin = { host: "127.0.0.1", port: 0 } } = options;
       let view: LiveView | undefined;
+      const isShown = output.isLive && process.stderr.isTTY;
       const write = (line: string) =>
-        output.isLive ? showLine(line, view, output) : process.stdout.write(line);
+        isShown ? showLine(line, view, output) : process.stderr.write(line);
       const log = openLog(write, secrets);
       for (const { code, path, message, fix } of output.isJson ? pipeline.warnings : [])
         log.warn({ code, path, message, fix }, "doubtful config");
@@ -112,7 +114,7 @@ function showLine(line: string, view: LiveView | undefined, { paint }: Output): 
   const who = connector === undefined ? "" : `${connector}: `;
   const text = `${glyph} ${who}${msg}${error?.message ? ` (${error.message})` : ""}`;
   if (view) view.print(text);
-  else process.stdout.write(`${text}\n`);
+  else process.stderr.write(`${text}\n`);
 }
 
 function toAddress(text: string): { readonly host: string; readonly port: number } {

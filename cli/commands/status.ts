@@ -37,7 +37,8 @@ function human(project: string, report: StatusReport, { paint }: Output): string
         .join("\n"),
     );
   if (processes.length === 0) {
-    const heading = `${paint("bold", project)} · no process runs`;
+    const none = silent.length > 0 ? "no process answers" : "no process runs";
+    const heading = `${paint("bold", project)} · ${none}`;
     const rows = subscriptions.map(({ topic, name, waiting }) => [
       `  ${name}`,
       `reads ${topic}`,

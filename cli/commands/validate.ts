@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { redact } from "../../core/config/marks.ts";
 import type { Pipeline, Place, ResolvedConnector } from "../../core/config/pipeline.ts";
+import { redisPlace } from "../../core/state/redis/url.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import type { Output } from "../output.ts";
 import { table } from "../table.ts";
@@ -63,9 +64,7 @@ function shown(connector: ResolvedConnector): object {
   return { ...common, type: sink.name, config: redact(sink.config, config) };
 }
 
-/** Without the password. */
+/** Without user and password. */
 function placeText(place: Place): string {
-  return place.kind === "embedded"
-    ? `embedded:${place.dir}`
-    : place.url.replace(/\/\/[^/@]*@/, "//***@");
+  return place.kind === "embedded" ? `embedded:${place.dir}` : (redisPlace(place.url) ?? "redis");
 }

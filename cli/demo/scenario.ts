@@ -5,7 +5,8 @@ import type { Reader } from "../../core/connector.ts";
 import type { Match } from "../../core/vectors.ts";
 
 const question = "What is the code of the door in Lisbon?";
-const fileName = "lisbon-office.md";
+/** The one file that the scenario writes and deletes. */
+export const documentName = "lisbon-office.md";
 /** Cosine similarity below which a passage does not answer the question. */
 const fits = 0.5;
 const pollMs = 25;
@@ -29,11 +30,11 @@ export async function* playScenario(
   reader: Reader,
   run: { readonly withinMs: number; readonly signal: AbortSignal },
 ): AsyncGenerator<Step, void> {
-  const file = join(notes, fileName);
+  const file = join(notes, documentName);
   const search = async () =>
     (await reader.search({ text: question, topK: 3 }, { signal: run.signal })).matches;
   const fromFile = (matches: readonly Match[]) =>
-    matches.filter(({ metadata }) => String(metadata["uri"]).endsWith(fileName));
+    matches.filter(({ metadata }) => String(metadata["uri"]).endsWith(documentName));
   /** The best passage is the file's and has the code, and no passage has an earlier one. */
   const says = (code: string) => (matches: readonly Match[]) => {
     const [top] = matches;

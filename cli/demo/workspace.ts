@@ -1,7 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { SluiceError } from "../../core/errors.ts";
+import { makeFolder } from "../../core/make-folder.ts";
+import { documentName } from "./scenario.ts";
 
 const example = fileURLToPath(new URL("../../../examples/notes/", import.meta.url));
 
@@ -15,15 +18,42 @@ export interface Workspace {
   readonly project: string;
 }
 
-/** Lays the workspace out; what an earlier run learnt stays, what it left half-done in the notes goes. */
+/**
+ * Lays the workspace out in a new or empty folder, or finds an earlier one: its `id` says so. What is
+ * there stays as it is, but for the document that an earlier run may have left half-way.
+ */
 export async function openWorkspace(dir: string): Promise<Workspace> {
-  await mkdir(dir, { recursive: true });
-  await rm(join(dir, "notes"), { recursive: true, force: true });
+  makeFolder(dir);
+  const project = (await idOf(dir)) ?? (await claim(dir));
   for (const name of ["notes", "sluice.json"])
-    await cp(join(example, name), join(dir, name), { recursive: true, preserveTimestamps: true });
-  const idFile = join(dir, "id");
-  const id = await readFile(idFile, "utf8").catch(() => undefined);
-  const project = id ?? `notes-${randomUUID().slice(0, 8)}`;
-  if (id === undefined) await writeFile(idFile, project);
-  return { dir, config: join(dir, "sluice.json"), notes: join(dir, "notes"), project };
+    await cp(join(example, name), join(dir, name), {
+      recursive: true,
+      preserveTimestamps: true,
+      force: false,
+    });
+  const notes = join(dir, "notes");
+  await rm(join(notes, documentName), { force: true });
+  return { dir, config: join(dir, "sluice.json"), notes, project };
+}
+
+/** The project of a workspace; `undefined` where the folder is none. */
+async function idOf(dir: string): Promise<string | undefined> {
+  const id = await readFile(join(dir, "id"), "utf8").catch(() => ""); // not there, or no file of ours
+  return /^notes-[0-9a-f]{8}$/.test(id) ? id : undefined;
+}
+
+/** Before anything else is written: a folder without an id is somebody's. */
+async function claim(dir: string): Promise<string> {
+  const [first] = await readdir(dir);
+  if (first !== undefined)
+    throw new SluiceError(
+      `demo: ${dir} holds ${JSON.stringify(first)}, and is no folder of the demo.`,
+      {
+        code: "cli.demo-folder",
+        fix: "Name a folder that is empty or does not exist yet: --dir DIR.",
+      },
+    );
+  const project = `notes-${randomUUID().slice(0, 8)}`;
+  await writeFile(join(dir, "id"), project, { flag: "wx" });
+  return project;
 }

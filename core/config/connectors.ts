@@ -11,6 +11,7 @@ import { nearest } from "./nearest.ts";
 import type { ResolvedConnector, Stage } from "./pipeline.ts";
 import { resolveConnector } from "./resolve.ts";
 import { defOf, unwrapped } from "./schema-def.ts";
+import { typed } from "./typed.ts";
 
 /** A connector with the places its parts were written at. */
 export interface Placed<C extends ResolvedConnector = ResolvedConnector> {
@@ -109,9 +110,9 @@ function parse<S extends z.ZodType>(
   spot: Spot,
   findings: Finding[],
 ): z.output<S> | undefined {
-  const parsed = schema.safeParse(expandedAt(spot));
-  if (parsed.success) return parsed.data;
   const written = writtenAt(spot);
+  const parsed = schema.safeParse(typed(schema, written, expandedAt(spot)));
+  if (parsed.success) return parsed.data;
   findings.push(...findingsAt(spot, problemsOf(parsed.error, { schema, written }), nameAt(spot)));
   return undefined;
 }
@@ -148,9 +149,10 @@ function reader(catalog: Catalog, findings: Finding[]): Read {
     const defaults = inherited
       ? inherit(connector.config, inherited.keys, inherited.from)
       : { value: {}, written: {} };
-    const parsed = await connector.config.safeParseAsync({ ...defaults.value, ...value });
+    const written = { ...defaults.written, ...(writtenAt(place) as object | undefined) };
+    const expanded = typed(connector.config, written, { ...defaults.value, ...value });
+    const parsed = await connector.config.safeParseAsync(expanded);
     if (!parsed.success) {
-      const written = { ...defaults.written, ...(writtenAt(place) as object | undefined) };
       const problems = problemsOf(parsed.error, { schema: connector.config, written });
       findings.push(...findingsAt(place, problems, owner));
       return undefined;

@@ -4,7 +4,7 @@ import type { Finding } from "../connector.ts";
 import { expand, type Expansion, type Gap } from "./expand.ts";
 import type { Problem } from "./issues.ts";
 import { toJsonPath, valueAt, type Path } from "./json-path.ts";
-import { syntaxErrorAt } from "./syntax.ts";
+import { syntaxErrorAt, tooDeepAt } from "./syntax.ts";
 
 /** A config file that was read. */
 export interface Document {
@@ -24,6 +24,8 @@ export interface Spot {
   readonly document: Document;
   readonly path: Path;
 }
+
+const deepest = 100;
 
 export function below(spot: Spot, ...keys: Path): Spot {
   return { document: spot.document, path: [...spot.path, ...keys] };
@@ -54,6 +56,18 @@ export function readDocument(
       path: file,
       message: `config: the file ${JSON.stringify(file)} cannot be read (${(error as NodeJS.ErrnoException).code}).`,
       fix: "Correct the path; without one, sluice.json of this folder is read.",
+    });
+    return undefined;
+  }
+  // What walks a config calls itself at every level.
+  const deep = tooDeepAt(text, deepest);
+  if (deep) {
+    findings.push({
+      severity: "error",
+      code: "config.too-deep",
+      path: file,
+      message: `config: nests deeper than ${deepest} levels at line ${deep.line}, column ${deep.column}.`,
+      fix: "Write it flatter.",
     });
     return undefined;
   }

@@ -56,7 +56,10 @@ function expandText(
     if (end === "" || (name === undefined && !inner.startsWith("file:")))
       report({
         code: "config.bad-variable",
-        message: `${JSON.stringify(found)} is no variable.`,
+        // What is no name may be part of a secret.
+        message: /^\$\{[\w.-]{1,40}\}$/.test(found)
+          ? `${JSON.stringify(found)} is no variable.`
+          : "a ${ here begins no variable.",
         fix: "Write ${NAME}, ${NAME:-default} or ${file:PATH}, or $${ for a literal ${.",
       });
     else if (name === undefined) value = readText(inner.slice("file:".length), dir, report);

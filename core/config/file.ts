@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { filterSchema } from "../filter.ts";
+import { redisPlace } from "../state/redis/url.ts";
 
 const name = z
   .string()
@@ -12,6 +13,10 @@ const place = z
   .regex(
     /^(?:embedded(?::.+)?|rediss?:\/\/.+)$/,
     '"embedded", "embedded:DIR", "redis://HOST:PORT" or "rediss://HOST:PORT"',
+  )
+  .refine(
+    (text) => !/^rediss?:/.test(text) || redisPlace(text) !== undefined,
+    "Redis cannot be reached by this URL: write redis://HOST:PORT, user and password percent-encoded",
   );
 const schemaUrl = z.string().optional().describe("Where editors find this schema.");
 const options = z.record(z.string(), z.unknown()).default({});

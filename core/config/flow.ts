@@ -3,8 +3,8 @@ import type { JsonObject } from "../event.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Placed } from "./connectors.ts";
 import { below, findingAt, type Spot } from "./document.ts";
-import { show } from "./issues.ts";
-import type { ResolvedConnector, TransformConnector } from "./pipeline.ts";
+import { show } from "./show.ts";
+import type { Pipeline, ResolvedConnector, TransformConnector } from "./pipeline.ts";
 
 type Consumer = Exclude<ResolvedConnector, { kind: "source" }>;
 
@@ -61,6 +61,36 @@ export async function checkFlow(
         arriving = passed(arriving, step.emits);
       }
     }
+  }
+}
+
+/** A topic that nobody subscribes to holds back whoever publishes to it (Invariant 4): a warning. */
+export function checkRead(
+  placed: readonly Placed[],
+  topics: Pipeline["topics"],
+  findings: Finding[],
+): void {
+  const read = new Set(
+    placed.flatMap(({ connector }) => (connector.kind === "source" ? [] : connector.from)),
+  );
+  for (const { connector, spot } of placed) {
+    if (connector.kind === "sink") continue;
+    const { name, to } = connector;
+    if (read.has(to) || topics[to]?.optional === true) continue;
+    const optional = `"topics": { ${show(to)}: { "optional": true } }`;
+    findings.push(
+      findingAt(
+        below(spot, "to"),
+        {
+          severity: "warning",
+          path: [],
+          code: "config.no-consumer",
+          message: `no connector of these files reads ${show(to)}: until one subscribes, it is held back.`,
+          fix: `Start its consumer elsewhere, correct the topic's name, or declare it: ${optional}.`,
+        },
+        name,
+      ),
+    );
   }
 }
 

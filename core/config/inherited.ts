@@ -3,7 +3,7 @@ import { canonicalJson } from "./canonical.ts";
 import type { Placed } from "./connectors.ts";
 import { below, findingAt, type Spot } from "./document.ts";
 import { upstream } from "./flow.ts";
-import { show } from "./issues.ts";
+import { show } from "./show.ts";
 import { mapMarked } from "./marks.ts";
 import type { SinkConnector, Stage } from "./pipeline.ts";
 

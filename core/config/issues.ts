@@ -2,7 +2,8 @@ import type { z } from "zod";
 import { toJsonPath, valueAt, type Path } from "./json-path.ts";
 import { redact } from "./marks.ts";
 import { nearest } from "./nearest.ts";
-import { describedAt, keysAt } from "./schema-at.ts";
+import { describedAt, keysAt, leavesAt } from "./schema-at.ts";
+import { show, shownAt } from "./show.ts";
 
 /** One thing wrong with a value, to be placed in its file. */
 export interface Problem {
@@ -34,14 +35,9 @@ export function problemsOf(
       const value = valueAt(shown, path);
       const about = describedAt(schema, written, path);
       if (value === undefined && issue.code !== "custom") return missing(path, about);
-      return { path, ...explain(issue, toJsonPath(path) || "the value", value, about) };
+      const seen = shownAt(leavesAt(schema, written, path), value);
+      return { path, ...explain(issue, toJsonPath(path) || "the value", value, seen, about) };
     });
-}
-
-/** For messages: short, and without the password of a URL. */
-export function show(value: unknown): string {
-  const text = (JSON.stringify(value) ?? "nothing").replaceAll(/\/\/[^/@\s"]*@/g, "//***@");
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 
 /** Unions and record keys wrap the issue that matters. */
@@ -82,11 +78,12 @@ function explain(
   issue: Issue,
   key: string,
   value: unknown,
+  seen: string,
   about: string | undefined,
 ): Omit<Problem, "path"> {
   const wrong = (wanted: string, code = "config.wrong-value") => ({
     code,
-    message: `${key} is ${show(value)}; it must be ${wanted}.`,
+    message: `${key} is ${seen}; it must be ${wanted}.`,
     fix: `Write ${wanted}${about ? `: ${about}` : "."}`,
   });
   switch (issue.code) {
@@ -106,11 +103,13 @@ function explain(
       return wrong(`a multiple of ${issue.divisor}`);
     case "invalid_format":
       return wrong(
-        issue.format !== "regex"
-          ? `${/^[aeiou]/.test(issue.format) ? "an" : "a"} ${issue.format}`
-          : issue.message.startsWith("Invalid string")
-            ? `text that matches ${issue.pattern}`
-            : issue.message,
+        issue.format === "url"
+          ? "a URL"
+          : issue.format !== "regex"
+            ? `${/^[aeiou]/.test(issue.format) ? "an" : "a"} ${issue.format}`
+            : issue.message.startsWith("Invalid string")
+              ? `text that matches ${issue.pattern}`
+              : issue.message,
       );
     case "invalid_union": {
       const types = issue.errors.flatMap(([first]) =>

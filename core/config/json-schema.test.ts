@@ -62,15 +62,27 @@ describe("the JSON Schema of config files", () => {
       additionalProperties: false,
       required: ["path"],
       properties: {
-        everyMs: { type: "integer", minimum: 10, default: 1000 },
-        mode: { enum: ["poll", "watch"] },
+        everyMs: { default: 1000 },
+        mode: { default: "watch" },
       },
     });
   });
 
-  it("lets a variable stand where a text has limits", () => {
+  it("lets a variable stand for a number, a truth, a choice, and where a text has limits", () => {
+    const variable = { type: "string", pattern: "^\\$\\{[^}]*\\}$" };
+    expect(schema.$defs["pipeline"]).toMatchObject({
+      properties: {
+        topics: {
+          additionalProperties: {
+            properties: { optional: { anyOf: [{ type: "boolean" }, variable] } },
+          },
+        },
+      },
+    });
     expect(schema.$defs["source.folder"]).toMatchObject({
       properties: {
+        everyMs: { anyOf: [{ type: "integer", minimum: 10, maximum: 60_000 }, variable] },
+        mode: { type: "string", anyOf: [{ enum: ["poll", "watch"] }, { pattern: "\\$\\{" }] },
         password: { type: "string", anyOf: [{ minLength: 8 }, { pattern: "\\$\\{" }] },
       },
     });

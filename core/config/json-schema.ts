@@ -64,18 +64,29 @@ function convert(schema: z.ZodType, defs: Map<string, Schema>): Schema {
   return rest;
 }
 
-/** A text may be a `${VARIABLE}` instead of what it must become. */
+/** A `${VARIABLE}` may stand for a number or a truth, and be part of a text. */
 function loosen(schema: Schema): void {
   delete schema["secret"];
   delete schema["path"];
-  if (schema["type"] !== "string") return;
-  const limits = ["pattern", "format", "minLength", "maxLength", "contentEncoding"] as const;
-  const strict = Object.fromEntries(
-    limits.filter((key) => key in schema).map((key) => [key, schema[key]]),
-  );
-  if (Object.keys(strict).length === 0) return;
+  switch (schema["type"]) {
+    case "string":
+      return allow({ pattern: "\\$\\{" }, textLimits, schema);
+    case "number":
+    case "integer":
+    case "boolean":
+      return allow({ type: "string", pattern: "^\\$\\{[^}]*\\}$" }, otherLimits, schema);
+  }
+}
+
+const textLimits = ["enum", "pattern", "format", "minLength", "maxLength", "contentEncoding"];
+const bounds = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
+const otherLimits = ["type", "const", "enum", ...bounds];
+
+function allow(other: Schema, limits: readonly string[], schema: Schema): void {
+  const strict = limits.filter((key) => key in schema).map((key) => [key, schema[key]] as const);
+  if (strict.length === 0) return;
   for (const key of limits) delete schema[key];
-  schema["anyOf"] = [strict, { pattern: "\\$\\{" }];
+  schema["anyOf"] = [Object.fromEntries(strict), other];
 }
 
 /** Adds each built-in's options to the definitions; the names, with their summaries. */

@@ -152,6 +152,38 @@ describe("a pipeline", () => {
     ]);
   });
 
+  it("warns of a topic that nobody here reads, unless it is optional", async () => {
+    const connectors = [source, { ...source, name: "two", to: "spare" }];
+    const file = write("a.json", { topics: { spare: { optional: true } }, connectors });
+    expect((await load([file])).warnings).toEqual([
+      {
+        severity: "warning",
+        code: "config.no-consumer",
+        path: `${file}: connectors[0].to`,
+        message:
+          'notes: no connector of these files reads "pages": until one subscribes, it is held back.',
+        fix: 'Start its consumer elsewhere, correct the topic\'s name, or declare it: "topics": { "pages": { "optional": true } }.',
+      },
+    ]);
+  });
+
+  it("takes a number or a truth from a variable that is the whole value, where the schema wants one", async () => {
+    const file = write("a.json", {
+      topics: { pages: { partitions: "${N}", optional: "${YES}" } },
+      connectors: [
+        { ...source, config: { path: "${N}", everyMs: "${EVERY:-900}", password: "${DIGITS}" } },
+        { ...sink, retry: { attempts: "${N}" } },
+      ],
+    });
+    const env = { N: "3", YES: "true", DIGITS: "12345678" };
+    const { topics, connectors } = await load([file], { env });
+    expect(topics).toMatchObject({ pages: { partitions: 3, optional: true } });
+    expect(connectors).toMatchObject([
+      { config: { path: join(dir, "3"), everyMs: 900, password: "12345678" } },
+      { retry: { attempts: 3 } },
+    ]);
+  });
+
   it("gives a sink's embedding to the stages that have one and do not name it", async () => {
     const embedding = { provider: "remote", model: "m", apiKey: "${KEY}" };
     const file = write("a.json", {

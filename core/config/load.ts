@@ -5,11 +5,12 @@ import type { Catalog } from "./catalog.ts";
 import { placeConnector, type Placed } from "./connectors.ts";
 import { below, expandedAt, findingAt, findingsAt, readDocument, type Spot } from "./document.ts";
 import { pipelineFile } from "./file.ts";
-import { checkFlow, checkLoops } from "./flow.ts";
+import { checkFlow, checkLoops, checkRead } from "./flow.ts";
 import { checkInherited } from "./inherited.ts";
 import { problemsOf } from "./issues.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { settingsOf, topicsOf, type SettingsFile } from "./settings.ts";
+import { typed } from "./typed.ts";
 
 export interface LoadOptions {
   /** What `${NAME}` is looked up in, and `SLUICE_QUEUE`. */
@@ -47,10 +48,10 @@ export async function loadPipeline(
       spots.push(spot);
       continue;
     }
-    const parsed = pipelineFile.safeParse(document.value);
+    const { written } = document;
+    const parsed = pipelineFile.safeParse(typed(pipelineFile, written, document.value));
     if (parsed.success) settingsFiles.push({ spot, file: parsed.data });
     else {
-      const { written } = document;
       findings.push(
         ...findingsAt(spot, problemsOf(parsed.error, { schema: pipelineFile, written })),
       );
@@ -72,7 +73,10 @@ export async function loadPipeline(
   const connectors = placed.map(({ connector }) => connector);
   const topics = topicsOf(settingsFiles, topicNames(connectors), findings);
   // Where a connector is missing, what flows past it is not known.
-  if (placed.length === spots.length) await checkFlow(placed, catalog, findings);
+  if (placed.length === spots.length) {
+    await checkFlow(placed, catalog, findings);
+    checkRead(placed, topics, findings);
+  }
   checkLoops(placed, findings);
   checkInherited(placed, findings);
 

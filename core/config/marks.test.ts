@@ -59,6 +59,12 @@ describe("redact hides every secret, wherever the schema puts it", () => {
       { a: "***", c: 1 },
     ],
     ["of the wrong type", z.object({ a: secret }), { a: { deep: "x" } }, { a: "***" }],
+    [
+      "beside keys that every object inherits",
+      z.object({ a: secret }),
+      { a: "x", constructor: 1, ...(JSON.parse('{"__proto__":1}') as object) },
+      { a: "***", constructor: 1, ...(JSON.parse('{"__proto__":1}') as object) },
+    ],
     ["under a wrong parent", z.object({ a: z.object({ b: secret }) }), { a: "x" }, { a: "x" }],
   ];
   for (const [name, schema, value, shown] of cases)
@@ -111,9 +117,9 @@ it("secretsOf gathers the long ones of connectors, stages and places", async () 
           retry: { attempts: 5, maxDelayMs: 1 },
           transforms: [{ use: "split", transform: split, config: { embedding }, configHash: "" }],
           sink: index,
-          config: { index: "i", apiKey: "tiny", embedding },
+          config: { index: "i", apiKey: "tiny", embedding: { ...embedding, apiKey: "pin" } },
         },
       ],
     }),
-  ).toEqual(["source-password", "stage-secret", "p%40ssword", "p@ssword"]);
+  ).toEqual(["source-password", "stage-secret", "p%40ssword", "p@ssword", "tiny"]);
 });

@@ -37,7 +37,7 @@ export function mapMarked(
   switch (def.type) {
     case "object":
       return mapEntries(value, (key, part) => {
-        const inner = def.shape?.[key] ?? def.catchall;
+        const inner = def.shape && Object.hasOwn(def.shape, key) ? def.shape[key] : def.catchall;
         return inner ? into(inner, part) : part;
       });
     case "record":

@@ -11,6 +11,11 @@ type Case = readonly [name: string, file: unknown, findings: readonly string[]];
 
 const source = { name: "notes", source: "folder", to: "pages", config: { path: "./x" } };
 const sink = { name: "out", sink: "print", from: "pages" };
+const aPlace = '"embedded", "embedded:DIR", "redis://HOST:PORT" or "rediss://HOST:PORT"';
+const whereTopics =
+  'Where topics live: "embedded" (SQLite in .sluice beside the first file), "embedded:DIR" or "redis://…". Default: the environment variable SLUICE_QUEUE, else "embedded".';
+const notRedis =
+  "Redis cannot be reached by this URL: write redis://HOST:PORT, user and password percent-encoded.";
 const connectorKeys = "$schema, name, source, to, config";
 
 const cases: readonly Case[] = [
@@ -37,7 +42,7 @@ const cases: readonly Case[] = [
     "an empty list of connectors",
     { connectors: [] },
     [
-      "connectors | config: connectors is []; it must be a list whose length is 1 or more. | Write a list whose length is 1 or more: Sources, transforms and sinks.",
+      "connectors | config: connectors is an empty list; it must be a list whose length is 1 or more. | Write a list whose length is 1 or more: Sources, transforms and sinks.",
     ],
   ],
   [
@@ -78,10 +83,16 @@ const cases: readonly Case[] = [
     ],
   ],
   [
-    "a number written as a text, from the environment",
-    { connectors: [{ ...source, config: { path: "./x", everyMs: "${EVERY}" } }] },
+    "a variable that holds no number where one is wanted, and a number that is only part of a text",
+    {
+      connectors: [
+        { ...source, config: { path: "./x", everyMs: "${WORD}" } },
+        { ...source, name: "two", config: { path: "./x", everyMs: "1${EVERY}" } },
+      ],
+    },
     [
-      'connectors[0].config.everyMs | notes: everyMs is "${EVERY}"; it must be a number. | Write a number: Milliseconds between looks.',
+      'connectors[0].config.everyMs | notes: everyMs is "${WORD}"; it must be a number. | Write a number: Milliseconds between looks.',
+      'connectors[1].config.everyMs | two: everyMs is "1${EVERY}"; it must be a number. | Write a number: Milliseconds between looks.',
     ],
   ],
   [
@@ -110,7 +121,63 @@ const cases: readonly Case[] = [
     "a queue of another system, without its password",
     { queue: "kafka://me:secret@host", connectors: [source] },
     [
-      'queue | config: queue is "kafka://***@host"; it must be "embedded", "embedded:DIR", "redis://HOST:PORT" or "rediss://HOST:PORT". | Write "embedded", "embedded:DIR", "redis://HOST:PORT" or "rediss://HOST:PORT": Where topics live: "embedded" (SQLite in .sluice beside the first file), "embedded:DIR" or "redis://…". Default: the environment variable SLUICE_QUEUE, else "embedded".',
+      `queue | config: queue is "kafka://***@host"; it must be ${aPlace}. | Write ${aPlace}: ${whereTopics}`,
+    ],
+  ],
+  [
+    "a queue and a state whose URLs are none, without their passwords",
+    {
+      queue: "redis://:hunter2@[bad",
+      state: "redis:/u:hunter2@x",
+      connectors: [source],
+    },
+    [
+      `queue | config: queue: ${notRedis} | Correct it: ${whereTopics}`,
+      `state | config: state is "redis:/***@x"; it must be ${aPlace}. | Write ${aPlace}: Where checkpoints and manifests live, written as for queue. Default: the queue's place.`,
+    ],
+  ],
+  [
+    "a password whose % is not encoded",
+    { queue: "redis://:100%hunter2@host", connectors: [source] },
+    [`queue | config: queue: ${notRedis} | Correct it: ${whereTopics}`],
+  ],
+  [
+    "secrets in the wrong place, without showing them",
+    { connectors: { apiKey: "hunter2", password: "hunter2" } },
+    [
+      "connectors | config: connectors is an object with apiKey, password; it must be a list. | Write a list: Sources, transforms and sinks.",
+    ],
+  ],
+  [
+    "texts where objects are wanted, without showing them",
+    {
+      topics: "hunter2",
+      connectors: [
+        { ...source, config: "hunter2hunter2" },
+        { ...sink, sink: "index", from: "other", config: { index: "i", embedding: "hunter2" } },
+        { ...source, name: "three", config: { path: ["hunter2"], everyMs: "u:hunter2@x" } },
+      ],
+    },
+    [
+      "connectors[0].config | notes: config is a text; it must be an object. | Write an object: The source's options.",
+      "connectors[1].config.embedding | out: embedding is a text; it must be an object. | Write an object: What embeds.",
+      'connectors[2].config.everyMs | three: everyMs is "***@x"; it must be a number. | Write a number: Milliseconds between looks.',
+      "connectors[2].config.path | three: path is a list of 1; it must be a text. | Write a text: Folder to read.",
+      "topics | config: topics is a text; it must be an object. | Write an object: Settings of topics, by name.",
+    ],
+  ],
+  [
+    "a long text, by its length alone",
+    { connectors: [{ ...source, config: { path: "./x", mode: "x".repeat(100) } }] },
+    [
+      'connectors[0].config.mode | notes: mode is a text of 100 characters; it must be "poll" or "watch". | Write "poll" or "watch".',
+    ],
+  ],
+  [
+    "a variable that is none, without showing what follows it",
+    { connectors: [{ ...source, config: { path: "./x", password: "pa${hunter2 and more" } }] },
+    [
+      "connectors[0].config.password | notes: a ${ here begins no variable. | Write ${NAME}, ${NAME:-default} or ${file:PATH}, or $${ for a literal ${.",
     ],
   ],
   [
@@ -245,7 +312,7 @@ const cases: readonly Case[] = [
       "connectors[1].filter | out: filter: needs exactly one of exact, prefix, suffix, all, any, not. | Correct it: Which events a consumer takes, by their attributes.",
       'connectors[1].filter.prefixx | out: "prefixx" is no key of filter. | Rename it to "prefix".',
       "connectors[2].filter.not | two: filter.not: needs exactly one of exact, prefix, suffix, all, any, not. | Correct it: This filter does not pass.",
-      "connectors[2].filter.not.all | two: filter.not.all is []; it must be a list whose length is 1 or more. | Write a list whose length is 1 or more: Every one of these filters passes.",
+      "connectors[2].filter.not.all | two: filter.not.all is an empty list; it must be a list whose length is 1 or more. | Write a list whose length is 1 or more: Every one of these filters passes.",
       "connectors[2].filter.not.exact | two: filter.not.exact: needs an attribute. | Correct it: Attribute → text: every named attribute equals its text.",
     ],
   ],
@@ -260,11 +327,34 @@ const cases: readonly Case[] = [
     },
     [
       'connectors[1].from | a: from is missing. | Add "from": The topic or topics it reads.',
-      'connectors[1].transforms[0] | a: transforms[0] is "parse"; it must be an object. | Write an object.',
+      "connectors[1].transforms[0] | a: transforms[0] is a text; it must be an object. | Write an object.",
       "connectors[2].from[1] | out: from[1] is 3; it must be a text. | Write a text.",
       "connectors[2].retry.attempts | out: retry.attempts is 0; it must be 1 or more. | Write 1 or more: Tries of an unexplained error before the events are looked at one by one.",
     ],
   ],
+];
+
+const rawCases: readonly (readonly [name: string, text: string, findings: readonly string[]])[] = [
+  [
+    "keys that every object inherits",
+    `{"__proto__":{"a":1},"connectors":[
+      {"name":"notes","source":"folder","to":"pages","config":{"path":".","__proto__":{"a":1}}},
+      {"name":"two","source":"folder","to":"pages","constructor":1,"config":{"path":".","toString":{"valueOf":1}}}]}`,
+    [
+      '__proto__ | config: "__proto__" is no key here. | ',
+      'connectors[0].config.__proto__ | notes: "__proto__" is no key here. | ',
+      'connectors[1].config.toString | two: "toString" is no key here. | ',
+      'connectors[1].constructor | two: "constructor" is no key here. | ',
+    ].map((start) => expect.stringContaining(start) as string),
+  ],
+  ...["[".repeat(200_000), "[".repeat(200_000) + "]".repeat(200_000)].map(
+    (text, at) =>
+      [
+        `lists without end, ${at === 0 ? "cut short" : "closed"}`,
+        text,
+        [`FILE | config: nests deeper than 100 levels at line 1, column 101. | Write it flatter.`],
+      ] as const,
+  ),
 ];
 
 describe("a wrong config is refused with every problem, its place, the value and the fix", () => {
@@ -272,20 +362,23 @@ describe("a wrong config is refused with every problem, its place, the value and
   beforeAll(() => (dir = mkdtempSync(join(tmpdir(), "sluice-config-"))));
   afterAll(() => rmSync(dir, { recursive: true }));
 
-  for (const [name, file, expected] of cases)
+  const texts = cases.map(
+    ([name, file, findings]) => [name, JSON.stringify(file), findings] as const,
+  );
+  for (const [name, text, expected] of [...texts, ...rawCases])
     it(name, async () => {
       const path = join(dir, "x.json");
-      writeFileSync(path, JSON.stringify(file));
-      const env = { EVERY: "1000" };
+      writeFileSync(path, text);
+      const env = { EVERY: "1000", WORD: "often" };
       const error: unknown = await loadPipeline([path], { env, catalog }).catch((thrown) => thrown);
       if (!(error instanceof ConfigError)) throw new Error("it was accepted", { cause: error });
       expect(error.code).toBe("config.invalid");
-      expect(
-        error.findings.map(
-          ({ path: place, message, fix }) =>
-            `${place?.replace(`${path}: `, "")} | ${message} | ${fix}`,
-        ),
-      ).toEqual(expected);
+      const findings = error.findings.map(
+        ({ path: place, message, fix }) =>
+          `${place?.replace(`${path}: `, "").replace(path, "FILE")} | ${message} | ${fix}`,
+      );
+      expect(findings.join("\n")).not.toContain("hunter2");
+      expect(findings).toEqual(expected);
       expect(error.findings.every(({ severity }) => severity === "error")).toBe(true);
     });
 });

@@ -4,8 +4,9 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Connector } from "../connector.ts";
 import { kinds, shelf, type Catalog, type Kind } from "./catalog.ts";
-import { show, type Problem } from "./issues.ts";
+import type { Problem } from "./issues.ts";
 import { nearest } from "./nearest.ts";
+import { show } from "./show.ts";
 
 export type Found<C> = { readonly connector: C } | { readonly problem: Problem };
 

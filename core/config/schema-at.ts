@@ -8,9 +8,18 @@ function schemasAt(schema: z.ZodType, value: unknown, path: Path): readonly z.Zo
   if (key === undefined) return [schema];
   const { options, shape, element, valueType } = defOf(unwrapped(schema));
   if (options) return choices(options, value).flatMap((option) => schemasAt(option, value, path));
-  const next = typeof key === "number" ? element : (shape?.[String(key)] ?? valueType);
-  const part = (value as Readonly<Record<PropertyKey, unknown>> | null | undefined)?.[key];
-  return next ? schemasAt(next, part, rest) : [];
+  const inner = shape && Object.hasOwn(shape, key) ? shape[String(key)] : valueType;
+  const next = typeof key === "number" ? element : inner;
+  return next ? schemasAt(next, valueAt(value, [key]), rest) : [];
+}
+
+/** What may stand at `path`, unions taken apart; nothing where the schema does not say. */
+export function leavesAt(schema: z.ZodType, value: unknown, path: Path): readonly z.ZodType[] {
+  const apart = (part: z.ZodType): readonly z.ZodType[] => {
+    const inner = unwrapped(part);
+    return defOf(inner).options?.flatMap(apart) ?? [inner];
+  };
+  return schemasAt(schema, value, path).flatMap(apart);
 }
 
 /** The keys an object at `path` may have. */
@@ -30,14 +39,15 @@ export function describedAt(schema: z.ZodType, value: unknown, path: Path): stri
     .find((text) => text !== undefined);
 }
 
-/** The options of a union that a literal key, the discriminator, does not exclude. */
+/** The options of a union that a literal key, the discriminator, does not exclude; all where it excludes all. */
 function choices(options: readonly z.ZodType[], value: unknown): readonly z.ZodType[] {
   if (value === null || typeof value !== "object") return options;
   const given = value as Readonly<Record<string, unknown>>;
-  return options.filter((option) =>
+  const fitting = options.filter((option) =>
     Object.entries(defOf(unwrapped(option)).shape ?? {}).every(([key, inner]) => {
       const { values } = defOf(inner);
       return values === undefined || given[key] === undefined || values.includes(given[key]);
     }),
   );
+  return fitting.length > 0 ? fitting : options;
 }

@@ -1,8 +1,8 @@
 import { secretsIn } from "./marks.ts";
 import type { Pipeline, Place } from "./pipeline.ts";
 
-/** Too short to be worth hiding, and likely to be part of another word. */
-const leastLength = 6;
+/** Shorter ones are part of too many words to be taken out of a text (docs/design.md). */
+const leastLength = 4;
 
 /**
  * Every secret text of a pipeline's configs and the passwords of its places, longest first, so that
@@ -30,5 +30,6 @@ function schemaOf(connector: Extract<Pipeline["connectors"][number], { config: u
 function passwordOf(place: Place): readonly string[] {
   if (place.kind !== "redis" || !URL.canParse(place.url)) return [];
   const { password } = new URL(place.url);
+  // Loading the config refused one that does not decode.
   return password === "" ? [] : [password, decodeURIComponent(password)];
 }

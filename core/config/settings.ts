@@ -5,8 +5,9 @@ import type { TopicSettings } from "../queue/queue.ts";
 import { canonicalJson } from "./canonical.ts";
 import { below, findingAt, type Spot } from "./document.ts";
 import { pipelineFile } from "./file.ts";
-import { problemsOf, show } from "./issues.ts";
+import { problemsOf } from "./issues.ts";
 import type { Place } from "./pipeline.ts";
+import { show } from "./show.ts";
 
 type File = z.output<typeof pipelineFile>;
 

@@ -1,8 +1,14 @@
+/** From 1. */
+interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
 /**
- * Where a text stops being JSON: line and column from 1. Asked only after `JSON.parse` refused it,
+ * Where a text stops being JSON. Asked only after `JSON.parse` refused it,
  * because Node 20 does not always say where.
  */
-export function syntaxErrorAt(text: string): { readonly line: number; readonly column: number } {
+export function syntaxErrorAt(text: string): Place {
   let at = 0;
 
   const skip = (pattern: RegExp): string | undefined => {
@@ -39,6 +45,25 @@ export function syntaxErrorAt(text: string): { readonly line: number; readonly c
   };
 
   if (value()) space();
+  return placeIn(text, at);
+}
+
+/** Where a text, JSON or not, begins to nest deeper than `most` levels; `undefined`: nowhere. */
+export function tooDeepAt(text: string, most: number): Place | undefined {
+  let depth = 0;
+  let isText = false;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (char === '"') isText = !isText;
+    else if (isText) at += char === "\\" ? 1 : 0;
+    else if (char === "[" || char === "{") depth += 1;
+    else if (char === "]" || char === "}") depth -= 1;
+    if (depth > most) return placeIn(text, at);
+  }
+  return undefined;
+}
+
+function placeIn(text: string, at: number): Place {
   const before = text.slice(0, at).split("\n");
   return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
 }

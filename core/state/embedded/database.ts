@@ -1,7 +1,8 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import Libsql from "libsql";
 import { ConfigError, RetryableError } from "../../errors.ts";
+import { makeFolder } from "../../make-folder.ts";
 import { upgrade } from "./schema.ts";
 
 /** What may be bound. Buffers keep what SQLite's texts do not: U+0000. */
@@ -110,7 +111,7 @@ function isBindable(value: unknown): boolean {
 
 function prepareDirectory(dir: string): void {
   try {
-    mkdirSync(dir, { recursive: true });
+    makeFolder(dir);
     accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new ConfigError(`state: the directory ${dir} cannot be written.`, {

@@ -1,6 +1,7 @@
 import { Redis, type RedisOptions } from "ioredis";
 import type { Log } from "../../connector.ts";
 import { ConfigError, RetryableError, SluiceError } from "../../errors.ts";
+import { redisPlace } from "./url.ts";
 
 const firstConnectMs = 5_000;
 const newestFormat = 1;
@@ -139,13 +140,8 @@ function reportOutages(client: Redis, place: string, log: Log): void {
 
 /** The URL without credentials, for messages. */
 function placeOf(url: string): string {
-  try {
-    const { protocol, host, pathname } = new URL(url);
-    if (protocol === "redis:" || protocol === "rediss:")
-      return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
-  } catch {
-    // Not a URL at all: the same finding as a wrong scheme. The text may hold a password, so it is not shown.
-  }
+  const place = redisPlace(url);
+  if (place !== undefined) return place;
   throw new ConfigError("redis: the URL is not redis://HOST:PORT or rediss://HOST:PORT.", {
     code: "redis.url",
     fix: 'Write "queue": "redis://localhost:6379", and percent-encode user and password.',
