@@ -170,28 +170,21 @@ export function upserted(
   },
 ): RecordUpserted {
   const { op, key, after, before, unchanged, meta } = change;
-  return {
-    ...attributesOf(change),
-    type: "dev.sluice.record.upserted",
-    data: {
-      op,
-      key,
-      after,
-      ...(before && { before }),
-      ...(unchanged && { unchanged }),
-      meta,
-    },
-  };
+  const data = { op, key, after, meta };
+  return aboutRecord(
+    change,
+    "dev.sluice.record.upserted",
+    before || unchanged
+      ? { ...data, ...(before && { before }), ...(unchanged && { unchanged }) }
+      : data,
+  );
 }
 
 /** A record is gone. Same identity rules as `upserted`. */
 export function deleted(change: Change & { readonly before?: JsonObject }): RecordDeleted {
   const { key, before, meta } = change;
-  return {
-    ...attributesOf(change),
-    type: "dev.sluice.record.deleted",
-    data: { op: "delete", key, ...(before && { before }), meta },
-  };
+  const data = { op: "delete", key, meta } as const;
+  return aboutRecord(change, "dev.sluice.record.deleted", before ? { ...data, before } : data);
 }
 
 /** All records of `source` below a version are gone. `publish` makes one copy a partition. */
@@ -218,16 +211,19 @@ export function cleared(clear: {
   };
 }
 
-function attributesOf(change: Change) {
+// Literals and no spread where it can be: this runs for every event of every source.
+function aboutRecord<T extends string, D>(change: Change, type: T, data: D): OfRecord<T, D> {
   const { source, subject, version, time, audience } = change;
-  return {
+  const event = {
     specversion: "1.0",
     id: `${subject}@${version}`,
     source,
+    type,
     subject,
     time,
     sequence: version,
     partitionkey: change.partitionkey ?? `${source}\n${subject}`,
-    ...(audience && { audience }),
-  } as const;
+    data,
+  };
+  return audience === undefined ? event : { ...event, audience };
 }

@@ -31,7 +31,7 @@ export function version(parts: {
 
 function hex(value: number | bigint, digits: number): string {
   const text = value.toString(16);
-  if (text.length > digits || !/^[0-9a-f]+$/.test(text))
+  if (text.length > digits || value < 0 || (typeof value === "number" && !Number.isInteger(value)))
     throw new RangeError(`version: ${value} does not fit ${digits} hex digits.`);
   return text.padStart(digits, "0");
 }

@@ -10,7 +10,7 @@ import { explain } from "./board.ts";
 import { coalesce } from "./coalesce.ts";
 import { deliver } from "./deliver.ts";
 import { guarded, type Failure } from "./failure.ts";
-import { ownPrefix } from "./source-task.ts";
+import { isAboutOne, ownPrefix } from "./source-task.ts";
 import { isAccepted, throughStages, unaccepted, type OpenStage } from "./stages.ts";
 import type { TaskRun } from "./task.ts";
 
@@ -45,7 +45,7 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
         log,
         signal: write.signal,
       });
-    board.handled(events.length);
+    board.handled(events.filter(isAboutOne).length);
   };
 
   const bury = async (

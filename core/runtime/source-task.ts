@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { SourceConnector } from "../config/pipeline.ts";
 import type { SnapshotRequest, SourceBatch, SourceContext } from "../connector.ts";
 import { ConfigError, FencedError, PositionLostError, SluiceError } from "../errors.ts";
-import type { Json } from "../event.ts";
+import type { Json, SluiceEvent } from "../event.ts";
 import { prefixed } from "../state/prefixed.ts";
 import type { Lease, Scope } from "../state/state.ts";
 import { backoff } from "./backoff.ts";
@@ -26,15 +26,23 @@ export async function runSource(connector: SourceConnector, run: TaskRun): Promi
   const { backend, board, log, leaseMs, signal } = run;
   const scope = backend.state.scope(connector.name);
   let failures = 0;
+  let isStandby = false;
   while (!signal.aborted) {
     const startedAt = performance.now();
     let lease: Lease | undefined;
     try {
       lease = await scope.leases.acquire("source", leaseMs);
       if (lease) {
+        isStandby = false;
         await readUnder(lease, connector, scope, run);
         return;
       }
+      if (!isStandby)
+        log.info(
+          { withinMs: leaseMs },
+          "another process reads this source, or died just now: standing by to take over",
+        );
+      isStandby = true;
       board.become("standby");
       await sleep(standbyPollMs, undefined, { signal });
     } catch (error) {
@@ -117,8 +125,13 @@ async function readUnder(
         },
       );
     revision += 1;
-    board.handled(events.length);
+    board.handled(events.filter(isAboutOne).length);
   }
+}
+
+/** A clear is about many records: it would count as none or as all of them. */
+export function isAboutOne(event: SluiceEvent): boolean {
+  return event.type !== "dev.sluice.collection.cleared";
 }
 
 /** A connector's own keys lie under this; the runner's beside it. */

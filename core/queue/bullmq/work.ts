@@ -2,11 +2,11 @@ import { WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Log, WriteRun } from "../../connector.ts";
 import { FencedError } from "../../errors.ts";
-import type { SluiceEvent } from "../../event.ts";
 import { backoffMs, pause, type Tenure } from "../assign.ts";
 import type { Handle } from "../queue.ts";
 import { orAbort } from "./add.ts";
-import { bodiesKey, type QueueNames } from "./names.ts";
+import { openJobEvents } from "./events.ts";
+import type { QueueNames } from "./names.ts";
 import { PartitionWorker } from "./worker.ts";
 
 export interface Work {
@@ -30,6 +30,7 @@ export async function workPartition(work: Work): Promise<void> {
   const { client, names, tenure, handle, leaseMs, writeTimeoutMs, log } = work;
   const { lease } = tenure;
   const stop = new AbortController();
+  const jobEvents = openJobEvents(work);
   let lockedUntil = 0;
   let inherited = lease.inherited;
   let closing: Promise<void> | undefined;
@@ -49,7 +50,7 @@ export async function workPartition(work: Work): Promise<void> {
     inherited = false;
     for (let tries = 0; !stop.signal.aborted; tries++)
       try {
-        const events = await orAbort(readBody(job.id ?? "", work), stop.signal);
+        const events = await orAbort(jobEvents.read(job.id ?? ""), stop.signal);
         if (events) await handle(events, runOf(known || tries > 0));
         if (lease.signal.aborted) break; // lost meanwhile: whoever has it now must see this batch again
         return;
@@ -97,37 +98,15 @@ export async function workPartition(work: Work): Promise<void> {
   );
   worker.on("error", (error) => log.debug({ ...names, reason: error.message }, "worker error"));
   // BullMQ remembers the last jobs, so that a repeated add finds its first; their events need not stay.
-  worker.on("completed", ({ id = "" }) => {
-    client
-      .hdel(bodiesKey(names), id)
-      .catch((error: unknown) =>
-        log.debug({ ...names, error }, "events stay until they are swept"),
-      );
-  });
+  worker.on("completed", ({ id = "" }) => jobEvents.forget(id));
+  worker.on("drained", () => void jobEvents.flush());
 
   tenure.signal.addEventListener("abort", end, { once: true });
   if (tenure.signal.aborted) end();
   await aborted(stop.signal);
   await Promise.race([running.catch(() => {}), aborted(work.abandon)]); // it rejects with WaitingError only
   await closing;
-}
-
-/** A job's events; undefined, and loud, when somebody took them out of Redis: holding would stop the partition for ever. */
-async function readBody(
-  jobId: string,
-  { client, names, log }: Work,
-): Promise<readonly SluiceEvent[] | undefined> {
-  const json = await client.hget(bodiesKey(names), jobId);
-  if (json !== null) return JSON.parse(json) as readonly SluiceEvent[];
-  log.error(
-    {
-      ...names,
-      jobId,
-      fix: "Set maxmemory-policy noeviction, and take a snapshot of the sources.",
-    },
-    "events lost: Redis no longer has them",
-  );
-  return undefined;
+  await orAbort(jobEvents.flush(), work.abandon).catch(() => {}); // abandoned: swept later
 }
 
 /**

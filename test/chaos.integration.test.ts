@@ -1,0 +1,26 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { playRound } from "./chaos/round.ts";
+import { startRedis } from "./redis-server.ts";
+
+// One short round of `npm run chaos` on each backend: a real process, real files, kill -9.
+it.each(["embedded", "redis"])(
+  "an index equals its folder after kills at random moments (%s)",
+  async (kind) => {
+    const dir = await mkdtemp(join(tmpdir(), "sluice-chaos-"));
+    onTestFinished(() => rm(dir, { recursive: true, force: true }));
+    let queue = "embedded";
+    if (kind === "redis") {
+      const redis = await startRedis(["--appendonly", "yes", "--maxmemory-policy", "noeviction"]);
+      onTestFinished(redis.stop);
+      queue = redis.url;
+    }
+    const result = await playRound({ dir, seed: 20_261_125, changes: 80, kills: 2, queue });
+    expect(result).toMatchObject({ ok: true, changes: 80 });
+    expect(result.kills).toBeGreaterThan(0);
+    expect(result.chunks).toBeGreaterThan(0);
+  },
+  120_000,
+);
