@@ -57,6 +57,7 @@ export {
   type Text,
   type UpsertEvent,
 } from "./event.ts";
+export { defineListing, type Listed } from "./listing.ts";
 export { inScope } from "./queue/partition.ts";
 export type { Entry, Fence, StateStore, StateWrite } from "./state/state.ts";
 export type { Embedder, Manifest, Match, StoreRun, Vector, VectorStore } from "./vectors.ts";

@@ -1,9 +1,10 @@
 import { context, writeRun } from "./fakes/context.ts";
+import { document, record } from "./fakes/records.ts";
 import { run } from "./fakes/run.ts";
 import { state } from "./fakes/state.ts";
 
-/** Stand-ins for what surrounds a connector, with the semantics of the real parts. */
-export const fakes = { state, context, writeRun, run } as const;
+/** Stand-ins for what surrounds a connector, with the semantics of the real parts, and events to feed it. */
+export const fakes = { state, context, writeRun, run, record, document } as const;
 
 export { sourceConformance, type Origin } from "./source.ts";
 export { transformConformance } from "./transform.ts";

@@ -155,6 +155,17 @@ describe("the kit fails", () => {
     const name = "returns within a second of an abort, idle or not asked";
     assert.deepEqual(await failing(only(memory({ stuck: true }), name)), [name]);
   });
+  it("a source that is silent, soon, and says what it waited for", async () => {
+    const given = { ...memory(), patienceMs: 100 };
+    const origin = { ...given.origin, put: async (key: string) => key };
+    const start = performance.now();
+    const [emitting] = only({ ...given, origin }, "emits what appears while it runs");
+    await assert.rejects(
+      async () => emitting?.run(),
+      /waited for 1 new text\(s\), kit\w+, but nothing came for 100 ms; published: 0 events/,
+    );
+    assert.ok(performance.now() - start < 2_000);
+  });
   it("a transform that drops an input", async () => {
     const failed = await failing(transformConformance(upper({ drops: true })));
     assert.ok(failed.includes("answers with one slot per input, of a type it says it emits"));

@@ -8,25 +8,49 @@ import {
 } from "../event.ts";
 import { definitionCases, word, type Case } from "./conformance.ts";
 import { run, type SourceRun } from "./fakes/run.ts";
-import { state } from "./fakes/state.ts";
+import { state, type FakeState } from "./fakes/state.ts";
 
-/** Hands at the origin. Every case uses keys of its own, so one origin serves them all. */
+/**
+ * Hands at the origin, past the source. Every case uses keys of its own, letters and digits, so one
+ * origin serves them all and need not be emptied between them.
+ */
 export interface Origin {
-  /** Writes one record that holds `text`. Resolves to its event's subject once it is committed. */
+  /**
+   * Makes the record `key` hold `text` (up to 100 KB), whether it is there or not. Resolves once the
+   * origin has it, to the `subject` that its events carry.
+   */
   readonly put: (key: string, text: string) => Promise<string>;
+  /** Deletes a record that was put. Resolves once it is gone. Unused where `deletes` is false. */
   readonly remove: (key: string) => Promise<void>;
 }
 
-/** What the runner relies on in a source. `capabilities` decide which cases apply. */
+/**
+ * What the runner relies on in a source. `capabilities` decide which cases apply. An event must show
+ * its text somewhere, as it was put; the first must come `patienceMs` (5 s) after a `put` or the start.
+ */
 export function sourceConformance(given: {
   readonly source: Source;
   readonly config: Record<string, unknown>;
   readonly origin: Origin;
+  readonly patienceMs?: number;
 }): readonly Case[] {
-  const { source, config, origin } = given;
+  const { source, config, origin, patienceMs = 5_000 } = given;
   const { deletes, snapshotOnRequest, replays } = source.capabilities;
   const start = (more: Omit<Parameters<typeof run>[1], "config"> = {}) =>
-    run(source, { config, ...more });
+    run(source, { config, patienceMs, ...more });
+
+  /** A run that dies between publishing `text` and storing its checkpoint. */
+  const crashed = async (place: FakeState, text: string) => {
+    const reading = await start({ state: place, killWhen: hold(text) });
+    try {
+      await sees(reading, text);
+      await reading.ended;
+      return reading;
+    } catch (error) {
+      await reading.stop();
+      throw error;
+    }
+  };
 
   const always: Case[] = [
     {
@@ -34,7 +58,7 @@ export function sourceConformance(given: {
       run: async () => {
         const texts = Array.from({ length: 5 }, word);
         for (const text of texts) await origin.put(word(), text);
-        await during(await start(), (reading) => reading.until(hold(...texts)));
+        await during(await start(), (reading) => sees(reading, ...texts));
       },
     },
     {
@@ -43,10 +67,10 @@ export function sourceConformance(given: {
         const place = state();
         const [old, fresh] = [word(), word()];
         const subject = await origin.put(word(), old);
-        await during(await start({ state: place }), (reading) => reading.until(hold(old)));
+        await during(await start({ state: place }), (reading) => sees(reading, old));
         await origin.put(word(), fresh);
         await during(await start({ state: place }), async (reading) => {
-          await reading.until(hold(fresh));
+          await sees(reading, fresh);
           assert.deepEqual(of(reading.events, subject), []);
         });
       },
@@ -57,7 +81,7 @@ export function sourceConformance(given: {
         await during(await start(), async (reading) => {
           const text = word();
           await origin.put(word(), text);
-          await reading.until(hold(text));
+          await sees(reading, text);
         });
       },
     },
@@ -67,9 +91,9 @@ export function sourceConformance(given: {
         await during(await start(), async (reading) => {
           const [key, first, second] = [word(), word(), word()];
           const subject = await origin.put(key, first);
-          await reading.until(hold(first));
+          await sees(reading, first);
           await origin.put(key, second);
-          await reading.until(hold(second));
+          await sees(reading, second);
           const changes = of(reading.events, subject);
           rising(changes);
           assert.equal(new Set(changes.map(({ id }) => id)).size, changes.length);
@@ -86,7 +110,10 @@ export function sourceConformance(given: {
           let subject = "";
           for (const text of texts) subject = await origin.put(key, text);
           const last = hold(...texts.slice(-1));
-          await reading.until((events) => last(of(events, subject).slice(-1)));
+          await reading.until(
+            (events) => last(of(events, subject).slice(-1)),
+            `${subject} to end with the last of its texts`,
+          );
           rising(of(reading.events, subject));
         });
       },
@@ -97,11 +124,11 @@ export function sourceConformance(given: {
         const text = word();
         await origin.put(word(), text);
         const idle = await start();
-        await idle.until(hold(text));
+        await sees(idle, text);
         assert.ok((await idle.stop()) < 1_000, "took too long while idle");
         const waiting = await start();
         waiting.pause();
-        await waiting.until(({ length }) => length > 0);
+        await waiting.until(({ length }) => length > 0, "any event");
         assert.ok((await waiting.stop()) < 1_000, "took too long while not asked");
       },
     },
@@ -110,12 +137,12 @@ export function sourceConformance(given: {
       run: async () => {
         await during(await start(), async (reading) => {
           await origin.put(word(), word());
-          await reading.until(({ length }) => length > 0);
+          await reading.until(({ length }) => length > 0, "any event");
           reading.pause();
           const texts = Array.from({ length: 30 }, () => word() + "z".repeat(100_000));
           for (const text of texts) await origin.put(word(), text);
           reading.resume();
-          await reading.until(hold(...texts));
+          await sees(reading, ...texts);
           for (const { events } of reading.batches) {
             const bytes = events.slice(1).reduce((sum, event) => sum + sizeOf(event), 0);
             assert.ok(events.length <= 1_000, `a batch of ${events.length} events`);
@@ -133,9 +160,9 @@ export function sourceConformance(given: {
         await during(await start(), async (reading) => {
           const [key, text] = [word(), word()];
           const subject = await origin.put(key, text);
-          await reading.until(hold(text));
+          await sees(reading, text);
           await origin.remove(key);
-          await reading.until((events) => isGone(events, subject));
+          await reading.until((events) => isGone(events, subject), `a delete of ${subject}`);
           rising(of(reading.events, subject));
         });
       },
@@ -146,10 +173,10 @@ export function sourceConformance(given: {
         const place = state();
         const [key, text] = [word(), word()];
         const subject = await origin.put(key, text);
-        await during(await start({ state: place }), (reading) => reading.until(hold(text)));
+        await during(await start({ state: place }), (reading) => sees(reading, text));
         await origin.remove(key);
         await during(await start({ state: place }), (reading) =>
-          reading.until((events) => isGone(events, subject)),
+          reading.until((events) => isGone(events, subject), `a delete of ${subject}`),
         );
       },
     },
@@ -159,11 +186,14 @@ export function sourceConformance(given: {
         await during(await start(), async (reading) => {
           const [key, text] = [word(), word()];
           const subject = await origin.put(key, text);
-          await reading.until(hold(text));
+          await sees(reading, text);
           await origin.remove(key);
-          await reading.until((events) => isGone(events, subject));
+          await reading.until((events) => isGone(events, subject), `a delete of ${subject}`);
           await origin.put(key, text);
-          await reading.until((events) => !isGone(events, subject));
+          await reading.until(
+            (events) => !isGone(events, subject),
+            `${subject} to come back after its delete`,
+          );
           rising(of(reading.events, subject));
         });
       },
@@ -177,15 +207,33 @@ export function sourceConformance(given: {
         const place = state();
         const text = word();
         const subject = await origin.put(word(), text);
-        const first = await start({ state: place, killWhen: hold(text) });
-        await first.ended;
+        const first = await crashed(place, text);
         await during(await start({ state: place }), async (second) => {
-          await second.until(hold(text));
+          await sees(second, text);
           const [before] = of(first.events, subject).slice(-1);
           const [after] = of(second.events, subject);
           assert.ok(before && after, "emitted in both runs");
           assert.ok(after.sequence >= before.sequence, "the version went back");
           assert.equal(after.id === before.id, after.sequence === before.sequence, "id ≙ version");
+        });
+      },
+    },
+    {
+      name: "a change it emitted just before a crash and is taken back while it is down, it takes back",
+      run: async () => {
+        const place = state();
+        const [key, old, taken] = [word(), word(), word()];
+        const subject = await origin.put(key, old);
+        await during(await start({ state: place }), (reading) => sees(reading, old));
+        await origin.put(key, taken);
+        const killed = await crashed(place, taken);
+        await origin.put(key, old);
+        await during(await start({ state: place }), async (reading) => {
+          await reading.until(
+            (events) => hold(old)(of(events, subject).slice(-1)),
+            `${subject} to hold again what it held before the crash`,
+          );
+          rising([...of(killed.events, subject), ...of(reading.events, subject)]);
         });
       },
     },
@@ -198,8 +246,7 @@ export function sourceConformance(given: {
         const place = state();
         const [key, text] = [word(), word()];
         const subject = await origin.put(key, text);
-        const first = await start({ state: place, killWhen: hold(text) });
-        await first.ended;
+        const first = await crashed(place, text);
         const known = of(first.events, subject).at(-1)?.sequence ?? "";
         await origin.remove(key);
         await during(await start({ state: place }), (second) =>
@@ -207,25 +254,9 @@ export function sourceConformance(given: {
             (events) =>
               isGone(events, subject) ||
               events.some((event) => isClear(event) && event.data.below > known),
+            `a delete of ${subject}, or a sweep above it`,
           ),
         );
-      },
-    },
-    {
-      name: "a change it emitted just before a crash and is taken back while it is down, it takes back",
-      run: async () => {
-        const place = state();
-        const [key, old, taken] = [word(), word(), word()];
-        const subject = await origin.put(key, old);
-        await during(await start({ state: place }), (reading) => reading.until(hold(old)));
-        await origin.put(key, taken);
-        const killed = await start({ state: place, killWhen: hold(taken) });
-        await killed.ended;
-        await origin.put(key, old);
-        await during(await start({ state: place }), async (reading) => {
-          await reading.until((events) => hold(old)(of(events, subject).slice(-1)));
-          rising([...of(killed.events, subject), ...of(reading.events, subject)]);
-        });
       },
     },
   ];
@@ -258,11 +289,11 @@ export function sourceConformance(given: {
   const readAgain = async (reading: SourceRun, request: SnapshotRequest) => {
     const text = word();
     const subject = await origin.put(word(), text);
-    await reading.until(hold(text));
+    await sees(reading, text);
     const known = of(reading.events, subject).at(-1)?.sequence ?? "";
     const isOver = (event: SluiceEvent) => isClear(event) && event.data.below > known;
     await reading.request(request);
-    await reading.until((events) => events.some(isOver));
+    await reading.until((events) => events.some(isOver), "the sweep that ends the snapshot");
     const sweep = reading.events.filter(isClear).find(isOver);
     assert.ok(sweep);
     const before = reading.events.slice(0, reading.events.indexOf(sweep));
@@ -289,6 +320,12 @@ async function during(reading: SourceRun, use: (reading: SourceRun) => Promise<v
   } finally {
     await reading.stop();
   }
+}
+
+/** Waits until every text was published. */
+function sees(reading: SourceRun, ...texts: readonly string[]) {
+  const wanted = `${texts.length} new text(s), ${texts.map((text) => text.slice(0, 30)).join(", ")}`;
+  return reading.until(hold(...texts), wanted);
 }
 
 function hold(...texts: readonly string[]) {

@@ -23,9 +23,11 @@ it("finds the chunk that says it, with its text and where it is from", async () 
   const [vector] = await here.embedder.embed([texts[0] ?? ""], { input: "query", signal });
   const byVector = await reader.search({ ...(vector && { vector }), topK: 1 }, { signal });
   expect(byVector.matches[0]?.metadata["text"]).toBe(texts[0]);
-  await expect(reader.search({ topK: 1 }, { signal })).rejects.toMatchObject({
-    code: "vectors.empty-question",
-  });
+  for (const question of [{}, { text: "" }, { text: " \n" }])
+    await expect(reader.search({ ...question, topK: 1 }, { signal })).rejects.toMatchObject({
+      code: "vectors.empty-question",
+      fix: expect.any(String),
+    });
 });
 
 it("knows the model from the index alone, and refuses to ask with another", async () => {

@@ -20,18 +20,24 @@ export function vectorReader(options: {
     isModelChecked = first !== undefined;
   }
 
+  async function embed(text: string, signal: AbortSignal): Promise<Float32Array> {
+    const [embedded] = await embedder.embed([text], { input: "query", signal });
+    if (embedded) return embedded;
+    throw new SluiceError("vectors: the embedder answered no vector for the question.", {
+      code: "vectors.vector-missing",
+      fix: "Check the embedding service: it must answer one vector a text.",
+    });
+  }
+
   return {
-    async search({ text, vector, topK, filter }, { signal }) {
-      await check(signal);
-      const [embedded] =
-        vector === undefined && text !== undefined
-          ? await embedder.embed([text], { input: "query", signal })
-          : [vector];
-      if (embedded === undefined)
-        throw new SluiceError("vectors: a search has neither a text nor a vector.", {
+    async search({ text = "", vector, topK, filter }, { signal }) {
+      if (vector === undefined && text.trim() === "")
+        throw new SluiceError("vectors: the question is empty: neither a text nor a vector.", {
           code: "vectors.empty-question",
-          fix: "Give a text.",
+          fix: "Say what to look for.",
         });
+      await check(signal);
+      const embedded = vector ?? (await embed(text, signal));
       const query = { vector: embedded, topK, ...(filter && { filter }) };
       return store.query(query, { namespace, signal });
     },

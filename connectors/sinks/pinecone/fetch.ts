@@ -45,6 +45,8 @@ export function requests(options: {
   const { timeoutMs, maxElapsedMs = 20_000, maxConcurrent = 4, log, meter } = options;
   const scopes = new AsyncLocalStorage<Scope>();
   const inSlot = slots(maxConcurrent);
+  let isReached = false;
+  let isTold = false;
 
   async function fetchApi(address: string, init: RequestInit): Promise<Response> {
     const scope = scopes.getStore() ?? { signal: new AbortController().signal };
@@ -64,6 +66,8 @@ export function requests(options: {
     for (let retries = 0; ; retries++) {
       signal.throwIfAborted();
       const reply = await attempt(url, init, signal);
+      if (!(reply instanceof RetryableError)) isReached = true;
+      else if (!isReached) tell(url, reply);
       if (!(reply instanceof RetryableError) && !isPassing(reply.status)) return reply;
       const error = reply instanceof RetryableError ? reply : toRetryable(reply);
       const waitMs = Math.max(
@@ -75,6 +79,12 @@ export function requests(options: {
       log.debug({ code: error.code, retries, waitMs: Math.round(waitMs) }, "request retried");
       await sleep(waitMs, undefined, { signal });
     }
+  }
+
+  /** At the start, once: a single connection that breaks later is nothing to look at. */
+  function tell(url: URL, { code, message }: RetryableError): void {
+    if (!isTold) log.warn({ host: url.host, code, reason: message }, "no answer yet, trying again");
+    isTold = true;
   }
 
   /** One request and its whole answer, or why there was none. */

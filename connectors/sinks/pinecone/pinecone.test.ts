@@ -67,6 +67,26 @@ describe("opening", () => {
     ]);
   });
 
+  it("tells at once where it connects to, and once that there is no answer yet", async () => {
+    const url = "http://127.0.0.1:1";
+    const context = contextOf(remote({ url, timeoutMs: 100 }));
+    const aborter = new AbortController();
+    const opening = pinecone.open({ ...context, signal: aborter.signal });
+    await expect
+      .poll(() => context.counters.get("requests_retried{code=pinecone.unreachable}"), {
+        timeout: 10_000,
+      })
+      .toBeGreaterThan(1);
+    aborter.abort();
+    await expect(opening).rejects.toThrow();
+    const told = context.lines.filter(({ level }) => level !== "debug");
+    expect(told).toMatchObject([
+      { level: "info", message: "connecting", fields: { url, index: "kb" } },
+      { level: "warn", fields: { host: "127.0.0.1:1", code: "pinecone.unreachable" } },
+    ]);
+    expect(told[1]?.fields).toMatchObject({ reason: expect.stringContaining("does not answer") });
+  });
+
   it("gives a reader that searches what the writer wrote, at once", async () => {
     const config = { index: "kb", local: join(dir, "searched") };
     const writer = await pinecone.open(contextOf(config));

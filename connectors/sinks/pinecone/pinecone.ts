@@ -27,12 +27,14 @@ export const pinecone = defineSink({
   check,
   async open(context) {
     const { config, state, log, meter, signal } = context;
+    const { index, namespace, local, url = "https://api.pinecone.io" } = config;
+    log.info({ index, namespace, ...(local === undefined ? { url } : { local }) }, "connecting");
     const { store, embedder } = await openBoth(context, { readOnly: false });
     return vectorWriter({
       store,
       embedder,
       state,
-      namespace: config.namespace,
+      namespace,
       log,
       meter,
       signal,

@@ -107,6 +107,17 @@ describe("the store", () => {
     expect(await found({ $or: [{ n: 0 }, { flag: false }], n: { $gt: 0 } })).toEqual(["one"]);
   });
 
+  it("tells of a bad filter that the query is wrong, not a record", async () => {
+    const filter = { x: { $bad: 1 } };
+    const asking = store.query({ vector: Float32Array.of(1, 2), topK: 1, filter }, run);
+    await expect(asking).rejects.toMatchObject({
+      name: "SluiceError",
+      code: "pinecone.bad-query",
+      message: expect.stringMatching(/refuses the query: .*\$bad/),
+      fix: expect.stringContaining("filter"),
+    });
+  });
+
   it("keeps metadata under any key", async () => {
     const text = `{"__proto__":"p","a.b":"d","constructor":"c","q\\"":["e"]}`;
     await store.upsert([vector("a", { metadata: JSON.parse(text) as Vector["metadata"] })], run);

@@ -111,14 +111,16 @@ function storeOf(context: {
     },
     async query({ vector, topK, filter }, { namespace, signal }) {
       const sent = toSentFilter(filter);
-      const { result, lsn } = await http.call(signal, () =>
+      const ask = () =>
         index(namespace).query({
           vector: [...vector],
           topK,
           includeMetadata: true,
           ...(sent && { filter: sent }),
-        }),
-      );
+        });
+      const { result, lsn } = await http.call(signal, ask).catch((error: unknown) => {
+        throw error instanceof PoisonError ? badQuery(error) : error;
+      });
       const matches = result.matches.map(({ id, score, metadata }) => ({
         id,
         score: score ?? 0,
@@ -185,6 +187,15 @@ async function create(
       cause: error,
     });
   }
+}
+
+/** Of a question no record is wrong and nothing can be replayed. */
+function badQuery(cause: PoisonError): SluiceError {
+  return new SluiceError(cause.message.replace("the request", "the query"), {
+    code: "pinecone.bad-query",
+    fix: "Correct the query: the filter's operators and values, or how many matches it asks for.",
+    cause,
+  });
 }
 
 async function serve(dir: string, readOnly: boolean) {

@@ -10,7 +10,6 @@ import { state as fakeState, type FakeState } from "./state.ts";
 
 const leaseName = "source";
 const checkpointKey = "checkpoint";
-const patienceMs = 20_000;
 
 type Progress = Parameters<SourceContext<unknown, unknown>["progress"]>[0];
 
@@ -21,8 +20,14 @@ export interface SourceRun extends Pick<FakeContext<unknown>, "lines" | "counter
   readonly batches: readonly SourceBatch<unknown>[];
   readonly progress: readonly Progress[];
   readonly request: (request: SnapshotRequest) => Promise<void>;
-  /** Resolves when `what` holds of the events; rejects when the source ends first, or after 20 s. */
-  readonly until: (what: (events: readonly SluiceEvent[]) => boolean) => Promise<void>;
+  /**
+   * Resolves when `what` holds of the events. Rejects, saying that it waited for `wanted`, when the
+   * source ends first or nothing comes for `patienceMs`, or too much for four times that.
+   */
+  readonly until: (
+    what: (events: readonly SluiceEvent[]) => boolean,
+    wanted?: string,
+  ) => Promise<void>;
   /** Stops asking; what was asked for already is still published. */
   readonly pause: () => void;
   readonly resume: () => void;
@@ -44,10 +49,12 @@ export async function run(
     readonly config: unknown;
     readonly name?: string;
     readonly state?: FakeState;
+    /** How long `until` bears silence; 5 s by default. */
+    readonly patienceMs?: number;
     readonly killWhen?: (events: readonly SluiceEvent[]) => boolean;
   },
 ): Promise<SourceRun> {
-  const { killWhen, state: place = fakeState(), ...rest } = given;
+  const { killWhen, patienceMs = 5_000, state: place = fakeState(), ...rest } = given;
   // A run that was killed did not release it.
   place.lapse(leaseName);
   const lease = await place.leases.acquire(leaseName, 10_000);
@@ -118,14 +125,20 @@ export async function run(
       paused = false;
       changes.emit("change");
     },
-    until: async (what) => {
-      const late = AbortSignal.timeout(patienceMs);
+    until: async (what, wanted = "what the test is for") => {
+      const start = performance.now();
+      const failed = (why: string) =>
+        `waited for ${wanted}, but ${why}; published: ${told(events)}`;
       while (!what(events)) {
         if (over) await ended;
-        assert.ok(!over, `the source ended too early, after ${told(events)}`);
-        await once(changes, "change", { signal: late }).catch(() =>
-          assert.fail(`not within ${patienceMs} ms; published: ${told(events)}`),
-        );
+        assert.ok(!over, failed("the source ended"));
+        const leftMs = start + patienceMs * 4 - performance.now();
+        assert.ok(leftMs > 0, failed(`it did not come within ${patienceMs * 4} ms`));
+        const quiet = new AbortController();
+        const timer = setTimeout(() => quiet.abort(), Math.min(patienceMs, leftMs));
+        await once(changes, "change", { signal: quiet.signal })
+          .catch(() => assert.fail(failed(`nothing came for ${patienceMs} ms`)))
+          .finally(() => clearTimeout(timer));
       }
     },
     stop: async () => {

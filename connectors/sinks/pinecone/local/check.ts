@@ -1,7 +1,8 @@
 import { z } from "sluice";
 import { invalid } from "./refusal.ts";
+import { normOf } from "./row.ts";
 
-/** Limits of the real service. */
+/** Limits of the real service, but for the norms. */
 export const limits = {
   vectors: 1_000,
   ids: 1_000,
@@ -9,6 +10,8 @@ export const limits = {
   metadataBytes: 40_960,
   sparse: 1_000,
   topK: 10_000,
+  minNorm: 1e-9,
+  maxNorm: 1e9,
 };
 
 /** Not a zod record, which drops the key `__proto__`. */
@@ -57,6 +60,13 @@ export function toFloats(values: readonly number[], dimension: number): Float32A
   const floats = Float32Array.from(values);
   if (!floats.every((value) => Number.isFinite(value)))
     throw invalid("Vector values must be finite 32-bit floats");
+  // Distances are measured in float32: squares of what is longer overflow, of what is shorter vanish.
+  const norm = normOf(floats);
+  if (norm !== 0 && (norm < limits.minNorm || norm > limits.maxNorm)) {
+    throw invalid(
+      `the length of a vector must be from ${limits.minNorm} to ${limits.maxNorm}, got ${norm.toPrecision(3)}`,
+    );
+  }
   return floats;
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import Libsql from "libsql";
 import { ConfigError } from "sluice";
+import { inFolder } from "./folder.ts";
 
 /** What may be bound: anything else makes libsql abort the process instead of throwing. */
 export type Value = string | number | null | Uint8Array;
@@ -39,6 +40,10 @@ const schema = `
 
 /** Opens `pinecone.db` in `dir`. `readOnly` needs it to be there and writes nothing to it. */
 export function openDatabase(dir: string, options: { readonly readOnly: boolean }): Database {
+  return inFolder(dir, () => open(dir, options));
+}
+
+function open(dir: string, options: { readonly readOnly: boolean }): Database {
   const file = join(dir, "pinecone.db");
   if (options.readOnly && !existsSync(file)) {
     throw new ConfigError(`pinecone: ${dir} holds no local index yet.`, {

@@ -1,4 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { request } from "node:http";
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { json } from "node:stream/consumers";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Pinecone, type Index } from "@pinecone-database/pinecone";
@@ -39,6 +43,14 @@ async function createIndex(
     waitUntilReady: true,
   });
   return from.index({ name, namespace: "ns" });
+}
+
+/** Lists the indexes under a Host header that `fetch` would not send. */
+async function askAs(host: string, url: string) {
+  const asking = request(`${url}/indexes`, { headers: { host, "api-key": "any" } }).end();
+  const [response] = (await once(asking, "response")) as [IncomingMessage];
+  const body = (await json(response)) as { indexes?: { host: string }[] };
+  return { status: response.statusCode, hosts: body.indexes?.map((index) => index.host) };
 }
 
 async function raw(
@@ -349,6 +361,51 @@ describe("the server", () => {
       code: "pinecone.port-in-use",
       fix: expect.stringContaining("another port"),
     });
+  });
+
+  it("names the address it cannot listen on", async () => {
+    // Of TEST-NET-1: no machine has it.
+    const listening = startLocalPinecone({ host: "192.0.2.1", port: 0, dir });
+    await expect(listening).rejects.toMatchObject({
+      name: "ConfigError",
+      code: "pinecone.not-listening",
+      message: "pinecone: cannot listen on 192.0.2.1:0 (EADDRNOTAVAIL).",
+      fix: expect.stringContaining("127.0.0.1"),
+    });
+  });
+
+  it("names the folder it cannot write, and the file that is no database", async () => {
+    const start = (at: string) =>
+      startLocalPinecone({ host: "127.0.0.1", port: 0, dir: join(dir, at) });
+    await writeFile(join(dir, "file"), "x");
+    await mkdir(join(dir, "blocked", "pinecone.db"), { recursive: true });
+    for (const [at, reason] of [
+      ["file", "EEXIST"],
+      ["file/x", "ENOTDIR"],
+      ["blocked", "SQLITE_CANTOPEN"],
+    ] as const)
+      await expect(start(at)).rejects.toMatchObject({
+        name: "ConfigError",
+        code: "pinecone.folder-unwritable",
+        message: `pinecone: the folder ${join(dir, at)} cannot be written (${reason}).`,
+        fix: expect.any(String),
+      });
+    await mkdir(join(dir, "damaged"));
+    await writeFile(join(dir, "damaged", "pinecone.db"), "no database".repeat(1_000));
+    await expect(start("damaged")).rejects.toMatchObject({ code: "pinecone.file-damaged" });
+  });
+
+  it("answers to its addresses only, so no name that a page brings along can reach it", async () => {
+    const { port } = new URL(server.url);
+    const asked = (host: string) => askAs(host, server.url);
+    for (const host of ["evil.com", `evil.com:${port}`, "127.0.0.1.evil.com", "127.0.0.1@evil.com"])
+      expect(await asked(host)).toMatchObject({ status: 403, hosts: undefined });
+    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, "[::1]:5081", "10.0.0.7"])
+      expect(await asked(host)).toEqual({ status: 200, hosts: [`http://${host}/i/kb`] });
+    const named = await startLocalPinecone({ host: "localhost", port: 0, dir });
+    expect(await askAs("LOCALHOST", named.url)).toMatchObject({ status: 200 });
+    expect(await askAs("evil.com", named.url)).toMatchObject({ status: 403 });
+    await named.close();
   });
 
   it("opens nothing for reading that is not there", async () => {

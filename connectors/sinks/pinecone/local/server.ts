@@ -6,6 +6,7 @@ import { ConfigError } from "sluice";
 import { parseBody, readBody, type Body } from "./body.ts";
 import type { Answer } from "./call.ts";
 import { openDatabase } from "./database.ts";
+import { isOwnHost } from "./host.ts";
 import { Refusal } from "./refusal.ts";
 import { answer, isControl } from "./routes.ts";
 
@@ -101,10 +102,18 @@ export async function startLocalPinecone(options: {
     // A host that ends with a slash makes clients send two.
     const path = pathname.replaceAll(/\/{2,}/g, "/");
     try {
+      const { host } = request.headers;
+      if (host !== undefined && !isOwnHost(host, options.host))
+        throw new Refusal(
+          403,
+          7,
+          `Host ${JSON.stringify(host)} is neither an address nor the name this server listens on: use its address, or start it with that name as its host`,
+        );
       if (!request.headers["api-key"])
         throw new Refusal(401, 16, "Invalid API Key: the Api-Key header is missing");
       const query = new URLSearchParams(search);
-      return answer(database, addressOf(request) ?? url, {
+      // As the client reached us, which may be another name than the one we listen on.
+      return answer(database, host === undefined ? url : `http://${host}`, {
         method: request.method ?? "GET",
         path,
         query,
@@ -124,12 +133,7 @@ export async function startLocalPinecone(options: {
     await once(server, "listening");
   } catch (error) {
     database.close();
-    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
-    throw new ConfigError(`pinecone: port ${options.port} of ${options.host} is in use.`, {
-      code: "pinecone.port-in-use",
-      fix: "Stop what listens there, or choose another port (0 takes a free one).",
-      cause: error,
-    });
+    throw notListening(options, error as NodeJS.ErrnoException); // as `listen` emits them
   }
   const { port } = server.address() as AddressInfo;
   url = `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`;
@@ -149,9 +153,25 @@ export async function startLocalPinecone(options: {
   };
 }
 
-/** As the client reached us, which may be another name than the one we listen on. */
-function addressOf({ headers }: IncomingMessage): string | undefined {
-  return headers.host === undefined ? undefined : `http://${headers.host}`;
+function notListening(
+  { host, port }: { readonly host: string; readonly port: number },
+  cause: NodeJS.ErrnoException,
+): ConfigError {
+  const { code = cause.message } = cause;
+  if (code === "EADDRINUSE")
+    return new ConfigError(`pinecone: port ${port} of ${host} is in use.`, {
+      code: "pinecone.port-in-use",
+      fix: "Stop what listens there, or choose another port (0 takes a free one).",
+      cause,
+    });
+  return new ConfigError(`pinecone: cannot listen on ${host}:${port} (${code}).`, {
+    code: "pinecone.not-listening",
+    fix:
+      code === "EACCES"
+        ? "Choose a port above 1023."
+        : "Listen on an address of this machine, e.g. 127.0.0.1, or 0.0.0.0 for all of them.",
+    cause,
+  });
 }
 
 function send(

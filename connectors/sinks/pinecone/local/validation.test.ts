@@ -62,6 +62,9 @@ const refusals: readonly [what: string, path: string, body: unknown, message: st
     "must be a list of numbers",
   ],
   ["a float64 that is no float32", "/vectors/upsert", one({ values: [1e300, 1] }), "finite"],
+  ["a vector too long to compare", "/vectors/upsert", one({ values: [1e19, 1] }), "from 1e-9 to"],
+  ["a vector too short to compare", "/vectors/upsert", one({ values: [1e-20, 0] }), "from 1e-9 to"],
+  ["a query too long to compare", "/query", { topK: 1, vector: [1e19, 1] }, "got 1.00e+19"],
   ["a non-ASCII id", "/vectors/upsert", one({ id: "ü" }), "Vector ID must be ASCII, but got 'ü'"],
   [
     "NUL in an id",
