@@ -1,11 +1,13 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import { RetryableError, SluiceError, type Context } from "sluice";
+import { RetryableError, SluiceError, type Context, type Log } from "sluice";
 import { isNothingToDelete, isPassing, toError, toRetryable, type Reply } from "./refusals.ts";
 import { slots } from "./slots.ts";
 
 const firstDelayMs = 200;
 const maxDelayMs = 30_000;
+// The runner opens again after each failure, with the same log: once is enough.
+const told = new WeakSet<Log>();
 const lsnNames = {
   write: ["x-pinecone-request-lsn", "x-pinecone-lsn-committed"],
   read: ["x-pinecone-max-indexed-lsn", "x-pinecone-lsn-reconciled"],
@@ -39,14 +41,13 @@ export function requests(options: {
   readonly timeoutMs: number;
   readonly maxElapsedMs?: number;
   readonly maxConcurrent?: number;
-  readonly log: Context<unknown>["log"];
+  readonly log: Log;
   readonly meter: Context<unknown>["meter"];
 }): Requests {
   const { timeoutMs, maxElapsedMs = 20_000, maxConcurrent = 4, log, meter } = options;
   const scopes = new AsyncLocalStorage<Scope>();
   const inSlot = slots(maxConcurrent);
   let isReached = false;
-  let isTold = false;
 
   async function fetchApi(address: string, init: RequestInit): Promise<Response> {
     const scope = scopes.getStore() ?? { signal: new AbortController().signal };
@@ -83,8 +84,9 @@ export function requests(options: {
 
   /** At the start, once: a single connection that breaks later is nothing to look at. */
   function tell(url: URL, { code, message }: RetryableError): void {
-    if (!isTold) log.warn({ host: url.host, code, reason: message }, "no answer yet, trying again");
-    isTold = true;
+    if (told.has(log)) return;
+    told.add(log);
+    log.warn({ host: url.host, code, reason: message }, "no answer yet, trying again");
   }
 
   /** One request and its whole answer, or why there was none. */

@@ -79,6 +79,8 @@ describe("opening", () => {
       .toBeGreaterThan(1);
     aborter.abort();
     await expect(opening).rejects.toThrow();
+    // As the runner does after a failure.
+    await expect(pinecone.open({ ...context, signal: aborter.signal })).rejects.toThrow();
     const told = context.lines.filter(({ level }) => level !== "debug");
     expect(told).toMatchObject([
       { level: "info", message: "connecting", fields: { url, index: "kb" } },

@@ -6,6 +6,7 @@ import {
   type Context,
   type Embedder,
   type Finding,
+  type Log,
   type VectorStore,
 } from "sluice";
 import { describeEmbedding, openEmbedder } from "../../_shared/embedders/embedding.ts";
@@ -27,8 +28,8 @@ export const pinecone = defineSink({
   check,
   async open(context) {
     const { config, state, log, meter, signal } = context;
-    const { index, namespace, local, url = "https://api.pinecone.io" } = config;
-    log.info({ index, namespace, ...(local === undefined ? { url } : { local }) }, "connecting");
+    const { namespace } = config;
+    tell(config, log);
     const { store, embedder } = await openBoth(context, { readOnly: false });
     return vectorWriter({
       store,
@@ -45,6 +46,17 @@ export const pinecone = defineSink({
     return vectorReader({ store, embedder, namespace: context.config.namespace });
   },
 });
+
+// The runner opens again after each failure, with the same log: once is enough.
+const told = new WeakSet<Log>();
+
+/** Where this goes, before anything can hang. */
+function tell({ index, namespace, local, url }: PineconeConfig, log: Log): void {
+  if (told.has(log)) return;
+  told.add(log);
+  const to = local === undefined ? { url: url ?? "https://api.pinecone.io" } : { local };
+  log.info({ index, namespace, ...to }, "connecting");
+}
 
 async function openBoth(
   context: PineconeContext,

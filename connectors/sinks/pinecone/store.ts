@@ -119,7 +119,7 @@ function storeOf(context: {
           ...(sent && { filter: sent }),
         });
       const { result, lsn } = await http.call(signal, ask).catch((error: unknown) => {
-        throw error instanceof PoisonError ? badQuery(error) : error;
+        throw error instanceof PoisonError ? badQuery(error.message) : error;
       });
       const matches = result.matches.map(({ id, score, metadata }) => ({
         id,
@@ -190,11 +190,10 @@ async function create(
 }
 
 /** Of a question no record is wrong and nothing can be replayed. */
-function badQuery(cause: PoisonError): SluiceError {
-  return new SluiceError(cause.message.replace("the request", "the query"), {
+function badQuery(message: string): SluiceError {
+  return new SluiceError(message.replace("the request", "the query"), {
     code: "pinecone.bad-query",
     fix: "Correct the query: the filter's operators and values, or how many matches it asks for.",
-    cause,
   });
 }
 
