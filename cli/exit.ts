@@ -37,7 +37,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exit.done : exit.invalid;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   // Some things that are wrong with the machine come as configuration errors: another config helps.
-  if (code.endsWith(".port-in-use") || code.endsWith(".driver-missing")) return exit.environment;
+  if (/\.(port-in-use|not-listening|driver-missing)$/.test(code)) return exit.environment;
   if (error instanceof ConfigError || invalid.has(code)) return exit.invalid;
   if (error instanceof RetryableError) return exit.environment;
   if (error instanceof SluiceError && error.cause !== undefined) return exitCodeOf(error.cause);
