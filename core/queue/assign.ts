@@ -24,6 +24,8 @@ export interface Sharing {
 
 const pollMs = 250;
 const maxPauseMs = 5_000;
+/** How far the clocks of a subscription's machines may differ. */
+const clockToleranceMs = 60_000;
 
 /**
  * Runs `work` for this consumer's fair share of the partitions, each under a lease, until `signal`
@@ -71,7 +73,9 @@ function join({ scope, topic, partitions, leaseMs, log }: Sharing) {
     share: async (): Promise<number> => {
       if (performance.now() >= refreshAt) {
         const now = performance.now();
-        await scope.state.each([{ key, value: { pid: process.pid }, ttlMs: leaseMs }]);
+        await scope.state.each([
+          { key, value: { pid: process.pid, at: Date.now() }, ttlMs: leaseMs },
+        ]);
         refreshAt = now + leaseMs / 3;
       }
       const all = await members(scope, topic);
@@ -146,6 +150,10 @@ async function members(scope: Scope, topic: string): Promise<string[]> {
   const prefix = membersOf(topic);
   const ids: string[] = [];
   for await (const page of scope.state.scan(prefix))
-    for (const { key } of page) ids.push(key.slice(prefix.length));
+    for (const { key, value } of page) {
+      const { at } = value as { readonly at: number }; // written by `join` only
+      // From the future: our clock was set back, and what expires by it would stay for as long.
+      if (at < Date.now() + clockToleranceMs) ids.push(key.slice(prefix.length));
+    }
   return ids.filter((id) => !id.includes("/")); // those of a topic `${topic}/…` share the prefix
 }

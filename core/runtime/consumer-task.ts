@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { SinkConnector, TransformConnector } from "../config/pipeline.ts";
 import type { Context, Writer, WriteRun } from "../connector.ts";
-import { ConfigError, SluiceError } from "../errors.ts";
+import { ConfigError, FencedError, SluiceError } from "../errors.ts";
 import { isRecordChange, isUpsert, type SluiceEvent } from "../event.ts";
 import { matchesFilter } from "../filter.ts";
 import { prefixed } from "../state/prefixed.ts";
@@ -85,7 +85,11 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
       if (error instanceof ConfigError) {
         fatal ??= error;
         stop.abort(error);
-      }
+      } else if (error instanceof FencedError && !write.signal.aborted)
+        log.warn(
+          { error, events: events.length },
+          "batch handed back: its lease ended before it was done",
+        );
       throw error;
     }
   };

@@ -13,7 +13,7 @@ import {
   type SourceContext,
   type WriteRun,
 } from "../connector.ts";
-import { ConfigError, PoisonError, RetryableError } from "../errors.ts";
+import { ConfigError, PoisonError, PositionLostError, RetryableError } from "../errors.ts";
 import { cleared, isUpsert, upserted, type SluiceEvent } from "../event.ts";
 import { z } from "../index.ts";
 import type { DeadLetter } from "../queue/queue.ts";
@@ -120,6 +120,27 @@ const places: Record<string, () => Place> = {
   redis: () => ({ kind: "redis", url: redis.url }),
 };
 let projects = 0;
+
+it("goes on by itself when Redis forgets everything", async () => {
+  const forgetful = await startRedis(["--appendonly", "no", "--save", ""]);
+  try {
+    const place: Place = { kind: "redis", url: forgetful.url };
+    const topics = { numbers: { partitions: 2, optional: false, maxWaiting: 4 } };
+    const seen: number[] = [];
+    const collect = sinkOf(async (events) => void seen.push(...events.map(numberOf)));
+    const connectors = [counting(50), collect];
+    const pipeline = { project: "forgetful", queue: place, state: place, topics, connectors };
+    running.push(await startPipeline(pipeline, { log: silent, admin }));
+    await eventually(() => new Set(seen).size === 50, "all events");
+    await forgetful.kill();
+    seen.length = 0;
+    await forgetful.restart();
+    await eventually(() => new Set(seen).size === 50, "all events, read anew", 25_000);
+    await Promise.all(running.splice(0).map((one) => one.stop(5_000)));
+  } finally {
+    await forgetful.stop();
+  }
+});
 
 describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
   const settings = { partitions: 2, optional: false, maxWaiting: 4 };
@@ -276,6 +297,52 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
       state: "failed",
       error: { code: "test.dimension", fix: "Use another." },
     });
+  });
+
+  it("stops a source whose position is lost, and says so (Invariant 10)", async () => {
+    const lost = sourceOf(async function* () {
+      yield { events: [], checkpoint: { next: 1 } };
+      throw new PositionLostError("the log begins after our position", { code: "test.gap" });
+    });
+    const one = await start(pipelineOf([lost, sinkOf(async () => {})]));
+    expect(await one.failed).toMatchObject({ connector: "numbers", error: { code: "test.gap" } });
+    const { connectors } = await one.status();
+    expect(connectors[0]).toMatchObject({ state: "failed", error: { code: "test.gap" } });
+  });
+
+  it("lets a sink finish what it is writing when it stops", async () => {
+    let begun = 0;
+    let finished = 0;
+    const slow = sinkOf(async () => {
+      begun += 1;
+      await sleep(500); // a request that is on the wire does not see the signal
+      finished += 1;
+    });
+    const one = await start(pipelineOf([counting(10), slow]));
+    await eventually(() => begun > 0, "a write to begin");
+    await one.stop(5_000);
+    expect(finished).toBe(begun);
+  });
+
+  it("reads on from the stored checkpoint when the store went back under it (Invariant 1)", async () => {
+    let reads = 0;
+    const idle = sourceOf(async function* (context) {
+      reads += 1;
+      const next = (context.checkpoint?.next ?? 0) + 1;
+      yield { events: [], checkpoint: { next } };
+      yield { events: [], checkpoint: { next } };
+      await sleep(3_600_000, undefined, { signal: context.signal }).catch(() => undefined);
+    });
+    const pipeline = pipelineOf([idle, sinkOf(async () => {})]);
+    await start(pipeline);
+    await eventually(() => reads === 1, "the source to read");
+    await sleep(300);
+    const backend = await openBackend(pipeline, { log: silent });
+    const { state } = backend.state.scope("numbers");
+    await state.each([{ key: "checkpoint", value: undefined }]);
+    await state.each([{ key: "checkpoint", value: { next: 1 } }]);
+    await backend.close(1_000);
+    await eventually(() => reads === 2, "the source to read again");
   });
 
   it("starts a source again after an error that may pass", async () => {

@@ -14,6 +14,7 @@ const maxRestartDelayMs = 30_000;
 /** How long a source may take to return after an abort before it is left behind. */
 const returnWithinMs = 2_000;
 const checkpointKey = "checkpoint";
+const compareEveryMs = 5_000;
 /** A run that lasted this long was healthy: the next failure starts the back-off anew. */
 const healthyAfterMs = 60_000;
 
@@ -69,7 +70,8 @@ async function readUnder(
   run: TaskRun,
 ): Promise<void> {
   const { backend, board, log } = run;
-  const signal = AbortSignal.any([run.signal, lease.signal]);
+  const moved = new AbortController();
+  const signal = AbortSignal.any([run.signal, lease.signal, moved.signal]);
   const [stored] = await scope.state.get([checkpointKey]);
   let revision = stored?.revision ?? 0;
   const context: SourceContext<unknown, unknown> = {
@@ -88,6 +90,14 @@ async function readUnder(
   board.become("running");
   log.info({ resumed: stored !== undefined }, "source started");
 
+  // Invariant 1: a store that went back (Redis restarted from an older file) is noticed also while nothing happens.
+  const watch = setInterval(() => {
+    const atLeast = revision;
+    scope.state.get([checkpointKey]).then(
+      ([now]) => (now?.revision ?? 0) < atLeast && moved.abort(checkpointMoved()),
+      (error: unknown) => log.debug({ error }, "checkpoint not compared"),
+    );
+  }, compareEveryMs);
   const batches = connector.source.read(context)[Symbol.asyncIterator]();
   try {
     for (;;) {
@@ -97,6 +107,7 @@ async function readUnder(
       board.become("running");
     }
   } finally {
+    clearInterval(watch);
     await Promise.race([
       batches
         .return?.(undefined)
@@ -117,13 +128,7 @@ async function readUnder(
       ],
       lease,
     );
-    if (!isStored)
-      throw new SluiceError(
-        "the stored checkpoint is not the one last written: state went back, or a write's `expect` did not match.",
-        {
-          code: "source.checkpoint-moved",
-        },
-      );
+    if (!isStored) throw checkpointMoved();
     revision += 1;
     board.handled(events.filter(isAboutOne).length);
   }
@@ -136,6 +141,13 @@ export function isAboutOne(event: SluiceEvent): boolean {
 
 /** A connector's own keys lie under this; the runner's beside it. */
 export const ownPrefix = "own/";
+
+function checkpointMoved(): SluiceError {
+  return new SluiceError(
+    "the stored checkpoint is not the one last written: state went back, or a write's `expect` did not match.",
+    { code: "source.checkpoint-moved" },
+  );
+}
 
 function parsedCheckpoint(connector: SourceConnector, value: Json): unknown {
   const result = connector.source.checkpoint.safeParse(value);

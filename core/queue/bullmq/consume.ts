@@ -83,12 +83,24 @@ export function openConsumer(
   };
 
   return async (topic, name, handle, signal) => {
+    let wasSubscribed = false;
     while (!signal.aborted)
       try {
         const record = await insist(() => registry.read(topic), { signal, log });
         const generation = record.subscriptions.get(name);
-        if (generation === undefined) await pause(pollMs, signal);
-        else await consumeOne({ topic, name, generation }, record, handle, signal);
+        if (generation === undefined) {
+          // No trace of the topic: nobody ended the subscription, Redis lost its data.
+          if (wasSubscribed && record.partitions === undefined && record.subscriptions.size === 0) {
+            log.error(
+              { topic, name },
+              "redis lost the queue's data: subscribed anew, what waited is gone",
+            );
+            await registry.subscribe(topic, name);
+          } else await pause(pollMs, signal);
+        } else {
+          wasSubscribed = true;
+          await consumeOne({ topic, name, generation }, record, handle, signal);
+        }
       } catch (error) {
         if (!signal.aborted) throw error;
       }

@@ -73,7 +73,14 @@ export function openDatabase(dir: string): Database {
     },
     version: () => database.rows<[number]>("PRAGMA data_version")[0]?.[0] ?? 0,
     close: () => {
-      if (connection.open) connection.close();
+      if (!connection.open) return;
+      try {
+        // So that a copy of the file alone is whole. Others may be at work: then the last of them does it.
+        database.rows("PRAGMA wal_checkpoint(TRUNCATE)");
+      } catch {
+        // Busy, or a full disk: what is in the log is safe there.
+      }
+      connection.close();
     },
   };
   try {
@@ -151,7 +158,7 @@ function translate(path: string, cause: unknown): unknown {
   if (code.startsWith("SQLITE_CORRUPT") || code.startsWith("SQLITE_NOTADB"))
     return new ConfigError(`state: ${path} is damaged, or not a database of Sluice.`, {
       code: "state.file-damaged",
-      fix: `Restore ${path} from a backup, or move it away and start from a new snapshot.`,
+      fix: `Restore ${path} from a backup, or move it away with the index it stands for, and start anew.`,
       cause,
     });
   return new RetryableError(`state: ${path} cannot be read or written (${code}).`, {

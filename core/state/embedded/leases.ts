@@ -12,7 +12,11 @@ export function openLeases(database: Database, { project, connector }: Owner): L
       connector,
       lease,
     )[0];
-  const isHeld = (lease: string) => (current(lease)?.[1] ?? 0) > Date.now();
+  // Further away than any holder would put it: the clock was set back, and nobody may be there.
+  const isHeld = (lease: string, ttlMs: number) => {
+    const leftMs = (current(lease)?.[1] ?? 0) - Date.now();
+    return leftMs > 0 && leftMs <= ttlMs;
+  };
   /** True when `token` was still the newest. */
   const update = (lease: string, token: number, until: number | null) =>
     database.write(() =>
@@ -29,9 +33,9 @@ export function openLeases(database: Database, { project, connector }: Owner): L
   return {
     acquire: async (lease, ttlMs) => {
       const sentAt = performance.now();
-      if (isHeld(lease)) return undefined; // standing by must not cost writes
+      if (isHeld(lease, ttlMs)) return undefined; // standing by must not cost writes
       const taken = database.write(() => {
-        if (isHeld(lease)) return undefined;
+        if (isHeld(lease, ttlMs)) return undefined;
         const [token, until] = current(lease) ?? [0, null];
         database.run(
           "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)",

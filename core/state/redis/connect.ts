@@ -105,11 +105,14 @@ function toRefusal(message: string, place: string): ConfigError | undefined {
 
 async function checkFormat(client: Redis, project: string, place: string): Promise<void> {
   const key = `sluice:{${encodeURIComponent(project)}}:format`;
-  const [, found] = await Promise.all([client.setnx(key, newestFormat), client.get(key)]).catch(
-    (error: unknown) => {
+  const found = await client.get(key).catch((error: unknown) => {
+    throw toRedisError(error);
+  });
+  // Only looking must be possible on a Redis that is full.
+  if (found === null)
+    await client.setnx(key, newestFormat).catch((error: unknown) => {
       throw toRedisError(error);
-    },
-  );
+    });
   if (Number(found) > newestFormat)
     throw new ConfigError(
       `redis: project "${project}" on ${place} was written in format ${found}, newer than ${newestFormat}.`,

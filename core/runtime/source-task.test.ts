@@ -1,0 +1,48 @@
+import { expect, it } from "vitest";
+import type { Backend } from "../backend.ts";
+import { defineSource } from "../connector.ts";
+import { z } from "../index.ts";
+import { fakes } from "../testing/index.ts";
+import { statusBoard } from "./board.ts";
+import { runSource } from "./source-task.ts";
+
+it("stops reading at once when its lease is lost, and reads again under a new one", async () => {
+  const place = fakes.state();
+  const tokens: AbortSignal[] = [];
+  const source = defineSource({
+    name: "waits",
+    version: "1.0.0",
+    summary: "",
+    config: z.strictObject({}),
+    checkpoint: z.strictObject({}),
+    emits: [],
+    capabilities: { deletes: false, snapshotOnRequest: false, replays: true, forgets: false },
+    async *read({ signal }) {
+      tokens.push(signal);
+      yield { events: [], checkpoint: {} };
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    },
+  });
+  const stop = new AbortController();
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const board = statusBoard(
+    { name: "waits", kind: "source", type: "waits" },
+    { deadLetters: 0, scrub: (text) => text },
+  );
+  // Only what a source that yields no events uses.
+  const backend = {
+    topics: { settled: async () => {} },
+    state: { scope: () => place },
+  } as unknown as Backend;
+  const done = runSource(
+    { kind: "source", name: "waits", source, config: {}, to: "t" },
+    { backend, board, log, leaseMs: 1_000, scrub: (text) => text, signal: stop.signal },
+  );
+  await expect.poll(() => tokens.length).toBe(1);
+  place.lapse("source");
+  await expect.poll(() => tokens[0]?.aborted).toBe(true);
+  await expect.poll(() => tokens.length, { timeout: 5_000 }).toBe(2);
+  expect(tokens[1]?.aborted).toBe(false);
+  stop.abort(new Error("the test is over"));
+  await done;
+});
