@@ -102,7 +102,7 @@ async function readUnder(
   try {
     for (;;) {
       const next = await untilAborted(batches.next(), signal);
-      if (next.done) return;
+      if (next.done) return signal.throwIfAborted(); // it ended because it had to, or because it had no more
       await store(next.value);
       board.become("running");
     }
