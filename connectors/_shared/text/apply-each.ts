@@ -6,22 +6,26 @@ import {
   type Output,
   type UpsertEvent,
 } from "sluice";
+import { breather, type Breathe } from "./breathe.ts";
 
 /**
- * Applies `apply` to one record after the other. Those that can never succeed are named together
+ * Applies `apply` to one record after the other, and lets other work run meanwhile. Those that can never succeed are named together
  * (`PartialError`), a single one directly, as the contract of a transform's `apply` asks.
  */
 export async function applyEach(
   transform: string,
   events: readonly Applicable[],
-  apply: (event: UpsertEvent) => Output | Promise<Output>,
+  { signal }: { readonly signal: AbortSignal },
+  apply: (event: UpsertEvent, breathe: Breathe) => Output | Promise<Output>,
 ): Promise<readonly Output[]> {
+  const breathe = breather(signal);
   const outputs: Output[] = [];
   const failures = new Map<number, PoisonError>();
   for (const [at, event] of events.entries()) {
+    await breathe();
     try {
       if (!isUpsert(event)) throw unexpected(transform, event);
-      outputs.push(await apply(event));
+      outputs.push(await apply(event, breathe));
     } catch (error) {
       if (!(error instanceof PoisonError) || events.length === 1) throw error;
       failures.set(at, error);

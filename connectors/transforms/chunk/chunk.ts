@@ -1,10 +1,11 @@
-import { setImmediate } from "node:timers/promises";
 import { ConfigError, defineTransform, z, type DocumentUpserted } from "sluice";
 import { describeEmbedding, embeddingConfig } from "../../_shared/embedders/embedding.ts";
 import { applyEach, unexpected } from "../../_shared/text/apply-each.ts";
+import type { FromMarkdown } from "../../_shared/text/blocks.ts";
+import type { Breathe } from "../../_shared/text/breathe.ts";
 import { isMarkdown } from "../../_shared/text/media-type.ts";
 import { identified, piecesOf, type Budget, type Piece } from "./chunks.ts";
-import { sectionsOf, type FromMarkdown } from "./markdown.ts";
+import { sectionsOf } from "./markdown.ts";
 import { paragraphsOf } from "./prose.ts";
 
 const config = z.strictObject({
@@ -46,11 +47,11 @@ export const chunk = defineTransform({
       countTokens: model.countTokens,
     };
     return {
-      apply: (events, { signal }) =>
-        applyEach("chunk", events, async (event) => {
+      apply: (events, run) =>
+        applyEach("chunk", events, run, async (event, breathe) => {
           if (event.type !== "dev.sluice.document.upserted") throw unexpected("chunk", event);
-          const pieces = await piecesIn(event, { fromMarkdown, context, budget, signal });
-          return { ...event, data: { ...event.data, chunks: identified(pieces) } };
+          const pieces = await piecesIn(event, { fromMarkdown, context, budget, breathe });
+          return { ...event, data: { ...event.data, chunks: await identified(pieces, breathe) } };
         }),
     };
   },
@@ -60,23 +61,18 @@ interface Run {
   readonly fromMarkdown: FromMarkdown;
   readonly context: boolean;
   readonly budget: Budget;
-  readonly signal: AbortSignal;
+  readonly breathe: Breathe;
 }
 
-async function piecesIn(event: DocumentUpserted, run: Run): Promise<readonly Piece[]> {
+async function piecesIn(
+  event: DocumentUpserted,
+  { fromMarkdown, context, budget, breathe }: Run,
+): Promise<readonly Piece[]> {
   const { text, mediaType } = event.data;
-  const sections = isMarkdown(mediaType)
-    ? sectionsOf(text, { fromMarkdown: run.fromMarkdown, asPath: run.context })
-    : [{ path: [], units: paragraphsOf(text) }];
+  if (!isMarkdown(mediaType))
+    return piecesOf(text, { path: [], units: () => paragraphsOf(text) }, { budget, breathe });
   const pieces: Piece[] = [];
-  let since = performance.now();
-  for (const section of sections) {
-    for (const piece of piecesOf(text, section, run.budget)) pieces.push(piece);
-    // A long document must not hold up the other work of this thread.
-    if (performance.now() - since < 20) continue;
-    await setImmediate();
-    run.signal.throwIfAborted();
-    since = performance.now();
-  }
+  for await (const section of sectionsOf(text, { fromMarkdown, asPath: context, breathe }))
+    for (const piece of await piecesOf(text, section, { budget, breathe })) pieces.push(piece);
   return pieces;
 }

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import type { Chunk } from "sluice";
 import { embeddedText } from "../../_shared/embedders/embedded-text.ts";
+import type { Breathe } from "../../_shared/text/breathe.ts";
 import { contextOf } from "./context.ts";
 import { pack } from "./pack.ts";
 import type { Section } from "./section.ts";
@@ -21,37 +22,52 @@ export type Piece = Pick<Chunk, "text" | "context" | "start" | "end">;
 const maxCharactersPerToken = 20;
 
 /** The pieces of one section, in order. Each fits the budget as it will be embedded. */
-export function piecesOf(text: string, section: Section, budget: Budget): readonly Piece[] {
+export async function piecesOf(
+  text: string,
+  section: Section,
+  { budget, breathe }: { readonly budget: Budget; readonly breathe: Breathe },
+): Promise<readonly Piece[]> {
   const { maxTokens, hardLimit, countTokens } = budget;
   const special = countTokens("");
   const context = contextOf(section.path, { countTokens, maxTokens: Math.floor(hardLimit / 4) });
-  const weigh = (start: number, end: number) =>
-    Math.max(
-      countTokens(text.slice(start, end)) - special,
-      Math.ceil((end - start) / maxCharactersPerToken),
-    );
   const used = context === undefined ? special : countTokens(context);
   // Joined texts need not count as many tokens as their parts: so measure, and pack tighter where they do not fit.
   for (let room = Math.min(maxTokens, hardLimit - used); ;) {
-    const pieces = pack(text, section.units, { room, weigh })
-      .map((span) => pieceOf(text, span, context))
-      .filter((piece) => /[\p{L}\p{N}]/u.test(piece.text) || countTokens(piece.text) > special);
-    const longest = Math.max(0, ...pieces.map((piece) => countTokens(embeddedText(piece))));
+    const weigh = (start: number, end: number) => {
+      const least = Math.ceil((end - start) / maxCharactersPerToken);
+      // Only what may fit is worth counting: a long text would take long, at each level of its nesting.
+      return least > room ? least : Math.max(countTokens(text.slice(start, end)) - special, least);
+    };
+    const pieces: Piece[] = [];
+    let longest = 0;
+    for (const span of await pack(text, section.units(), { room, weigh, breathe })) {
+      await breathe();
+      const piece = pieceOf(text, span, context);
+      if (!/[\p{L}\p{N}]/u.test(piece.text) && countTokens(piece.text) <= special) continue;
+      pieces.push(piece);
+      longest = Math.max(longest, countTokens(embeddedText(piece)));
+    }
     if (longest <= hardLimit || room === 1) return pieces;
     room = Math.max(1, room - (longest - hardLimit));
   }
 }
 
 /** Gives each piece its id: the hash of its words and how many equal ones came before. */
-export function identified(pieces: Iterable<Piece>): readonly Chunk[] {
+export async function identified(
+  pieces: readonly Piece[],
+  breathe: Breathe,
+): Promise<readonly Chunk[]> {
   const seen = new Map<string, number>();
-  return Array.from(pieces, (piece) => {
+  const chunks: Chunk[] = [];
+  for (const piece of pieces) {
+    await breathe();
     const words = piece.text.normalize("NFC").replaceAll(/\s+/g, " ");
     const key = hash("sha256", words).slice(0, 16);
     const occurrence = seen.get(key) ?? 0;
     seen.set(key, occurrence + 1);
-    return { id: `${key}~${occurrence.toString(36)}`, ...piece };
-  });
+    chunks.push({ id: `${key}~${occurrence.toString(36)}`, ...piece });
+  }
+  return chunks;
 }
 
 function pieceOf(

@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import type { Breathe } from "../../_shared/text/breathe.ts";
 import type { Unit } from "./unit.ts";
 
 export interface Span {
@@ -10,6 +11,7 @@ interface Scale {
   /** What a span may weigh. */
   readonly room: number;
   readonly weigh: (start: number, end: number) => number;
+  readonly breathe: Breathe;
 }
 
 /**
@@ -20,45 +22,55 @@ interface Scale {
  * divides or not because of the text within about `room` around it, and an edit moves no boundary
  * farther away (filling greedily would move all that follow).
  */
-export function pack(text: string, units: readonly Unit[], scale: Scale): readonly Span[] {
+export async function pack(
+  text: string,
+  units: Iterable<Unit>,
+  scale: Scale,
+): Promise<readonly Span[]> {
   const spans: Span[] = [];
   let run: Weighed[] = [];
-  const endRun = () => {
-    spans.push(...divided(text, run, scale.room));
+  const endRun = async () => {
+    for (const span of await divided(run, scale)) spans.push(span);
     run = [];
   };
   for (const unit of units) {
+    await scale.breathe();
     const weight = scale.weigh(unit.start, unit.end);
     if (weight <= scale.room) {
-      run.push({ unit, weight });
+      run.push({ unit, weight, hash: hash("sha1", text.slice(unit.start, unit.start + 64)) });
       continue;
     }
-    endRun();
+    await endRun();
     const smaller = unit.cut((start, end) => scale.weigh(start, end) <= scale.room);
-    if (smaller.length === 0) spans.push(unit);
-    else for (const span of pack(text, smaller, scale)) spans.push(span);
+    const before = spans.length;
+    for (const span of await pack(text, smaller, scale)) spans.push(span);
+    if (spans.length === before) spans.push(unit);
   }
-  endRun();
+  await endRun();
   return spans;
 }
 
 interface Weighed {
   readonly unit: Unit;
   readonly weight: number;
+  readonly hash: string;
 }
 
 /** Divides a run of units, each of which fits, until every part fits. */
-function divided(text: string, run: readonly Weighed[], room: number): readonly Span[] {
+async function divided(
+  run: readonly Weighed[],
+  { room, breathe }: Scale,
+): Promise<readonly Span[]> {
   const spans: Span[] = [];
   const weightBefore = [0];
   for (const { weight } of run) weightBefore.push((weightBefore.at(-1) ?? 0) + weight);
   const weightOf = (from: number, to: number) =>
     (weightBefore[to] ?? 0) - (weightBefore[from] ?? 0);
-  const hashes = run.map(({ unit: { start } }) => hash("sha1", text.slice(start, start + 64)));
 
   // A stack and not recursion: a run may have hundreds of thousands of units.
   const parts: [from: number, to: number][] = [[0, run.length]];
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+    await breathe();
     const [from, to] = part;
     const [first, last] = [run[from], run[to - 1]];
     if (first === undefined || last === undefined) continue;
@@ -66,18 +78,19 @@ function divided(text: string, run: readonly Weighed[], room: number): readonly 
       spans.push({ start: first.unit.start, end: last.unit.end });
       continue;
     }
-    const at = placeIn(from, to);
+    const at = await placeIn(from, to);
     parts.push([at, to], [from, at]);
   }
   return spans;
 
-  function placeIn(from: number, to: number): number {
+  async function placeIn(from: number, to: number): Promise<number> {
     // A part so small is left over only where no other place exists.
     const least = room / 5;
     let best = from + 1;
     let rank = Infinity;
     const worth = (at: number) => (Math.min(weightOf(from, at), weightOf(at, to)) < least ? 1 : 0);
     for (let at = from + 1; at < to; at++) {
+      if (at % 4_096 === 0) await breathe();
       const small = worth(at);
       if (small > rank) continue;
       if (small < rank || isBefore(at, best)) [best, rank] = [at, small];
@@ -85,7 +98,7 @@ function divided(text: string, run: readonly Weighed[], room: number): readonly 
     return best;
 
     function isBefore(left: number, right: number): boolean {
-      const [a = "", b = ""] = [hashes[left], hashes[right]];
+      const [a = "", b = ""] = [run[left]?.hash, run[right]?.hash];
       if (a !== b) return a < b;
       // Equal texts, as in long tables: the middle, or the parts would be single units.
       const offCentre = (at: number) => Math.abs(weightOf(from, at) - weightOf(at, to));

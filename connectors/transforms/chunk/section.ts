@@ -4,5 +4,5 @@ import type { Unit } from "./unit.ts";
 export interface Section {
   /** Headings above the units, outermost first. */
   readonly path: readonly string[];
-  readonly units: readonly Unit[];
+  readonly units: () => Iterable<Unit>;
 }

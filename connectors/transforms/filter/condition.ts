@@ -41,6 +41,16 @@ export function fieldsOf(wanted: Conditions): readonly string[] {
   return Object.keys(wanted).map((path) => path.split(".", 1)[0] ?? path);
 }
 
+/** The paths whose absence makes the conditions fail. */
+export function requiredBy(wanted: Conditions): readonly string[] {
+  return Object.keys(wanted).filter((path) => !holds({ [path]: wanted[path] ?? null }, {}));
+}
+
+/** Whether `fields` hold a value at the path. */
+export function has(fields: JsonObject, path: string): boolean {
+  return valueAt(fields, path) !== null;
+}
+
 function isTest(condition: Conditions[string]): condition is Test {
   return condition !== null && typeof condition === "object";
 }

@@ -112,6 +112,53 @@ describe("filter", () => {
     expect(await kept({ where }, record({ id: 1 }, ["other"]))).toBe(false);
   });
 
+  describe("says what it drops", () => {
+    const never = new AbortController().signal;
+    async function said(config: object, afters: readonly JsonObject[]) {
+      const context = fakes.context({ config: filter.config.parse(config) });
+      const worker = await filter.open(context);
+      for (const after of afters) await worker.apply([record(after)], { signal: never });
+      return { lines: context.lines, filtered: context.counters.get("filtered") };
+    }
+
+    it("at first and then seldom, and counts all", async () => {
+      const afters = [{ lang: "en" }, { lang: "de" }, { lang: "fr" }, { lang: "it" }];
+      const { lines, filtered } = await said({ where: { lang: "en" } }, afters);
+      expect(filtered).toBe(3);
+      expect(lines).toEqual([{ level: "info", fields: { dropped: 1 }, message: "dropped" }]);
+    });
+
+    it("nothing where nothing is dropped", async () => {
+      const { lines, filtered } = await said({ where: { lang: "en" } }, [{ lang: "en" }]);
+      expect([lines, filtered]).toEqual([[], undefined]);
+    });
+
+    it("and warns once of a field that no event has", async () => {
+      const afters = Array.from({ length: 250 }, () => ({ lang: "en", tags: [] }));
+      const config = {
+        where: { "metadata.lang": "en", draft: null, deleted: { ne: true } },
+        any: [{ lang: "en" }, { language: "en" }],
+      };
+      const { lines, filtered } = await said(config, afters);
+      const missing = ["metadata.lang", "language"];
+      expect(filtered).toBe(250);
+      expect(lines).toEqual([
+        { level: "info", fields: { dropped: 1, missing }, message: "dropped" },
+        {
+          level: "warn",
+          fields: { missing, events: 100, fix: expect.stringMatching(/^Name /) },
+          message: "no event had a field that the filter asks for",
+        },
+      ]);
+    });
+
+    it("but not of a field that some event has", async () => {
+      const afters = Array.from({ length: 120 }, (_, at) => (at === 99 ? { lang: "en" } : {}));
+      const { lines } = await said({ where: { lang: "en" } }, afters);
+      expect(lines.map(({ level }) => level)).toEqual(["info"]);
+    });
+  });
+
   it.each([{}, { where: { a: {} } }, { where: { a: { like: "x" } } }, { any: [] }])(
     "refuses the config %j",
     (config) => {

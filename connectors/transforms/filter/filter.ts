@@ -1,12 +1,15 @@
 import { defineTransform, z, type UpsertEvent } from "sluice";
 import { applyEach } from "../../_shared/text/apply-each.ts";
-import { conditions, fieldsOf, holds } from "./condition.ts";
+import { conditions, fieldsOf, holds, requiredBy } from "./condition.ts";
+import { reportDrops } from "./drops.ts";
 
 const config = z
   .strictObject({
     where: conditions
       .optional()
-      .describe("Field → value or condition; all must hold. Dots reach into objects."),
+      .describe(
+        "Field → value or condition; all must hold. Paths start in a record's row (`data.after`) or a document's metadata (`data.metadata`): `lang`, not `metadata.lang`. Dots reach into objects.",
+      ),
     any: z
       .array(conditions)
       .min(1)
@@ -28,15 +31,20 @@ export const filter = defineTransform({
   config,
   accepts: ["dev.sluice.record.", "dev.sluice.document."],
   emits: [""],
-  async open({ config: { where = {}, any = [{}] } }) {
+  async open({ config: { where = {}, any = [{}] }, log, meter }) {
     const read = new Set([where, ...any].flatMap(fieldsOf));
+    const report = reportDrops({ paths: [where, ...any].flatMap(requiredBy), log, meter });
     return {
-      apply: (events) =>
-        applyEach("filter", events, (event) => {
+      apply: async (events, run) => {
+        const outputs = await applyEach("filter", events, run, (event) => {
           if (isPartial(event, read)) return event;
           const fields = fieldsIn(event);
+          report.sees(fields);
           return holds(where, fields) && any.some((wanted) => holds(wanted, fields)) ? event : null;
-        }),
+        });
+        report.drops(outputs.filter((output) => output === null).length);
+        return outputs;
+      },
     };
   },
 });

@@ -1,4 +1,5 @@
 import { PoisonError, type JsonObject } from "sluice";
+import type { Breathe } from "../../_shared/text/breathe.ts";
 import { isMarkdown } from "../../_shared/text/media-type.ts";
 
 /** What a file or object record holds, decoded. */
@@ -19,7 +20,11 @@ const mediaTypes: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Decodes the content of a record. Throws `PoisonError` where that cannot be done faithfully. */
-export function contentOf(subject: string, after: JsonObject): Content {
+export async function contentOf(
+  subject: string,
+  after: JsonObject,
+  breathe: Breathe,
+): Promise<Content> {
   const address = textOf(after["uri"]) ?? subject;
   const fileName = lastPart(address);
   const { mediaType, charset } = mediaTypeOf(textOf(after["mediaType"]), fileName);
@@ -27,7 +32,7 @@ export function contentOf(subject: string, after: JsonObject): Content {
     throw unsupported(`"${address}" is ${mediaType || "of an unknown media type"}`);
   const raw = textOf(after["text"]) ?? decoded(address, textOf(after["contentBase64"]), charset);
   if (raw === undefined) throw unsupported(`"${address}" (${mediaType}) comes without its content`);
-  return { text: clean(raw), mediaType, fileName };
+  return { text: await cleaned(raw, breathe), mediaType, fileName };
 }
 
 function mediaTypeOf(given: string | undefined, fileName: string) {
@@ -55,12 +60,17 @@ function decoded(address: string, base64: string | undefined, charset = "utf-8")
   }
 }
 
-function clean(text: string): string {
-  return text
-    .replace(/^\uFEFF/, "")
-    .replaceAll(/\r\n?/g, "\n")
-    .toWellFormed()
-    .replaceAll("\0", "\u{FFFD}");
+async function cleaned(text: string, breathe: Breathe): Promise<string> {
+  const parts: string[] = [];
+  for (let from = text.startsWith("\uFEFF") ? 1 : 0, to = from; from < text.length; from = to) {
+    await breathe();
+    to = from + 65_536;
+    // Never between the two halves of a line end or a character.
+    if (/[\n\uDC00-\uDFFF]/.test(text[to] ?? "")) to++;
+    const part = text.slice(from, to).replaceAll(/\r\n?/g, "\n");
+    parts.push(part.toWellFormed().replaceAll("\0", "\u{FFFD}"));
+  }
+  return parts.join("");
 }
 
 function lastPart(address: string): string {

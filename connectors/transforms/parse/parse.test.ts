@@ -74,6 +74,11 @@ describe("parse", () => {
     ["the first heading", "intro\n\nBig *news* `now`\n===\n\n# Later", "Big news now"],
     ["not what looks like a heading in code", "```\n# no\n```\n\n## Yes", "Yes"],
     ["the front matter's title", '---\ntitle: "Given: it"\n---\n# Other', "Given: it"],
+    [
+      "a heading with its links",
+      "# [The][home] [Project]\n\n[home]: /x\n[project]: /y",
+      "The Project",
+    ],
     ["else the file's name", "just text", "a b.md"],
   ])("takes as title %s", async (_name, text, title) => {
     expect((await document({ ...markdown, text })).metadata).toMatchObject({ title });
@@ -135,6 +140,34 @@ describe("parse", () => {
   it("tells the media type by the file's name when a store did not know it", async () => {
     const after = { uri: "s3://b/a.MD", mediaType: "binary/octet-stream", text: "x" };
     expect((await document(after)).mediaType).toBe("text/markdown");
+  });
+
+  it.each([
+    ["quotes", ">".repeat(100_000)],
+    ["list marks", "+ ".repeat(100_000)],
+    ["quotes and blank lines", "> a\n\n".repeat(3_000)],
+    ["marks in a heading", `# ${"*_".repeat(100_000)}`],
+    ["brackets", "[a\n".repeat(30_000)],
+    ["white space in a field", `---\na: x${" ".repeat(60_000)}y\n---\n`],
+    ["front matter without an end", `---\na: b\n${"x: y\n".repeat(300_000)}`],
+    ["line ends", "\r".repeat(1_000_000)],
+  ])("is not held up by endless %s", async (_name, text) => {
+    const since = performance.now();
+    await document({ ...markdown, text }, { metadata: ["a"] });
+    expect(performance.now() - since).toBeLessThan(2_000);
+  });
+
+  it("never cuts a line end or a character when it cleans a long text", async () => {
+    for (const [given, expected] of [
+      ["\r\n", "\n"],
+      ["🐈", "🐈"],
+    ] as const)
+      for (const before of ["", "x"]) {
+        const text = before + given.repeat(100_000);
+        expect((await document({ ...markdown, text })).text).toBe(
+          before + expected.repeat(100_000),
+        );
+      }
   });
 
   it("makes an empty document of an empty file", async () => {

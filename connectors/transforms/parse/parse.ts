@@ -7,12 +7,12 @@ import {
   type RecordUpserted,
 } from "sluice";
 import { applyEach, unexpected } from "../../_shared/text/apply-each.ts";
+import { blocksOf, type FromMarkdown } from "../../_shared/text/blocks.ts";
+import type { Breathe } from "../../_shared/text/breathe.ts";
 import { isMarkdown } from "../../_shared/text/media-type.ts";
 import { plainText } from "../../_shared/text/plain-text.ts";
 import { contentOf } from "./content.ts";
 import { frontMatter } from "./front-matter.ts";
-
-type FromMarkdown = (typeof import("mdast-util-from-markdown"))["fromMarkdown"];
 
 const config = z.strictObject({
   metadata: z
@@ -38,25 +38,30 @@ export const parse = defineTransform({
   async open({ config }) {
     const { fromMarkdown } = await import("mdast-util-from-markdown");
     return {
-      apply: (events) =>
-        applyEach("parse", events, (event) => {
+      apply: (events, run) =>
+        applyEach("parse", events, run, (event, breathe) => {
           if (event.type !== "dev.sluice.record.upserted") throw unexpected("parse", event);
-          return documentOf(event, config.metadata, fromMarkdown);
+          return documentOf(event, config.metadata, { fromMarkdown, breathe });
         }),
     };
   },
 });
 
-function documentOf(
+interface Run {
+  readonly fromMarkdown: FromMarkdown;
+  readonly breathe: Breathe;
+}
+
+async function documentOf(
   event: RecordUpserted,
   wanted: readonly string[],
-  fromMarkdown: FromMarkdown,
-): DocumentUpserted {
+  run: Run,
+): Promise<DocumentUpserted> {
   const { after, key } = event.data;
-  const { text, mediaType, fileName } = contentOf(event.subject, after);
+  const { text, mediaType, fileName } = await contentOf(event.subject, after, run.breathe);
   const { fields, body } = isMarkdown(mediaType) ? frontMatter(text) : { fields: {}, body: text };
   const title =
-    nonEmpty(fields["title"]) ?? (isMarkdown(mediaType) && headingOf(body, fromMarkdown));
+    nonEmpty(fields["title"]) ?? (isMarkdown(mediaType) && (await headingOf(body, run)));
   const metadata = {
     ...picked(wanted, { ...fields, ...after }),
     ...picked(["uri", "modified"], after),
@@ -72,11 +77,26 @@ function documentOf(
 }
 
 /** The first heading. Looked for in the beginning only: the title of a text does not stand in its middle. */
-function headingOf(text: string, fromMarkdown: FromMarkdown): string | undefined {
-  const heading = fromMarkdown(text.slice(0, 8_192)).children.find(
-    ({ type }) => type === "heading",
-  );
-  return heading && plainText(heading);
+async function headingOf(text: string, run: Run): Promise<string | undefined> {
+  const beginning = text.slice(0, 8_192);
+  for await (const { type, start, end } of blocksOf(beginning, run)) {
+    if (type !== "heading") continue;
+    // The parser takes quadratic time for marks inside of lines.
+    const source = beginning.slice(start, Math.min(end, start + 1_000));
+    const markdown = [source, ...definitionsFor(source, beginning)].join("\n\n");
+    const heading = run.fromMarkdown(markdown).children.find((node) => node.type === "heading");
+    if (heading) return plainText(heading);
+  }
+  return undefined;
+}
+
+/** The lines that say where the links of a heading lead: without them `[text][label]` is no link. */
+function definitionsFor(heading: string, text: string): readonly string[] {
+  const labels = heading.toLowerCase();
+  return Array.from(text.matchAll(/^ {0,3}\[([^\][\n]{1,100})\]:[ \t]*\S.{0,500}$/gm))
+    .filter(([, label = ""]) => labels.includes(`[${label.toLowerCase()}]`))
+    .slice(0, 10)
+    .map(([line]) => line);
 }
 
 /** Flat, as metadata must be: empty values are left out, nested ones become JSON text. */
