@@ -1,6 +1,7 @@
 import { PoisonError, type DocumentUpserted, type Embedder, type VectorStore } from "sluice";
 import { embedKeyOf, modelMarkOf } from "./content-hash.ts";
 import { vectorIdOf } from "./doc-key.ts";
+import type { Breathe } from "../text/breathe.ts";
 import { embeddedText } from "../embedders/embedded-text.ts";
 import { parseVector } from "./float32.ts";
 import { trimMetadata, type TrimmedMetadata } from "./metadata.ts";
@@ -17,15 +18,22 @@ export interface WantedChunk extends TrimmedMetadata {
 }
 
 /** The chunks a document wants in the index. Throws `PoisonError` for one that no index can hold. */
-export function wantedChunks(
+export async function wantedChunks(
   event: DocumentUpserted,
   docKey: string,
-  place: { readonly embedder: Embedder; readonly limits: VectorStore["limits"] },
-): readonly WantedChunk[] {
-  const { embedder, limits } = place;
+  place: {
+    readonly embedder: Embedder;
+    readonly limits: VectorStore["limits"];
+    /** A document may have ten thousand chunks: leases must be renewed meanwhile. */
+    readonly breathe: Breathe;
+  },
+): Promise<readonly WantedChunk[]> {
+  const { embedder, limits, breathe } = place;
   const model = modelMarkOf(embedder.fingerprint);
   const seen = new Set<string>();
-  return (event.data.chunks ?? []).map((chunk, order) => {
+  const wanted: WantedChunk[] = [];
+  for (const [order, chunk] of (event.data.chunks ?? []).entries()) {
+    await breathe();
     checkId(vectorIdOf(docKey, chunk.id), limits.maxIdLength);
     if (seen.has(chunk.id))
       throw new PoisonError(`vectors: ${event.subject} has two chunks with the id ${chunk.id}.`, {
@@ -36,7 +44,7 @@ export function wantedChunks(
     const text = embeddedText(chunk);
     const embedKey = embedKeyOf(embedder.fingerprint, text);
     const isOurs = chunk.vector !== undefined && chunk.embedKey === embedKey;
-    return {
+    wanted.push({
       id: chunk.id,
       order,
       embeddedText: text,
@@ -50,8 +58,9 @@ export function wantedChunks(
         },
         limits.maxMetadataBytes,
       ),
-    };
-  });
+    });
+  }
+  return wanted;
 }
 
 function checkId(id: string, maxLength: number): void {

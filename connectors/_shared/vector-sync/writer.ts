@@ -15,6 +15,7 @@ import {
   type Writer,
   type WriteRun,
 } from "sluice";
+import { breather, type Breathe } from "../text/breathe.ts";
 import { applier } from "./apply.ts";
 import { clear } from "./clear.ts";
 import { docKeyOf, vectorIdOf } from "./doc-key.ts";
@@ -60,6 +61,7 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
   const { store, embedder, state, namespace, log, meter } = options;
   const { tombstoneMs = 7 * 24 * 3_600_000, vectorCacheBytes = 64 * 1024 * 1024 } = options;
   const { dimensions, fingerprint: model } = embedder;
+  const { limits } = store;
   const chunksAShare = Math.min(
     maxShareBytes / (dimensions * 4 + chunkBytes),
     embedder.maxTexts * embedCallsAShare,
@@ -96,14 +98,18 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
     return ids;
   }
 
-  function planFor(change: DocumentChange, held: Held): Plan | undefined {
+  async function planFor(
+    change: DocumentChange,
+    held: Held,
+    breathe: Breathe,
+  ): Promise<Plan | undefined> {
     const { source, subject, partitionkey, sequence: version } = change;
     const identity = { source, subject, partitionkey, version, model };
     const wanted =
       change.type === "dev.sluice.record.deleted"
         ? "delete"
         : {
-            chunks: wantedChunks(change, held.docKey, { embedder, limits: store.limits }),
+            chunks: await wantedChunks(change, held.docKey, { embedder, limits, breathe }),
             lineage: change.data.lineage,
           };
     const verdict = judge(held, identity, wanted);
@@ -120,12 +126,13 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
       share.map(([, change]) => change),
       run,
     );
+    const breathe = breather(run.signal);
     const indexOf = new Map<Plan, number>();
     for (const [place, [at, change]] of share.entries()) {
       const own = held[place];
       if (own === undefined) continue;
       try {
-        const plan = planFor(change, own);
+        const plan = await planFor(change, own, breathe);
         if (plan !== undefined) indexOf.set(plan, at);
       } catch (error) {
         if (!(error instanceof PoisonError)) throw error;
