@@ -17,7 +17,7 @@ export async function firstSync(
     const ok = source?.progress?.phase === "streaming" && waiting.every((one) => one.waiting === 0);
     const seen = troubled?.error
       ? `${troubled.name}: ${troubled.error.message} ${troubled.error.fix ?? ""}`
-      : `${source?.events ?? 0} events since the last run`;
+      : `${source?.events ?? 0} files read, as new or changed`;
     if (ok || troubled?.state === "failed" || ms > withinMs)
       return { name: "the folder is in the index", ok, ms, seen };
     await sleep(25, undefined, { signal });

@@ -205,8 +205,8 @@ const cases: readonly Case[] = [
       ],
     },
     [
-      'connectors[0].source | notes: there is no source "foldr", built in or installed. | Write "folder", or run: npm install foldr',
-      'connectors[1].sink | out: there is no sink "sluice-sink-nowhere", built in or installed. | Run: npm install sluice-sink-nowhere; built in are index, print',
+      'connectors[0].source | notes: there is no source "foldr", built in or installed. | Write "folder".',
+      'connectors[1].sink | out: there is no sink "sluice-sink-nowhere", built in or installed. | Built in are index, print. If it is a package, run: npm install sluice-sink-nowhere',
       'connectors[1].transforms[0].use | out: "index" is a sink, not a transform. | Use it as a sink.',
       'connectors[2].source | near: "./missing.js" is no file. | Correct the path; it is relative to the config file.',
     ],

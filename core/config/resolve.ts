@@ -74,10 +74,15 @@ function notFound(kind: Kind, type: string, isPath: boolean, catalog: Catalog): 
   const close = nearest(type, names);
   return problem(
     `there is no ${kind} ${show(type)}, built in or installed.`,
-    close
-      ? `Write ${show(close)}, or run: npm install ${type}`
-      : `Run: npm install ${type}${names.length > 0 ? `; built in are ${names.join(", ")}` : ""}`,
+    close ? `Write ${show(close)}.` : installing(type, kind, names),
   );
+}
+
+/** Only what is named like a connector's package is told to install: a typo must not bring in a stranger's code. */
+function installing(type: string, kind: string, names: readonly string[]): string {
+  const builtIn = names.length > 0 ? `Built in are ${names.join(", ")}. ` : "";
+  if (/sluice/.test(type)) return `${builtIn}If it is a package, run: npm install ${type}`;
+  return `${builtIn}Write one of them, an installed package, or the path of a ${kind} of your own (./${type}.js).`;
 }
 
 /** The module that `import` of the package would load, looked up from `dir` instead of from here. */

@@ -47,7 +47,8 @@ export const pineconeConfig = z
       .describe("Milliseconds an attempt of a request may take."),
   })
   .refine(({ apiKey, local }) => (apiKey === undefined) !== (local === undefined), {
-    error: "give exactly one of apiKey and local",
+    error:
+      "give exactly one of apiKey (Pinecone) and local (a folder this process serves): add one, or remove the other",
   })
   .refine(({ url, local }) => url === undefined || local === undefined, {
     error: "url belongs to apiKey, not to local",
