@@ -9,6 +9,7 @@ const status = (events: number): PipelineStatus => ({
   host: "box",
   startedAt: "2025-01-01T00:00:00Z",
   queue: "embedded",
+  queueAnswers: true,
   durability: "disk",
   connectors: ["a", "b"].map((name) => ({
     name,

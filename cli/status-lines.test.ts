@@ -18,6 +18,7 @@ const status = (...connectors: readonly ConnectorStatus[]): PipelineStatus => ({
   host: "box",
   startedAt: "2025-01-01T00:00:00Z",
   queue: "embedded",
+  queueAnswers: true,
   durability: "disk",
   connectors,
 });
@@ -25,6 +26,11 @@ const paint = (_: string, text: string) => text;
 const subscription = { topic: "pages", oldestMs: 1, consumers: 1 };
 
 describe("the lines of a process", () => {
+  it("say that the queue does not answer", () => {
+    const [heading] = statusLines({ ...status(connector({})), queueAnswers: false }, { paint });
+    expect(heading).toBe("shop · queue embedded (does not answer) · box · pid 7");
+  });
+
   it("say who it is and what each connector does", () => {
     const lines = statusLines(
       status(

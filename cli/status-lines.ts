@@ -24,9 +24,9 @@ export function statusLines(
   },
 ): readonly string[] {
   const { paint, rates, columns = Infinity } = options;
-  const { project, pid, host, queue, durability, connectors } = status;
+  const { project, pid, host, queue, queueAnswers, durability, connectors } = status;
   const heading = fit(
-    `${project} · queue ${queue} (${durability}) · ${host} · pid ${pid}`,
+    `${project} · queue ${queue} (${queueAnswers ? durability : "does not answer"}) · ${host} · pid ${pid}`,
     columns,
   );
   const wide = table(connectors.map((one) => wideRow(one, rates))).split("\n");

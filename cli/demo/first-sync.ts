@@ -9,12 +9,15 @@ export async function firstSync(
 ): Promise<Step> {
   const began = performance.now();
   for (;;) {
-    const { connectors } = await running.status();
+    const { connectors, queueAnswers } = await running.status();
     const ms = performance.now() - began;
     const troubled = connectors.find(({ error }) => error !== undefined);
     const source = connectors.find(({ kind }) => kind === "source");
     const waiting = connectors.flatMap(({ subscriptions = [] }) => subscriptions);
-    const ok = source?.progress?.phase === "streaming" && waiting.every((one) => one.waiting === 0);
+    const ok =
+      queueAnswers &&
+      source?.progress?.phase === "streaming" &&
+      waiting.every((one) => one.waiting === 0);
     const seen = troubled?.error
       ? `${troubled.name}: ${troubled.error.message} ${troubled.error.fix ?? ""}`
       : `${source?.events ?? 0} files read, as new or changed`;

@@ -142,6 +142,33 @@ it("goes on by itself when Redis forgets everything", async () => {
   }
 });
 
+it("says so when the queue does not answer, and invents nothing", async () => {
+  const away = await startRedis(["--appendonly", "yes", "--appendfsync", "always"]);
+  try {
+    const place: Place = { kind: "redis", url: away.url };
+    const topics = { numbers: { partitions: 2, optional: false, maxWaiting: 4 } };
+    const connectors = [counting(10), sinkOf(async () => {})];
+    const pipeline = { project: "away", queue: place, state: place, topics, connectors };
+    const one = await startPipeline(pipeline, { log: silent, admin });
+    running.push(one);
+    expect(await one.status()).toMatchObject({ queueAnswers: true, durability: "disk" });
+    await away.kill();
+    const asked = performance.now();
+    const status = await one.status();
+    expect(performance.now() - asked).toBeLessThan(5_000);
+    expect(status).toMatchObject({ queueAnswers: false, durability: "disk" });
+    expect(status.connectors.map(({ subscriptions }) => subscriptions)).toEqual([
+      undefined,
+      undefined,
+    ]);
+    const stopping = performance.now();
+    await Promise.all(running.splice(0).map((each) => each.stop(5_000)));
+    expect(performance.now() - stopping).toBeLessThan(5_000);
+  } finally {
+    await away.stop();
+  }
+});
+
 describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
   const settings = { partitions: 2, optional: false, maxWaiting: 4 };
   const pipelineOf = (connectors: readonly ResolvedConnector[], like?: Pipeline): Pipeline => {
@@ -343,6 +370,16 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     await state.each([{ key: "checkpoint", value: { next: 1 } }]);
     await backend.close(1_000);
     await eventually(() => reads === 2, "the source to read again");
+  });
+
+  it("names a subscription that nobody consumes any more", async () => {
+    const before = pipelineOf([sinkOf(async () => {})]);
+    await (await start(before)).stop(5_000);
+    const renamed = { ...sinkOf(async () => {}), name: "collect-anew" };
+    const warned: object[] = [];
+    const log = { ...silent, warn: (fields: object) => void warned.push(fields) };
+    running.push(await startPipeline(pipelineOf([renamed], before), { log, admin }));
+    expect(warned).toContainEqual({ topic: "numbers", subscription: "collect", waiting: 0 });
   });
 
   it("starts a source again after an error that may pass", async () => {

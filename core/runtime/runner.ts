@@ -4,6 +4,7 @@ import { openBackend, type Backend } from "../backend.ts";
 import type { Pipeline, ResolvedConnector } from "../config/pipeline.ts";
 import type { Log } from "../connector.ts";
 import { defaultLeaseMs } from "../queue/options.ts";
+import type { Durability } from "../queue/queue.ts";
 import { serveAdmin } from "./admin.ts";
 import { statusBoard, type Board } from "./board.ts";
 import { runConsumer } from "./consumer-task.ts";
@@ -42,10 +43,10 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
   const backend = await openBackend(pipeline, { log });
   const boards = new Map<string, Board>();
   const stopping = new AbortController();
-  const startedAt = new Date().toISOString();
   let tasks: readonly Promise<void>[] = [];
 
-  const status = () => readPipelineStatus(pipeline, backend, boards, startedAt);
+  let started = { at: new Date().toISOString(), durability: "memory" as Durability };
+  const status = () => readPipelineStatus(pipeline, backend, boards, started);
   let stopped: Promise<void> | undefined;
   const closers: (() => Promise<void>)[] = [];
   const stop = (graceMs: number) => (stopped ??= stopAll(graceMs));
@@ -62,6 +63,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
 
   try {
     const durability = await backend.topics.durability();
+    started = { ...started, durability };
     if (durability === "memory")
       log.warn({ durability }, "the queue forgets on a restart of Redis: set appendonly yes");
     for (const connector of pipeline.connectors) {
@@ -129,20 +131,22 @@ async function readPipelineStatus(
   pipeline: Pipeline,
   backend: Backend,
   boards: ReadonlyMap<string, Board>,
-  startedAt: string,
+  started: { readonly at: string; readonly durability: Durability },
 ): Promise<PipelineStatus> {
   // A queue that does not answer must not keep the process from saying so.
   const patience = new AbortController();
-  const [subscriptions, durability] = await Promise.race([
+  const answer = await Promise.race([
     Promise.all([backend.topics.subscriptions(), backend.topics.durability()]),
-    sleep(answerWithinMs, [[], "memory"] as const, { signal: patience.signal, ref: false }),
+    sleep(answerWithinMs, undefined, { signal: patience.signal, ref: false }),
   ]).finally(() => patience.abort());
+  const [subscriptions, durability] = answer ?? [[], started.durability];
   return {
     project: pipeline.project,
     pid: process.pid,
     host: hostname(),
-    startedAt,
+    startedAt: started.at,
     queue: pipeline.queue.kind,
+    queueAnswers: answer !== undefined,
     durability,
     connectors: [...boards.values()].map((board) => {
       const status = board.read();

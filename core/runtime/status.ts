@@ -52,6 +52,8 @@ export interface PipelineStatus {
   /** RFC 3339. */
   readonly startedAt: string;
   readonly queue: "redis" | "embedded";
+  /** False: it gave no answer in time, so nothing is said of subscriptions, and `durability` is as it was at the start. */
+  readonly queueAnswers: boolean;
   readonly durability: Durability;
   readonly connectors: readonly ConnectorStatus[];
 }
