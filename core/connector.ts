@@ -50,6 +50,11 @@ interface Definition<C extends Config> {
   readonly config: C;
   /** Online: is it reachable, permitted, set up? Changes nothing. */
   readonly check?: (context: Context<z.output<C>>) => Promise<readonly Finding[]>;
+  /**
+   * `sluice remove`: takes away what the connector made at its origin (a slot, a publication). Called
+   * while it runs nowhere, before its state is deleted. Says what it did. May be called twice.
+   */
+  readonly remove?: (context: Context<z.output<C>>) => Promise<readonly Finding[]>;
 }
 
 /** What a source yields at once. */
@@ -60,12 +65,16 @@ export interface SourceBatch<P> {
   readonly checkpoint: P;
   /** This source's own state, stored atomically with the checkpoint, after the events are durable. */
   readonly writes?: readonly StateWrite[];
+  /** Ids of the snapshot requests that this batch finishes: forgotten in the same write. Until then a restart asks again. */
+  readonly completes?: readonly string[];
 }
 
-/** `sluice snapshot`, or the catch-up of a late subscription (then with its name as `audience`). */
+/** `sluice snapshot`, or the catch-up of a late subscription. Asked again, with the same id, until a batch `completes` it. */
 export interface SnapshotRequest {
   readonly id: string;
+  /** Names of the origin's collections (tables, prefixes), as the source's config writes them. All of them when absent. */
   readonly collections?: readonly string[];
+  /** The one subscription to deliver to: goes into every event of this snapshot, its sweep included. */
   readonly audience?: string;
 }
 
