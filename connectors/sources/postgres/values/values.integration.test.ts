@@ -452,15 +452,15 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
       readonly name: string;
       readonly columns: string;
       /** Statements between CREATE TABLE and the first row. */
-      readonly then?: string;
+      readonly alter?: string;
       readonly rows: readonly string[];
     }[],
   ) {
     await session.query("CREATE PUBLICATION everything FOR ALL TABLES");
     try {
-      for (const { name, columns, then = "" } of tables)
+      for (const { name, columns, alter = "" } of tables)
         await session.query(
-          `SET search_path = public; CREATE TABLE ${name} (n int PRIMARY KEY, ${columns}); ${then}`,
+          `SET search_path = public; CREATE TABLE ${name} (n int PRIMARY KEY, ${columns}); ${alter}`,
         );
       const write = async () => {
         for (const { name, rows } of tables)
@@ -540,7 +540,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
       {
         name,
         columns: "gone int, v text, len int GENERATED ALWAYS AS (length(v)) STORED",
-        then: `ALTER TABLE ${name} DROP COLUMN gone, ADD COLUMN w text DEFAULT 'd'`,
+        alter: `ALTER TABLE ${name} DROP COLUMN gone, ADD COLUMN w text DEFAULT 'd'`,
         rows: ["'abc'"],
       },
     ]);

@@ -109,7 +109,7 @@ function body(tag: number, from: Cursor): Message {
       uint64(from);
       return { kind: "origin", name: string(from) };
     default:
-      return { kind: "unknown", tag: name(tag) };
+      return { kind: "unknown", tag: String.fromCharCode(tag) };
   }
 }
 
@@ -179,7 +179,7 @@ function relation(from: Cursor): Relation {
 function truncate(from: Cursor): Message {
   const count = uint32(from);
   const cascade = (uint8(from) & 1) === 1;
-  if (4 * count !== from.end - from.at) throw protocolError(`a truncate of ${count} tables`);
+  if (4 * count > from.end - from.at) throw protocolError(`a truncate of ${count} tables, cut off`);
   return {
     kind: "truncate",
     relations: Array.from({ length: count }, () => uint32(from)),
