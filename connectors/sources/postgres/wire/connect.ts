@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientConfig } from "pg";
 import { cancel } from "./cancel.ts";
@@ -39,6 +40,7 @@ export async function connect(
   const pg = await import("pg");
   signal.throwIfAborted();
   const client = new pg.Client(toConfig(target, run.name, kind));
+  guardParser(client);
   const where = `${target.host}:${target.port}`;
   let broken: Error | undefined;
   client.on("error", (error) => (broken ??= error));
@@ -106,6 +108,28 @@ export async function connect(
       return answer;
     },
     close,
+  };
+}
+
+/**
+ * The driver's parser throws in the socket's callback at what it does not know (a server that wants
+ * Kerberos): nobody could catch it, and the process would end. Here the connection ends instead.
+ */
+function guardParser(client: Client): void {
+  // Not in the driver's types: called with the socket, once it is the one to read from.
+  const connection = client.connection as unknown as { attachListeners: (socket: Duplex) => void };
+  const attach = connection.attachListeners.bind(connection);
+  connection.attachListeners = (socket) => {
+    attach(socket);
+    const listeners = socket.listeners("data");
+    socket.removeAllListeners("data");
+    socket.on("data", (chunk: Buffer) => {
+      try {
+        for (const parse of listeners) parse.call(socket, chunk);
+      } catch (error) {
+        socket.destroy(error as Error);
+      }
+    });
   };
 }
 

@@ -11,10 +11,11 @@ export async function openStream(
     readonly publication: string | readonly string[];
     readonly confirmed?: () => bigint;
     readonly signal?: AbortSignal;
+    readonly ca?: string;
   },
 ): Promise<WalStream> {
   const signal = options.signal ?? new AbortController().signal;
-  const replication = await openReplication({ url }, { name: "test", signal });
+  const replication = await openReplication({ url, ca: options.ca }, { name: "test", signal });
   const slot = `test_${(slots += 1)}`;
   await replication.command(
     `CREATE_REPLICATION_SLOT "${slot}" TEMPORARY LOGICAL pgoutput (SNAPSHOT 'nothing')`,

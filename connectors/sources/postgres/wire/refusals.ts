@@ -77,6 +77,10 @@ export function toRefusal(cause: unknown, target: Target): RetryableError {
 /** Not the server's words, but the driver's, Node's or the TLS library's. */
 function withoutState(cause: unknown, target: Target, where: string): RetryableError {
   const message = cause instanceof Error ? cause.message : "";
+  if (/Unknown authentication|Only mechanism/.test(message))
+    return refused("postgres.unauthorized", `${where} wants another way to log in.`, cause, {
+      fix: "Let the user in by a line of the server's pg_hba.conf that says scram-sha-256.",
+    });
   if (/SASL|SCRAM|password must be/i.test(message))
     return refused("postgres.unauthorized", `${where} wants another password.`, cause, {
       fix: "Put user and password into `url`, with @ : / % in the password written as %40 %3A %2F %25.",
