@@ -1,0 +1,261 @@
+import { setInterval } from "node:timers/promises";
+import type { SourceBatch, SourceContext } from "sluice";
+import { openAcknowledger } from "./acknowledge.ts";
+import { gather } from "./batch.ts";
+import { nameOf, openCaptured } from "./captured.ts";
+import type { Options } from "./config.ts";
+import { formatLsn, parseLsn } from "./lsn.ts";
+import { openMarkers } from "./markers.ts";
+import { namesOf } from "./names.ts";
+import { openOrders } from "./orders.ts";
+import { findStart, identify, type Position } from "./position.ts";
+import { openReader } from "./reader.ts";
+import { forgetRuns, markCopied, needKey, recallNames, recallRun } from "./runs.ts";
+import { openScheduler } from "./scheduler.ts";
+import { openSession } from "./session.ts";
+import { prepare } from "./setup.ts";
+import { dropSlot, watchBudget } from "./slot.ts";
+import { loadTypes } from "./values/types.ts";
+import { trackDelivered } from "./visibility.ts";
+import { openWindow } from "./window.ts";
+import { decode } from "./wire/decode.ts";
+import { openReplication } from "./wire/replication.ts";
+
+/** The stream confirms by itself too, seldom; this lets the server free its log soon. */
+const confirmEveryMs = 1_000;
+const lookEveryMs = 60_000;
+/** Positions without events are stored this seldom: each is a write. */
+const idleCheckpointMs = 1_000;
+const maxDelivered = 50_000;
+
+/** Follows the database: one stream, in which snapshots have their places too. */
+export async function* follow(
+  context: SourceContext<Options, Position>,
+): AsyncGenerator<SourceBatch<Position>> {
+  const { config, name, state, checkpoint, log, progress } = context;
+  const stop = new AbortController();
+  const signal = AbortSignal.any([context.signal, stop.signal]);
+  const closers: (() => Promise<void>)[] = [];
+  const opened = <T extends { readonly close: () => Promise<void> }>(one: T): T => {
+    closers.push(one.close);
+    return one;
+  };
+  const { slot } = namesOf(config, name);
+  try {
+    const connect = async () => opened(await openSession(config, { name, signal }));
+    const session = await connect();
+    if (checkpoint?.isDone) {
+      if (config.setup) await dropSlot(session, slot);
+      return;
+    }
+    const replication = opened(await openReplication(config, { name, signal }));
+    const server = await identify(replication);
+    const { database } = server;
+    const setup = await prepare(session, config, { name, log });
+
+    const [unfinished, copied, needed, [epoch]] = await Promise.all([
+      recallRun(state),
+      recallNames(state, "copied/"),
+      recallNames(state, "need/"),
+      state.get(["epoch"]),
+    ]);
+    const start = await findStart({
+      config,
+      slot,
+      stored: checkpoint,
+      isUnfinished: config.snapshot !== "never" && copied.size === 0,
+      lastEpoch: typeof epoch?.value === "number" ? epoch.value : 0,
+      session,
+      replication,
+      server,
+      log,
+      signal,
+    });
+    const position = start.position;
+    if (start.isNew) {
+      const writes = [...(await forgetRuns(state)), { key: "epoch", value: position.epoch }];
+      copied.clear();
+      needed.clear();
+      if (config.snapshot === "never")
+        for (const table of setup.tables.map(nameOf)) {
+          writes.push(markCopied(table) as { key: string; value: true });
+          copied.add(table);
+        }
+      yield { events: [], checkpoint: position, writes };
+    }
+
+    const types = await loadTypes(session, log);
+    const orders = openOrders();
+    const batch = gather();
+    const captured = await openCaptured({
+      session,
+      state,
+      types,
+      isNew: start.isNew,
+      list: setup.list,
+      relations: { database, maxValueBytes: config.maxValueBytes },
+      onSchemaChange: config.onSchemaChange,
+      resnapshot: (table, why, batch) => {
+        if (orders.has(table)) return;
+        log.warn({ table, why }, "the table is read again");
+        batch.write({ key: needKey(table), value: true });
+        orders.add({ reason: "changed", tables: [table] });
+      },
+      log,
+    });
+    for (const table of needed)
+      if (captured.table(table)) orders.add({ reason: "changed", tables: [table] });
+
+    const delivered = trackDelivered();
+    const markers = openMarkers(slot);
+    const reader = openReader({
+      start: position,
+      batch,
+      captured,
+      delivered,
+      messagePrefixes: config.messages,
+    });
+    const acknowledger = openAcknowledger({ from: reader.lsn(), settled: context.settled, log });
+    const stream = opened(
+      await replication.start({
+        slot,
+        from: reader.lsn(),
+        publication: setup.publications,
+        confirmed: acknowledger.confirmed,
+        signal,
+      }),
+    );
+
+    let isSnapshotting = false;
+    let isThrough = false;
+    const scheduler = openScheduler({
+      config,
+      database,
+      session,
+      state,
+      captured,
+      orders,
+      copied,
+      unfinished: unfinished?.run.epoch === position.epoch ? unfinished : undefined,
+      publish: setup.refresh,
+      through: () => (isThrough = true),
+      log,
+      run: {
+        openSession: connect,
+        markers,
+        delivered,
+        epoch: position.epoch,
+        chunkRows: config.chunkRows,
+        parallelTables: config.parallelTables,
+        signal,
+        table: async (name) => {
+          await captured.refresh();
+          return captured.table(name);
+        },
+        relationOf: captured.snapshotRelation,
+        watch: captured.watch,
+        openWindow,
+        estimate: (name) => captured.table(name)?.estimatedRows ?? 0,
+        progress: (done, total) => {
+          isSnapshotting = done !== total;
+          progress({ phase: "snapshot", done, total });
+        },
+      },
+    });
+    let fail: (error: unknown) => void = () => undefined;
+    const failed = new Promise<never>((_, reject) => (fail = reject));
+    failed.catch(() => undefined); // raced below
+    const background = (work: Promise<void>) => void work.catch(fail);
+    background(scheduler.work());
+    background(scheduler.listen(context.requests));
+    background(every(lookEveryMs, scheduler.look));
+    background(watchBudget(session, { slot, isSnapshotting: () => isSnapshotting, log, signal }));
+    let told = acknowledger.confirmed();
+    background(
+      every(confirmEveryMs, async () => {
+        if (acknowledger.confirmed() === told) return;
+        told = acknowledger.confirmed();
+        stream.confirm();
+      }),
+    );
+    if (config.heartbeatMs > 0) {
+      let seen = reader.lsn();
+      background(
+        every(config.heartbeatMs, async () => {
+          const lsn = reader.lsn();
+          if (lsn === seen)
+            await session.query("SELECT pg_logical_emit_message(false, $1, 'heartbeat')", [
+              markers.prefix,
+            ]);
+          seen = lsn;
+        }),
+      );
+    } else
+      log.warn(
+        {},
+        "no heartbeats: while the captured tables are idle, the server keeps all its WAL",
+      );
+
+    let storedAt = performance.now();
+    let stored = reader.lsn();
+    let toldAt = 0;
+    const flush = async (): Promise<SourceBatch<Position>> => {
+      const checkpoint = isThrough ? { ...reader.position(), isDone: true } : reader.position();
+      [stored, storedAt] = [reader.lsn(), performance.now()];
+      return { checkpoint, ...(await batch.take(session, signal)) };
+    };
+    const acknowledge = () => acknowledger.stored(stored);
+    log.info({ slot, lsn: position.lsn, tables: captured.tables().length }, "streaming");
+    for (;;) {
+      const page = await Promise.race([stream.take(), failed]);
+      for (let at = 0; at < page.count; at++) {
+        const [from = 0, to = 0] = [page.offsets[2 * at], page.offsets[2 * at + 1]];
+        const message = decode(page.bytes, from, to);
+        const wait = reader.handle(message, to - from);
+        if (wait) await wait;
+        if (message.kind === "message" && message.prefix === markers.prefix) {
+          const place = reader.markerPlace();
+          const handle = markers.reached(message.content.toString());
+          if (place && handle)
+            for (const group of handle(place)) {
+              if (!batch.fits(group) && !batch.isEmpty()) {
+                yield await flush();
+                acknowledge();
+              }
+              batch.addGroup(group);
+            }
+        }
+        if (batch.isFull()) {
+          yield await flush();
+          acknowledge();
+        }
+      }
+      const isIdleLong = reader.lsn() > stored && performance.now() - storedAt > idleCheckpointMs;
+      if (!batch.isEmpty() || isIdleLong || isThrough) {
+        yield await flush();
+        acknowledge();
+      }
+      if (isThrough) {
+        await stream.close();
+        if (config.setup) await dropSlot(session, slot);
+        return;
+      }
+      if (delivered.size() > maxDelivered) {
+        const [[snapshot] = []] = await session.query("SELECT pg_current_snapshot()");
+        delivered.forget(snapshot ?? "");
+      }
+      if (performance.now() - toldAt > 1_000 && !isSnapshotting) {
+        toldAt = performance.now();
+        const bytes = Number(stream.serverEnd() - reader.lsn());
+        progress({ phase: "streaming", ...(bytes > 0 && { lag: `${bytes} bytes` }) });
+      }
+    }
+
+    async function every(ms: number, work: () => Promise<void>): Promise<void> {
+      for await (const _ of setInterval(ms, undefined, { signal, ref: false })) await work();
+    }
+  } finally {
+    stop.abort();
+    await Promise.allSettled(closers.map((close) => close()));
+  }
+}
