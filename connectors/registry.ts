@@ -8,6 +8,7 @@ export const catalog: Catalog = {
   },
   transforms: {
     parse: async () => (await import("./transforms/parse/parse.ts")).parse,
+    render: async () => (await import("./transforms/render/render.ts")).render,
     chunk: async () => (await import("./transforms/chunk/chunk.ts")).chunk,
     filter: async () => (await import("./transforms/filter/filter.ts")).filter,
   },
