@@ -8,13 +8,16 @@ import { formatLsn, parseLsn } from "./lsn.ts";
 import { openMarkers } from "./markers.ts";
 import { namesOf } from "./names.ts";
 import { openOrders } from "./orders.ts";
-import { findStart, identify, type Position } from "./position.ts";
+import { findStart, type Position } from "./position.ts";
 import { openReader } from "./reader.ts";
 import { forgetRuns, markCopied, needKey, recallNames, recallRun } from "./runs.ts";
 import { openScheduler } from "./scheduler.ts";
 import { openSession } from "./session.ts";
 import { prepare } from "./setup.ts";
-import { dropSlot, watchBudget } from "./slot.ts";
+import { comparePublication, ensurePublication } from "./publication.ts";
+import { dropSlot, readOrigin } from "./slot.ts";
+import { capturedTables } from "./tables.ts";
+import { walBudget, walSampler } from "./wal-budget.ts";
 import { loadTypes } from "./values/types.ts";
 import { trackDelivered } from "./visibility.ts";
 import { openWindow } from "./window.ts";
@@ -40,7 +43,8 @@ export async function* follow(
     closers.push(one.close);
     return one;
   };
-  const { slot } = namesOf(config, name);
+  const names = namesOf(config, name);
+  const { slot } = names;
   try {
     const connect = async () => opened(await openSession(config, { name, signal }));
     const session = await connect();
@@ -49,9 +53,9 @@ export async function* follow(
       return;
     }
     const replication = opened(await openReplication(config, { name, signal }));
-    const server = await identify(replication);
+    const server = await readOrigin(replication);
     const { database } = server;
-    const setup = await prepare(session, config, { name, log });
+    const prepared = await prepare(session, config, names, log);
 
     const [unfinished, copied, needed, [epoch]] = await Promise.all([
       recallRun(state),
@@ -77,13 +81,25 @@ export async function* follow(
       copied.clear();
       needed.clear();
       if (config.snapshot === "never")
-        for (const table of setup.tables.map(nameOf)) {
+        for (const table of prepared.tables.map(nameOf)) {
           writes.push(markCopied(table) as { key: string; value: true });
           copied.add(table);
         }
       yield { events: [], checkpoint: position, writes };
     }
 
+    // Its own: setting up is a transaction, and nothing else may get into it.
+    const watcher = await connect();
+    const list = async () => {
+      const { tables } = await capturedTables(session, config);
+      return (await comparePublication(session, config, names, tables)).tables;
+    };
+    const publish = async () => {
+      if (!config.setup) return [];
+      const verify = async () => (await capturedTables(watcher, config)).findings;
+      const { tables } = await capturedTables(watcher, config);
+      return (await ensurePublication(watcher, names, tables, { log, verify })).changed.map(nameOf);
+    };
     const types = await loadTypes(session, log);
     const orders = openOrders();
     const batch = gather();
@@ -92,7 +108,7 @@ export async function* follow(
       state,
       types,
       isNew: start.isNew,
-      list: setup.list,
+      list,
       relations: { database, maxValueBytes: config.maxValueBytes },
       onSchemaChange: config.onSchemaChange,
       resnapshot: (table, why, batch) => {
@@ -120,7 +136,7 @@ export async function* follow(
       await replication.start({
         slot,
         from: reader.lsn(),
-        publication: setup.publications,
+        publication: prepared.publications,
         confirmed: acknowledger.confirmed,
         signal,
       }),
@@ -137,7 +153,7 @@ export async function* follow(
       orders,
       copied,
       unfinished: unfinished?.run.epoch === position.epoch ? unfinished : undefined,
-      publish: setup.refresh,
+      publish,
       through: () => (isThrough = true),
       log,
       run: {
@@ -169,7 +185,13 @@ export async function* follow(
     background(scheduler.work());
     background(scheduler.listen(context.requests));
     background(every(lookEveryMs, scheduler.look));
-    background(watchBudget(session, { slot, isSnapshotting: () => isSnapshotting, log, signal }));
+    const sample = walSampler(slot, log);
+    background(
+      every(lookEveryMs, async () => {
+        const budget = await walBudget(watcher, slot);
+        if (budget) sample(budget);
+      }),
+    );
     let told = acknowledger.confirmed();
     background(
       every(confirmEveryMs, async () => {

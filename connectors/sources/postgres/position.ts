@@ -2,7 +2,8 @@ import { ConfigError, PositionLostError, RetryableError, z, type Log } from "slu
 import type { Options } from "./config.ts";
 import { formatLsn, parseLsn } from "./lsn.ts";
 import type { Session } from "./session.ts";
-import { createSlot, dropSlot, judgeSlot, readSlot } from "./slot.ts";
+import { createSlot } from "./create-slot.ts";
+import { dropSlot, judgeSlot, readSlot, type SlotOrigin } from "./slot.ts";
 import type { Replication } from "./wire/replication.ts";
 
 /** Where a source resumes. LSNs as PostgreSQL writes them. */
@@ -21,22 +22,10 @@ export const position = z.object({
 });
 export type Position = z.output<typeof position>;
 
-export interface Server {
-  readonly system: string;
-  readonly database: string;
-  readonly flushLsn: bigint;
-}
-
 export interface Start {
   readonly position: Position;
   /** A new slot: what was known of snapshots is void. */
   readonly isNew: boolean;
-}
-
-export async function identify(replication: Replication): Promise<Server> {
-  const [row] = await replication.command("IDENTIFY_SYSTEM");
-  const [system = "", , flushed = "", database = ""] = (row ?? []).map((text) => text ?? "");
-  return { system, database, flushLsn: parseLsn(flushed) };
 }
 
 /**
@@ -51,7 +40,7 @@ export async function findStart(options: {
   readonly lastEpoch: number;
   readonly session: Session;
   readonly replication: Replication;
-  readonly server: Server;
+  readonly server: SlotOrigin & { readonly flushLsn: bigint };
   readonly log: Log;
   readonly signal: AbortSignal;
 }): Promise<Start> {
@@ -101,7 +90,7 @@ export async function findStart(options: {
       },
     );
   if (!config.setup) {
-    if (facts && state === "valid" && facts.confirmedFlushLsn !== undefined)
+    if (facts && state === "valid" && facts.confirmedFlushLsn !== null)
       return { position: newPosition(options, facts.confirmedFlushLsn), isNew: true };
     throw new ConfigError(
       `postgres: slot "${slot}" is ${state}${reason === "" ? "" : ` (${reason})`}.`,
@@ -124,7 +113,7 @@ export async function findStart(options: {
 }
 
 function newPosition(
-  options: { slot: string; lastEpoch: number; server: Server },
+  options: { slot: string; lastEpoch: number; server: SlotOrigin },
   lsn: bigint,
 ): Position {
   const { slot, lastEpoch, server } = options;

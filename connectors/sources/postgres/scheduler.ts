@@ -27,8 +27,8 @@ export function openScheduler(context: {
   readonly copied: Set<string>;
   readonly unfinished: Unfinished | undefined;
   readonly run: RunContext;
-  /** Brings the publication up to the tables. */
-  readonly publish: () => Promise<void>;
+  /** Brings the publication up to the tables; returns those that it carries otherwise than before. */
+  readonly publish: () => Promise<readonly string[]>;
   /** Called at the place in the stream where `snapshot: "only"` is through. */
   readonly through: () => void;
   readonly log: Log;
@@ -94,7 +94,7 @@ export function openScheduler(context: {
     },
     look: async () => {
       await captured.refresh();
-      await context.publish();
+      for (const name of await context.publish()) if (copied.has(name)) await need(name);
       const present = new Set(captured.tables().map(nameOf));
       for (const name of present) {
         gone.delete(name);
@@ -123,12 +123,17 @@ export function openScheduler(context: {
           "partitions were dropped or detached: their rows went without an event",
         );
         if (config.onTableDropped === "remove") {
-          await state.each([{ key: needKey(name), value: true }]);
-          orders.add({ reason: "changed", tables: [name] });
+          await need(name);
         }
       }
     },
   };
+
+  async function need(name: string): Promise<void> {
+    if (orders.has(name)) return;
+    await state.each([{ key: needKey(name), value: true }]);
+    orders.add({ reason: "changed", tables: [name] });
+  }
 
   async function drop(name: string): Promise<void> {
     const [schema = "", ...rest] = name.split(".");

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { PostgresServer } from "../../../test/postgres-server.ts";
+import type { PostgresServer } from "../../../../test/postgres-server.ts";
 import { fakes } from "sluice/testing";
 import type { SluiceEvent } from "sluice";
-import { seeded } from "../../../test/chaos/random.ts";
+import { seeded } from "../../../../test/chaos/random.ts";
 import { eventually, held, isSweep, openBench, startPostgres } from "./harness.ts";
 
 /** Random transactions on `t`, until told to stop; ends with what the table holds. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { PostgresServer } from "../../../test/postgres-server.ts";
+import type { PostgresServer } from "../../../../test/postgres-server.ts";
 import { held, openBench, startPostgres, type Bench } from "./harness.ts";
 
 for (const version of [15, 18] as const)
