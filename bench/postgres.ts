@@ -265,11 +265,9 @@ async function readRaw(
   const started = performance.now();
   const child = spawn(
     "pg_recvlogical",
-    [
-      ...["--dbname", url, "--slot", "raw", "--start", "--file", "/dev/null", "--no-loop"],
-      ...["-o", "proto_version=1", "-o", `publication_names=${publication}`],
-      ...["--endpos", await endOf(url)],
-    ],
+    `--slot raw --start --file /dev/null --no-loop -o proto_version=1 -o publication_names=${publication}`
+      .split(" ")
+      .concat("--endpos", await endOf(url), "--dbname", url),
     { stdio: "ignore" },
   );
   const [code] = (await Promise.race([

@@ -23,28 +23,74 @@ export async function prepareDatabase(client: Client): Promise<void> {
   `);
 }
 
-export function changingDatabase(query: (sql: string, parameters?: readonly unknown[]) => Promise<unknown>, random: Random): ChangingDatabase {
+export function changingDatabase(
+  query: (sql: string, parameters?: readonly unknown[]) => Promise<unknown>,
+  random: Random,
+): ChangingDatabase {
   let extra = 0;
-  const text = () => Array.from({ length: 3 + random.below(12) }, () => random.pick(words)).join(" ");
+  const text = () =>
+    Array.from({ length: 3 + random.below(12) }, () => random.pick(words)).join(" ");
   // Over 2 kB it is stored out of line, and an update of another column does not carry it.
-  const body = () => (random.below(4) === 0 ? Array.from({ length: 40 }, text).join(". ") : `${text()}.`);
+  const body = () =>
+    random.below(4) === 0 ? Array.from({ length: 40 }, text).join(". ") : `${text()}.`;
   const id = () => random.below(140) - 40;
   const area = () => random.pick(["NULL", "start", "a b", 'q"x', "ünï"]);
 
   const steps: readonly (readonly [number, () => Promise<unknown>])[] = [
-    [22, () => query("INSERT INTO articles(id, title, body, author) VALUES ($1,$2,$3,$4) ON CONFLICT (id) DO UPDATE SET title = EXCLUDED.title", [id(), text(), body(), text()])],
+    [
+      22,
+      () =>
+        query(
+          "INSERT INTO articles(id, title, body, author) VALUES ($1,$2,$3,$4) ON CONFLICT (id) DO UPDATE SET title = EXCLUDED.title",
+          [id(), text(), body(), text()],
+        ),
+    ],
     [16, () => query("UPDATE articles SET title = $2 WHERE id = $1", [id(), text()])],
     [12, () => query("UPDATE articles SET body = $2 WHERE id = $1", [id(), body()])],
     [8, () => query("UPDATE articles SET n = n + 1 WHERE id BETWEEN $1 AND $1 + 15", [id()])],
     [10, () => query("DELETE FROM articles WHERE id = $1", [id()])],
-    [8, () => query("UPDATE articles SET id = $2 WHERE id = $1 AND NOT EXISTS (SELECT FROM articles WHERE id = $2)", [id(), id()])],
-    [10, () => query("INSERT INTO notes VALUES ($1,$2,$3) ON CONFLICT DO NOTHING", [area(), random.below(30), body()])],
-    [6, () => query("UPDATE notes SET area = $3, body = body || '!' WHERE area = $1 AND no = $2 AND NOT EXISTS (SELECT FROM notes WHERE area = $3 AND no = $2)", [area(), random.below(30), area()])],
+    [
+      8,
+      () =>
+        query(
+          "UPDATE articles SET id = $2 WHERE id = $1 AND NOT EXISTS (SELECT FROM articles WHERE id = $2)",
+          [id(), id()],
+        ),
+    ],
+    [
+      10,
+      () =>
+        query("INSERT INTO notes VALUES ($1,$2,$3) ON CONFLICT DO NOTHING", [
+          area(),
+          random.below(30),
+          body(),
+        ]),
+    ],
+    [
+      6,
+      () =>
+        query(
+          "UPDATE notes SET area = $3, body = body || '!' WHERE area = $1 AND no = $2 AND NOT EXISTS (SELECT FROM notes WHERE area = $3 AND no = $2)",
+          [area(), random.below(30), area()],
+        ),
+    ],
     [5, () => query("DELETE FROM notes WHERE area = $1 AND no < $2", [area(), random.below(30)])],
     [1, () => query(random.below(2) === 0 ? "TRUNCATE notes" : "TRUNCATE articles, notes")],
     [1, () => query(`ALTER TABLE articles ADD COLUMN extra_${extra++} text`)],
-    [1, () => (extra === 0 ? query("SELECT 1") : query(`ALTER TABLE articles DROP COLUMN IF EXISTS extra_${random.below(extra)}`))],
-    [1, () => query(`ALTER TABLE articles REPLICA IDENTITY ${random.below(2) === 0 ? "FULL" : "DEFAULT"}`)],
+    [
+      1,
+      () =>
+        extra === 0
+          ? query("SELECT 1")
+          : query(`ALTER TABLE articles DROP COLUMN IF EXISTS extra_${random.below(extra)}`),
+    ],
+    [
+      1,
+      () =>
+        query(
+          `ALTER TABLE articles REPLICA IDENTITY ${random.below(2) === 0 ? "FULL" : "DEFAULT"}`,
+        ),
+    ],
   ];
   const total = steps.reduce((sum, [weight]) => sum + weight, 0);
   const step = async () => {

@@ -113,7 +113,7 @@ export async function openCaptured(context: {
     };
     if (before && JSON.stringify(before) === JSON.stringify(now)) return;
     shapes.set(name, now);
-    batch.write({ key: shapeKey(name), value: now as unknown as Json });
+    batch.write({ key: shapeKey(name), value: now });
     if (!before) return;
     for (const window of known.windows) window.spoil();
     if (before.oid !== now.oid && at) {

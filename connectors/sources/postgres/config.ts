@@ -135,19 +135,3 @@ export type TableOptions = z.output<typeof table>;
 export function tableOptions(tables: Options["tables"]): readonly TableOptions[] {
   return tables.map((entry) => (typeof entry === "string" ? table.parse({ name: entry }) : entry));
 }
-
-/** Whether a table falls under a pattern of `tables`. */
-export function tableMatches(
-  pattern: string,
-  table: { readonly schema: string; readonly name: string },
-): boolean {
-  const dot = pattern.indexOf(".");
-  const [schema, name] =
-    dot === -1 ? ["public", pattern] : [pattern.slice(0, dot), pattern.slice(dot + 1)];
-  return globOf(schema).test(table.schema) && globOf(name).test(table.name);
-}
-
-function globOf(part: string): RegExp {
-  const escaped = part.split("*").map((piece) => piece.replaceAll(/[\\^$.|?+()[\]{}]/g, "\\$&"));
-  return new RegExp(`^${escaped.join(".*")}$`, "su");
-}

@@ -1,10 +1,9 @@
 import { setInterval } from "node:timers/promises";
-import type { SourceBatch, SourceContext } from "sluice";
+import type { SourceBatch, SourceContext, StateWrite } from "sluice";
 import { openAcknowledger } from "./acknowledge.ts";
 import { gather } from "./batch.ts";
 import { nameOf, openCaptured } from "./captured.ts";
 import type { Options } from "./config.ts";
-import { formatLsn, parseLsn } from "./lsn.ts";
 import { openMarkers } from "./markers.ts";
 import { namesOf } from "./names.ts";
 import { openOrders } from "./orders.ts";
@@ -77,12 +76,15 @@ export async function* follow(
     });
     const position = start.position;
     if (start.isNew) {
-      const writes = [...(await forgetRuns(state)), { key: "epoch", value: position.epoch }];
+      const writes: StateWrite[] = [
+        ...(await forgetRuns(state)),
+        { key: "epoch", value: position.epoch },
+      ];
       copied.clear();
       needed.clear();
       if (config.snapshot === "never")
         for (const table of prepared.tables.map(nameOf)) {
-          writes.push(markCopied(table) as { key: string; value: true });
+          writes.push(markCopied(table));
           copied.add(table);
         }
       yield { events: [], checkpoint: position, writes };

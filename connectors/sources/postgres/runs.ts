@@ -129,7 +129,7 @@ export async function takeSnapshot(
           remember: (progress) => {
             copies.set(table, progress);
             tell();
-            return { key: copyKey(table), value: { run: run.id, ...progress } as Json };
+            return { key: copyKey(table), value: { run: run.id, ...progress } };
           },
           finish: (relation, place) =>
             clearOf({
@@ -162,10 +162,7 @@ export async function takeSnapshot(
         const run = { ...order, tables, id: randomUUID(), below: formatLsn(lsn), epoch };
         const needs = order.audience === undefined ? tables.map(needKey) : [];
         yield {
-          writes: [
-            { key: runKey, value: run as Json },
-            ...needs.map((key) => ({ key, value: undefined })),
-          ],
+          writes: [{ key: runKey, value: run }, ...needs.map((key) => ({ key, value: undefined }))],
         };
         return run;
       },

@@ -1,9 +1,10 @@
 import { version, type Log, type SnapshotRequest, type StateStore } from "sluice";
 import { nameOf, type Captured } from "./captured.ts";
-import { tableMatches, type Options } from "./config.ts";
+import type { Options } from "./config.ts";
 import { clearOf, placeOf, sourceOf } from "./events.ts";
 import { formatLsn } from "./lsn.ts";
 import type { Orders } from "./orders.ts";
+import { entryFor, parseEntries } from "./pattern.ts";
 import { copiedKey, needKey, takeSnapshot, type RunContext, type Unfinished } from "./runs.ts";
 import type { Session } from "./session.ts";
 import { shapeKey } from "./captured.ts";
@@ -76,11 +77,10 @@ export function openScheduler(context: {
       for await (const { id, collections, audience } of requests) {
         if (asked.has(id)) continue;
         asked.add(id);
+        const { entries } = parseEntries([...(collections ?? [])]);
         const tables = captured
           .tables()
-          .filter(
-            (table) => !collections || collections.some((pattern) => tableMatches(pattern, table)),
-          )
+          .filter((table) => !collections || entryFor(entries, table))
           .map(nameOf);
         if (tables.length === 0)
           log.warn({ collections }, "a snapshot was asked for that names no captured table");
