@@ -1,4 +1,4 @@
-import { z, type Json, type Log, type StateStore } from "sluice";
+import { z, type Log, type StateStore } from "sluice";
 import type { Gathered } from "./batch.ts";
 import { clearOf, type Place } from "./events.ts";
 import {

@@ -1,7 +1,6 @@
 import { publishChunk, type CopyRun } from "./copy.ts";
 import { subjectOf } from "./events.ts";
-import { from } from "./range.ts";
-import { quoted } from "./tables.ts";
+import { quoted, rowsOf } from "./tables.ts";
 
 /**
  * Copies a table without a key in one pass and one transaction: it cannot be continued after a crash,
@@ -19,7 +18,7 @@ export async function copyWhole(run: CopyRun): Promise<void> {
   try {
     await reader.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     await reader.query(
-      `DECLARE whole NO SCROLL CURSOR FOR SELECT ${names} FROM ${from(table)} ${where}`,
+      `DECLARE whole NO SCROLL CURSOR FOR SELECT ${names} FROM ${rowsOf(table)} ${where}`,
     );
     for (let count = 0, isLast = false; !isLast;) {
       signal.throwIfAborted();

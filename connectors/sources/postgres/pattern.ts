@@ -21,7 +21,7 @@ const name = /^(?:("(?:[^"]|"")+"|[^".]+)\.)?("(?:[^"]|"")+"|[^".]+)$/u;
  * Takes `schema.table` apart. A part in double quotes is meant literally, and must be used for dots,
  * quotes and stars in names; upper and lower case always differ. `undefined`: not such a name.
  */
-export function parseEntry(options: TableOptions): Entry | undefined {
+function parseEntry(options: TableOptions): Entry | undefined {
   const [, schemaText = "public", tableText] = name.exec(options.name) ?? [];
   if (tableText === undefined) return undefined;
   const schema = parsePart(schemaText);

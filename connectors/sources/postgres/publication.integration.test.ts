@@ -366,7 +366,7 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
       expect(less.findings[0]?.message).toContain("does not own it");
       await db.run(
         'ALTER PUBLICATION "Pub ✓" OWNER TO postgres',
-        `GRANT CREATE ON DATABASE ${(await db.run("SELECT quote_ident(current_database()) AS d"))[0]?.["d"]} TO reader`,
+        `GRANT CREATE ON DATABASE ${String((await db.run("SELECT quote_ident(current_database()) AS d"))[0]?.["d"])} TO reader`,
         'DROP PUBLICATION "Pub ✓"',
       );
       expect((await look()).findings[0]?.message).toContain("does not own public.a");

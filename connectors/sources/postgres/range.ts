@@ -1,6 +1,6 @@
 import type { Session } from "./session.ts";
 import { sqlState } from "./wire/refusals.ts";
-import { qualified, quoted, type Table } from "./tables.ts";
+import { quoted, rowsOf, type Table } from "./tables.ts";
 import { parseVisibility, type Visibility } from "./visibility.ts";
 import type { Tuple } from "./wire/tuple.ts";
 
@@ -32,13 +32,13 @@ export async function readRange(
     ...(after ? [`(${keys}) > (${bound(1)})`] : []),
     ...(upto ? [`(${keys}) <= (${bound(1 + (after?.length ?? 0))})`] : []),
   ];
-  const sql = `SELECT ${table.columns.map(({ name }) => quoted(name)).join(", ")} FROM ${from(table)}
+  const sql = `SELECT ${table.columns.map(({ name }) => quoted(name)).join(", ")} FROM ${rowsOf(table)}
     ${conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : ""} ORDER BY ${keys} LIMIT ${limit}`;
   return underSnapshot(session, () => session.query(sql, params));
 }
 
 /** Runs a query in a snapshot whose visibility is known. */
-export async function underSnapshot(
+async function underSnapshot(
   session: Session,
   query: () => Promise<readonly Tuple[]>,
 ): Promise<{ readonly visibility: Visibility; readonly rows: readonly Tuple[] }> {
@@ -59,7 +59,7 @@ export async function largestKey(
 ): Promise<readonly string[] | null> {
   const names = table.key.map(({ name }) => quoted(name));
   const [row] = await session.query(
-    `SELECT ${names.join(", ")} FROM ${from(table)} ORDER BY ${names.map((name) => `${name} DESC`).join(", ")} LIMIT 1`,
+    `SELECT ${names.join(", ")} FROM ${rowsOf(table)} ORDER BY ${names.map((name) => `${name} DESC`).join(", ")} LIMIT 1`,
   );
   return row ? row.map((text) => text ?? "") : null;
 }
@@ -70,9 +70,4 @@ export function isShapeChange(error: unknown): boolean {
   return (
     state !== undefined && ["42703", "42P01", "42704", "42883", "42804", "0A000"].includes(state)
   );
-}
-
-/** Children by plain inheritance are tables of their own; a partitioned root has no rows itself. */
-export function from(table: Table): string {
-  return table.kind === "partitioned" ? qualified(table) : `ONLY ${qualified(table)}`;
 }

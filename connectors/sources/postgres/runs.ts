@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { version, z, type Json, type StateStore, type StateWrite } from "sluice";
+import { version, z, type StateStore, type StateWrite } from "sluice";
 import { copyTable, type CopyProgress, type CopyRun } from "./copy.ts";
 import { clearOf } from "./events.ts";
 import { formatLsn, parseLsn } from "./lsn.ts";
