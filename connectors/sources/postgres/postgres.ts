@@ -15,7 +15,7 @@ export const postgres = defineSource({
   summary: "Rows of PostgreSQL tables, by logical replication.",
   config,
   checkpoint: position,
-  emits: ["dev.sluice.record.", "dev.sluice.collection."],
+  emits: ["dev.sluice.record.", "dev.sluice.collection.cleared"],
   capabilities: { deletes: true, snapshotOnRequest: true, replays: true, forgets: true },
   check,
   remove,
