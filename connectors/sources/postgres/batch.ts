@@ -4,7 +4,8 @@ import type { Group } from "./markers.ts";
 import type { Session } from "./session.ts";
 import { completed } from "./toast.ts";
 
-type Upsert = RowChange & { readonly op: "create" | "update" };
+/** A streamed row that is there now. */
+export type Upsert = RowChange & { readonly op: "create" | "update" };
 
 /** What is gathered for the next yield. */
 export interface Gathered {

@@ -23,8 +23,8 @@ import { openWindow } from "./window.ts";
 import { decode } from "./wire/decode.ts";
 import { openReplication } from "./wire/replication.ts";
 
-/** The stream confirms by itself too, seldom; this lets the server free its log soon. */
-const confirmEveryMs = 1_000;
+/** The stream confirms by itself too, but seldom; this lets the server free its log soon. */
+const tellEveryMs = 1_000;
 const lookEveryMs = 60_000;
 /** Positions without events are stored this seldom: each is a write. */
 const idleCheckpointMs = 1_000;
@@ -145,6 +145,10 @@ export async function* follow(
     );
 
     let isSnapshotting = false;
+    const tell = () => {
+      const bytes = Number(stream.serverEnd() - reader.lsn());
+      progress({ phase: "streaming", ...(bytes > 0 && { lag: `${bytes} bytes` }) });
+    };
     let isThrough = false;
     const scheduler = openScheduler({
       config,
@@ -156,6 +160,10 @@ export async function* follow(
       copied,
       unfinished: unfinished?.run.epoch === position.epoch ? unfinished : undefined,
       publish,
+      snapshotting: (is) => {
+        isSnapshotting = is;
+        if (!is) tell();
+      },
       through: () => (isThrough = true),
       log,
       run: {
@@ -174,10 +182,7 @@ export async function* follow(
         watch: captured.watch,
         openWindow,
         estimate: (name) => captured.table(name)?.estimatedRows ?? 0,
-        progress: (done, total) => {
-          isSnapshotting = done !== total;
-          progress({ phase: "snapshot", done, total });
-        },
+        progress: (done, total) => progress({ phase: "snapshot", done, total }),
       },
     });
     let fail: (error: unknown) => void = () => undefined;
@@ -196,7 +201,8 @@ export async function* follow(
     );
     let told = acknowledger.confirmed();
     background(
-      every(confirmEveryMs, async () => {
+      every(tellEveryMs, async () => {
+        if (!isSnapshotting) tell();
         if (acknowledger.confirmed() === told) return;
         told = acknowledger.confirmed();
         stream.confirm();
@@ -222,7 +228,6 @@ export async function* follow(
 
     let storedAt = performance.now();
     let stored = reader.lsn();
-    let toldAt = 0;
     const flush = async (): Promise<SourceBatch<Position>> => {
       const checkpoint = isThrough ? { ...reader.position(), isDone: true } : reader.position();
       [stored, storedAt] = [reader.lsn(), performance.now()];
@@ -267,11 +272,6 @@ export async function* follow(
       if (delivered.size() > maxDelivered) {
         const [[snapshot] = []] = await session.query("SELECT pg_current_snapshot()");
         delivered.forget(snapshot ?? "");
-      }
-      if (performance.now() - toldAt > 1_000 && !isSnapshotting) {
-        toldAt = performance.now();
-        const bytes = Number(stream.serverEnd() - reader.lsn());
-        progress({ phase: "streaming", ...(bytes > 0 && { lag: `${bytes} bytes` }) });
       }
     }
 

@@ -1,5 +1,5 @@
 import { upserted, version } from "sluice";
-import type { Gathered } from "./batch.ts";
+import type { Gathered, Upsert } from "./batch.ts";
 import { nameOf, type Captured } from "./captured.ts";
 import {
   clearOf,
@@ -67,15 +67,9 @@ export function openReader(context: {
       : ordinal;
   };
 
-  const upsert = (
-    change: { relation: Relation; row: Tuple; subject: string; op: "create" | "update" },
-    inside: Transaction,
-    ordinal: number,
-    bytes: number,
-  ) => {
-    const whole = { ...change, place: inside.place, ordinal };
-    if (change.row.includes(undefined)) batch.addIncomplete(whole, inside.xid, bytes);
-    else batch.add(upsertOf(whole), bytes);
+  const upsert = (change: Upsert, inside: Transaction, bytes: number) => {
+    if (change.row.includes(undefined)) batch.addIncomplete(change, inside.xid, bytes);
+    else batch.add(upsertOf(change), bytes);
   };
 
   const row = (
@@ -96,7 +90,11 @@ export function openReader(context: {
       const picked = pick(relation, message.row);
       const subject = subjectOf(relation, picked);
       if (windows.size > 0) touch(subject);
-      return upsert({ relation, row: picked, subject, op: "create" }, inside, ordinal, bytes);
+      return upsert(
+        { relation, row: picked, subject, place, ordinal, op: "create" },
+        inside,
+        bytes,
+      );
     }
     const old = message.old && pick(relation, message.old.row);
     if (message.kind === "delete") {
@@ -115,7 +113,7 @@ export function openReader(context: {
         batch.add(deleteOf({ relation, row: old, subject: before, place, ordinal }), 0);
       }
     }
-    upsert({ relation, row: now, subject, op: "update" }, inside, ordinal, bytes);
+    upsert({ relation, row: now, subject, place, ordinal, op: "update" }, inside, bytes);
   };
 
   return {

@@ -30,6 +30,8 @@ export function openScheduler(context: {
   readonly run: RunContext;
   /** Brings the publication up to the tables; returns those that it carries otherwise than before. */
   readonly publish: () => Promise<readonly string[]>;
+  /** A snapshot runs from now on, or none does. */
+  readonly snapshotting: (is: boolean) => void;
   /** Called at the place in the stream where `snapshot: "only"` is through. */
   readonly through: () => void;
   readonly log: Log;
@@ -49,7 +51,9 @@ export function openScheduler(context: {
       { reason, tables: tables.length, audience, resumed: "run" in todo },
       "snapshot begins",
     );
+    context.snapshotting(true);
     await takeSnapshot(todo, run);
+    context.snapshotting(false);
     if (audience === undefined) for (const name of tables) copied.add(name);
     log.info({ reason, tables: tables.length, audience }, "snapshot complete");
   };
@@ -63,6 +67,7 @@ export function openScheduler(context: {
         .filter((name) => !copied.has(name));
       if (added.length > 0)
         await take({ reason: copied.size === 0 ? "initial" : "added", tables: added });
+      context.snapshotting(false);
       if (config.snapshot === "only")
         return markers.reach(
           session,
