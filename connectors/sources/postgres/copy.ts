@@ -43,7 +43,7 @@ export interface CopyRun {
 
 const maxEvents = 1_000;
 const maxBytes = 2 ** 20;
-const chunkBytes = 4 * 2 ** 20;
+const chunkBytes = 2 * 2 ** 20;
 /** Chunks read and not yet reached by the stream. */
 const lookahead = 2;
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setInterval } from "node:timers/promises";
 import type { SourceBatch, SourceContext, StateWrite } from "sluice";
 import { openAcknowledger } from "./acknowledge.ts";
@@ -37,6 +38,7 @@ export async function* follow(
   const { config, name, state, checkpoint, log, progress } = context;
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
+  setMaxListeners(0, signal); // sessions and markers listen while they last
   const closers: (() => Promise<void>)[] = [];
   const opened = <T extends { readonly close: () => Promise<void> }>(one: T): T => {
     closers.push(one.close);
