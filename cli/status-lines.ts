@@ -105,7 +105,8 @@ function doingOf(one: ConnectorStatus, isShort = false): string {
 
 type Progress = NonNullable<ConnectorStatus["progress"]>;
 
-function progressOf(progress: Progress): string {
+/** How far a source is: `snapshot 45 % (450/1,000)`. */
+export function progressOf(progress: Progress): string {
   const { phase, done, total, lag } = progress;
   const count =
     done === undefined ? "" : ` (${amount(done)}${total === undefined ? "" : `/${amount(total)}`})`;

@@ -10,7 +10,8 @@ import { explain } from "./board.ts";
 import { coalesce } from "./coalesce.ts";
 import { deliver } from "./deliver.ts";
 import { guarded, type Failure } from "./failure.ts";
-import { isAboutOne, ownPrefix } from "./source-task.ts";
+import { ownPrefix } from "./keys.ts";
+import { isAboutOne } from "./read-source.ts";
 import { isAccepted, throughStages, unaccepted, type OpenStage } from "./stages.ts";
 import type { TaskRun } from "./task.ts";
 

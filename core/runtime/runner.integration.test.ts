@@ -10,13 +10,16 @@ import {
   defineSink,
   defineSource,
   defineTransform,
+  type SourceBatch,
   type SourceContext,
+  type SourceDefinition,
   type WriteRun,
 } from "../connector.ts";
 import { ConfigError, PoisonError, PositionLostError, RetryableError } from "../errors.ts";
 import { cleared, isUpsert, upserted, type SluiceEvent } from "../event.ts";
 import { z } from "../index.ts";
 import type { DeadLetter } from "../queue/queue.ts";
+import { askSnapshot, fateOf } from "./requests.ts";
 import { startPipeline, type Running } from "./runner.ts";
 
 const checkpoint = z.strictObject({ next: z.number() });
@@ -38,10 +41,9 @@ const record = (context: Reading, n: number) =>
 
 /** A source that is what `read` does. */
 function sourceOf(
-  read: (
-    context: Reading,
-  ) => AsyncIterable<{ events: readonly SluiceEvent[]; checkpoint: { next: number } }>,
-): ResolvedConnector {
+  read: (context: Reading) => AsyncIterable<SourceBatch<{ next: number }>>,
+  capable: Partial<SourceDefinition<z.ZodType, z.ZodType>["capabilities"]> = {},
+): Extract<ResolvedConnector, { kind: "source" }> {
   const source = defineSource({
     name: "numbers",
     version: "1.0.0",
@@ -49,7 +51,13 @@ function sourceOf(
     config: z.strictObject({}),
     checkpoint,
     emits: ["dev.sluice.record."],
-    capabilities: { deletes: false, snapshotOnRequest: false, replays: true, forgets: false },
+    capabilities: {
+      deletes: false,
+      snapshotOnRequest: false,
+      replays: true,
+      forgets: false,
+      ...capable,
+    },
     read,
   });
   return { kind: "source", name: "numbers", source, config: {}, to: "numbers" };
@@ -370,6 +378,49 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     await state.each([{ key: "checkpoint", value: { next: 1 } }]);
     await backend.close(1_000);
     await eventually(() => reads === 2, "the source to read again");
+  });
+
+  it("asks for a snapshot in every run until a batch that is stored completes it", async () => {
+    const asked: string[] = [];
+    const lives: string[] = [];
+    let next = 0;
+    const batch = (more: Partial<SourceBatch<{ next: number }>> = {}) => ({
+      events: [],
+      checkpoint: { next: next++ },
+      ...more,
+    });
+    const source = sourceOf(
+      async function* ({ requests, signal }) {
+        const life = lives.shift();
+        yield batch();
+        for await (const { id } of requests) {
+          asked.push(`${life} ${id}`);
+          if (life === "fails") throw new Error("socket hang up");
+          // What does not fit is not stored, and so the request is not forgotten either.
+          const writes = life === "is refused" ? [{ key: "k", value: 1, expect: 7 }] : [];
+          yield batch({ completes: life === "says nothing" ? [] : [id], writes });
+          if (life === "says nothing") throw new Error("socket hang up");
+        }
+        signal.throwIfAborted();
+      },
+      { snapshotOnRequest: true },
+    );
+    lives.push("fails", "says nothing", "is refused", "completes", "is not asked");
+    const pipeline = pipelineOf([source, sinkOf(async () => {})]);
+    const backend = await openBackend(pipeline, { log: silent });
+    const { state } = backend.state.scope("numbers");
+    const one = await start(pipeline);
+    const { request } = await askSnapshot(state);
+    await eventually(async () => (await fateOf(state, request.id)) === "done", "completed");
+    const ends = ["fails", "says nothing", "is refused", "completes"];
+    expect(asked).toEqual(ends.map((life) => `${life} ${request.id}`));
+    await one.stop(5_000);
+    await start(pipeline);
+    await eventually(() => lives.length === 0, "a run after it");
+    const later = await askSnapshot(state);
+    await eventually(async () => (await fateOf(state, later.request.id)) === "done", "the next");
+    expect(asked.slice(4)).toEqual([`is not asked ${later.request.id}`]);
+    await backend.close(1_000);
   });
 
   it("names a subscription that nobody consumes any more", async () => {
