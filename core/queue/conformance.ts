@@ -655,6 +655,24 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
     },
   ],
   [
+    "settled takes as long as the durability needs, and ends on abort",
+    async (world) => {
+      const { topics } = await world.open();
+      const isDelayed = (await topics.durability()) === "second";
+      const stop = new AbortController();
+      const givenUp = topics.settled({ signal: stop.signal });
+      const at = performance.now();
+      await topics.settled({ signal: new AbortController().signal });
+      const ms = performance.now() - at;
+      assert.ok(isDelayed ? ms > 4_900 && ms < 8_000 : ms < 1_000, `settled after ${ms} ms`);
+      await givenUp;
+      const late = topics.settled({ signal: stop.signal });
+      stop.abort();
+      if (isDelayed) await assert.rejects(late, { name: "AbortError" });
+      else await late;
+    },
+  ],
+  [
     "closing ends what consumes, within its grace",
     async (world) => {
       const { topics } = await world.open();

@@ -3,6 +3,7 @@ import type { SourceConnector } from "../config/pipeline.ts";
 import type { SourceBatch, SourceContext } from "../connector.ts";
 import { ConfigError, SluiceError } from "../errors.ts";
 import type { Json, SluiceEvent } from "../event.ts";
+import type { Durability } from "../queue/queue.ts";
 import { prefixed } from "../state/prefixed.ts";
 import type { Lease, Scope } from "../state/state.ts";
 import { checkpointKey, ownPrefix } from "./keys.ts";
@@ -15,6 +16,13 @@ import { versionClock } from "./versions.ts";
 const returnWithinMs = 2_000;
 const compareEveryMs = 5_000;
 
+export interface SourceRun extends TaskRun {
+  /** The position was lost: read everything again. The stored checkpoint stays until the first batch replaces it. */
+  readonly isAnew: boolean;
+  /** A batch was published, and its checkpoint stored. */
+  readonly advanced: () => void;
+}
+
 /**
  * One run of a source under its lease: from its stored checkpoint, one batch in flight. Returns when
  * the source has no more to read; throws what ended it.
@@ -23,21 +31,23 @@ export async function readSource(
   lease: Lease,
   connector: SourceConnector,
   scope: Scope,
-  run: TaskRun,
+  run: SourceRun,
 ): Promise<void> {
-  const { backend, board, log } = run;
+  const { backend, board, log, isAnew, advanced } = run;
   const moved = new AbortController();
   const signal = AbortSignal.any([run.signal, lease.signal, moved.signal]);
+  await refuseLoss(connector, () => untilAborted(backend.topics.durability(), signal));
   const [stored] = await scope.state.get([checkpointKey]);
+  const resumed = isAnew ? undefined : stored;
   let revision = stored?.revision ?? 0;
   const asked = requestFeed(scope.state, { fence: lease, log, signal });
   const context: SourceContext<unknown, unknown> = {
     name: connector.name,
     config: connector.config,
-    checkpoint: stored && parsedCheckpoint(connector, stored.value),
+    checkpoint: resumed && parsedCheckpoint(connector, resumed.value),
     state: prefixed(scope.state, ownPrefix),
     nextVersion: versionClock(lease.token),
-    settled: () => backend.topics.settled({ signal }),
+    settled: inOrder(() => backend.topics.settled({ signal })),
     requests: asked.requests,
     progress: board.progress,
     meter: board.meter,
@@ -45,7 +55,7 @@ export async function readSource(
     signal,
   };
   board.become("running");
-  log.info({ resumed: stored !== undefined }, "source started");
+  log.info({ resumed: resumed !== undefined }, "source started");
 
   // Invariant 1: a store that went back (Redis restarted from an older file) is noticed also while nothing happens.
   const watch = setInterval(() => {
@@ -88,9 +98,37 @@ export async function readSource(
     );
     if (!isStored) throw checkpointMoved();
     revision += 1;
+    advanced();
     board.handled(events.filter(isAboutOne).length);
     if (completes.length > 0) log.info({ requests: completes }, "snapshot done");
   }
+}
+
+/** What is confirmed at an origin that forgets must not be lost here (Invariant 1). */
+async function refuseLoss(
+  { name, source, durability }: SourceConnector,
+  durabilityOf: () => Promise<Durability>,
+): Promise<void> {
+  if (!source.capabilities.forgets || durability === "accept-loss") return;
+  if ((await durabilityOf()) !== "memory") return;
+  throw new ConfigError(
+    `source "${name}": its origin forgets what was confirmed, and this queue (durability memory) loses it at a restart of Redis.`,
+    {
+      code: "source.forgets",
+      fix: `Set "appendonly yes" in Redis ("appendfsync always" to lose nothing at all), or accept the loss: "durability": "accept-loss" on "${name}".`,
+    },
+  );
+}
+
+/** Calls settle in the order they were made, so that a later position is never confirmed first. */
+function inOrder(settled: () => Promise<void>): () => Promise<void> {
+  let last: Promise<unknown> = Promise.resolve();
+  return () => {
+    const all = Promise.all([last, settled()]);
+    all.catch(() => undefined); // the caller has it; one who does not look must not end the process
+    last = all;
+    return all.then(() => undefined);
+  };
 }
 
 /** A clear is about many records: it would count as none or as all of them. */

@@ -177,6 +177,47 @@ it("says so when the queue does not answer, and invents nothing", async () => {
   }
 });
 
+it("refuses to read what its origin forgets into a queue that forgets, unless told so", async () => {
+  const forgetful = await startRedis(["--appendonly", "no"]);
+  try {
+    const place: Place = { kind: "redis", url: forgetful.url };
+    const topics = { numbers: { partitions: 2, optional: false, maxWaiting: 4 } };
+    let reads = 0;
+    const source = sourceOf(
+      async function* ({ settled, signal }) {
+        yield { events: [], checkpoint: { next: 0 } };
+        await settled();
+        reads += 1;
+        await sleep(3_600_000, undefined, { signal }).catch(() => undefined);
+      },
+      { forgets: true },
+    );
+    const pipelineOf = (one: ResolvedConnector): Pipeline => ({
+      project: "forgetting",
+      queue: place,
+      state: place,
+      topics,
+      connectors: [one, sinkOf(async () => {})],
+    });
+    const refused = await startPipeline(pipelineOf(source), { log: silent, admin });
+    running.push(refused);
+    const { connector, error } = await refused.failed;
+    expect({ connector, error }).toMatchObject({
+      connector: "numbers",
+      error: { name: "ConfigError", code: "source.forgets" },
+    });
+    expect((error as ConfigError).fix).toMatch(/appendonly yes.*"durability": "accept-loss"/);
+    expect(reads).toBe(0);
+    const accepting = { ...source, durability: "accept-loss" } as const;
+    const accepted = await startPipeline(pipelineOf(accepting), { log: silent, admin });
+    running.push(accepted);
+    await eventually(() => reads === 1, "the source to read");
+    await Promise.all(running.splice(0).map((one) => one.stop(5_000)));
+  } finally {
+    await forgetful.stop();
+  }
+});
+
 describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
   const settings = { partitions: 2, optional: false, maxWaiting: 4 };
   const pipelineOf = (connectors: readonly ResolvedConnector[], like?: Pipeline): Pipeline => {
@@ -343,6 +384,39 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     expect(await one.failed).toMatchObject({ connector: "numbers", error: { code: "test.gap" } });
     const { connectors } = await one.status();
     expect(connectors[0]).toMatchObject({ state: "failed", error: { code: "test.gap" } });
+    expect(connectors[0]?.error?.fix).toMatch(/"onGap": "resnapshot" on "numbers".*Or bring back/);
+  });
+
+  it("reads everything again where onGap says so, until a batch has replaced the checkpoint", async () => {
+    const seen: string[] = [];
+    const lost = sourceOf(async function* ({ checkpoint, state, signal }) {
+      const [own] = await state.get(["own"]);
+      seen.push(`${checkpoint?.next ?? "anew"} ${JSON.stringify(own?.value)}`);
+      const run = seen.length;
+      if (run === 1)
+        yield { events: [], checkpoint: { next: 1 }, writes: [{ key: "own", value: "kept" }] };
+      if (run <= 2) throw new PositionLostError("the log begins later", { code: "test.gap" });
+      if (run === 3) throw new Error("socket hang up");
+      yield { events: [], checkpoint: { next: 5 } };
+      if (run === 4) throw new Error("socket hang up");
+      await sleep(3_600_000, undefined, { signal }).catch(() => undefined);
+    });
+    const logged: string[] = [];
+    const log = { ...silent, error: (_: object, message: string) => void logged.push(message) };
+    const pipeline = pipelineOf([{ ...lost, onGap: "resnapshot" }, sinkOf(async () => {})]);
+    const one = await startPipeline(pipeline, { log, admin });
+    running.push(one);
+    await eventually(() => seen.length === 5, "the run after the new checkpoint");
+    expect(seen).toEqual([
+      "anew undefined",
+      'anew "kept"',
+      'anew "kept"',
+      'anew "kept"',
+      '5 "kept"',
+    ]);
+    expect(logged).toEqual(["position lost: everything is read again, as onGap says"]);
+    const { connectors } = await one.status();
+    expect(connectors[0]).toMatchObject({ state: "running", counters: { positions_lost: 1 } });
   });
 
   it("lets a sink finish what it is writing when it stops", async () => {

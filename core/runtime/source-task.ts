@@ -21,6 +21,7 @@ export async function runSource(connector: SourceConnector, run: TaskRun): Promi
   const scope = backend.state.scope(connector.name);
   let failures = 0;
   let isStandby = false;
+  let isAnew = false;
   while (!signal.aborted) {
     const startedAt = performance.now();
     let lease: Lease | undefined;
@@ -28,7 +29,11 @@ export async function runSource(connector: SourceConnector, run: TaskRun): Promi
       lease = await scope.leases.acquire("source", leaseMs);
       if (lease) {
         isStandby = false;
-        await readSource(lease, connector, scope, run);
+        await readSource(lease, connector, scope, {
+          ...run,
+          isAnew,
+          advanced: () => (isAnew = false),
+        });
         return;
       }
       if (!isStandby)
@@ -37,21 +42,39 @@ export async function runSource(connector: SourceConnector, run: TaskRun): Promi
           "another process reads this source, or died just now: standing by to take over",
         );
       isStandby = true;
+      isAnew = false;
       board.become("standby");
       await sleep(standbyPollMs, undefined, { signal });
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof ConfigError || error instanceof PositionLostError) throw error;
+      if (error instanceof ConfigError) throw error;
       if (error instanceof FencedError || lease?.signal.aborted) {
         log.info({}, "the source's lease is held elsewhere now");
+        isAnew = false; // whoever has it decides for itself
         continue;
       }
       failures = performance.now() - startedAt > healthyAfterMs ? 0 : failures + 1;
+      if (error instanceof PositionLostError && !isAnew) {
+        if (connector.onGap !== "resnapshot") throw withWaysOut(error, connector.name);
+        isAnew = true; // Invariant 10
+        board.meter("positions_lost", 1);
+        log.error({ error }, "position lost: everything is read again, as onGap says");
+      } else log.warn({ error, failures }, "source failed, starting it again");
       board.trouble("failing", error);
-      log.warn({ error, failures }, "source failed, starting it again from its checkpoint");
       await backoff(failures, { maxDelayMs: maxRestartDelayMs, signal }).catch(() => undefined); // aborted: the loop ends
     } finally {
       await lease?.release().catch((error: unknown) => log.warn({ error }, "lease not released"));
     }
   }
+}
+
+function withWaysOut(error: PositionLostError, name: string): PositionLostError {
+  const anew = `Set "onGap": "resnapshot" on "${name}" and start it: everything is read again, and what is gone is removed.`;
+  const back =
+    error.fix ?? "Or bring back what the origin has lost, and start it: it goes on where it was.";
+  return new PositionLostError(error.message, {
+    code: error.code,
+    fix: `${anew} ${back}`,
+    cause: error,
+  });
 }
