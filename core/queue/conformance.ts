@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { WriteRun } from "../connector.ts";
 import { cleared, upserted, type SluiceEvent } from "../event.ts";
 import type { StatePlace } from "../state/state.ts";
+import { timeOfId } from "../timed-id.ts";
 import { version } from "../version.ts";
 import type { ChildBatch, ChildMessage, ChildOrder } from "./conformance-child.ts";
 import { partitionOf } from "./partition.ts";
@@ -387,7 +388,7 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
         await world.publish(topics, [change("x", n, { audience: "a" })]);
       await world.publish(topics, [
         change("y", 1),
-        change("z", 1, { audience: "a" }),
+        change("z", 1, { audience: "a/b/c" }), // on its way to c: a passes it on
         change("y", 2),
       ]);
       const other = world.consume(topics, "b");
@@ -613,6 +614,31 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
       await reader.stop();
       assert.deepEqual(await topics.subscriptions(world.topic), [empty]);
       assert.ok((await topics.subscriptions()).some(({ topic }) => topic === world.topic));
+    },
+  ],
+  [
+    "subscribers tell who is there, since when, and that one has come back",
+    async (world) => {
+      const { topics } = await world.open();
+      assert.deepEqual(await topics.subscribers(world.topic), []);
+      const before = Date.now();
+      await topics.subscribe({ topic: world.topic, name: "a" });
+      await topics.subscribe({ topic: world.topic, name: "b" });
+      await topics.subscribe({ topic: world.topic, name: "a" });
+      const generations = async () =>
+        new Map((await topics.subscribers(world.topic)).map((one) => [one.name, one.generation]));
+      const first = await generations();
+      assert.deepEqual([...first.keys()].toSorted(), ["a", "b"]);
+      for (const generation of first.values()) {
+        const since = timeOfId(generation) ?? 0;
+        assert.ok(since >= before && since <= Date.now(), generation);
+      }
+      await topics.unsubscribe(world.topic, "a");
+      assert.deepEqual([...(await generations()).keys()], ["b"]);
+      await topics.subscribe({ topic: world.topic, name: "a" });
+      const second = await generations();
+      assert.notEqual(second.get("a"), first.get("a"));
+      assert.equal(second.get("b"), first.get("b"));
     },
   ],
   [
