@@ -23,7 +23,7 @@ const status = (...connectors: readonly ConnectorStatus[]): PipelineStatus => ({
   connectors,
 });
 const paint = (_: string, text: string) => text;
-const subscription = { topic: "pages", oldestMs: 1, consumers: 1 };
+const subscription = { topic: "pages", oldestMs: 1, consumers: 1, state: "live" } as const;
 
 describe("the lines of a process", () => {
   it("say that the queue does not answer", () => {
@@ -52,8 +52,21 @@ describe("the lines of a process", () => {
     expect(lines).toEqual([
       "shop · queue embedded (disk) · box · pid 7",
       "  notes   source file    running  1,234 events  120/s  snapshot 45 % (45/100)",
-      "  search  sink pinecone  running  9 events      0/s    1,005 waiting, 2 dead letters",
+      "  search  sink pinecone  running  9 events      0/s    1,005 waiting, live, 2 dead letters",
     ]);
+  });
+
+  it("tell whose topic is not had whole, and since when", () => {
+    const since = "2025-01-01T10:11:12.000Z";
+    const sink = (...subscriptions: NonNullable<ConnectorStatus["subscriptions"]>) =>
+      statusLines(status(connector({ kind: "sink", subscriptions })), { paint })[1];
+    const partial = { ...subscription, waiting: 0, state: "partial", since } as const;
+    const late = { ...subscription, topic: "posts", waiting: 0, state: "catching-up" } as const;
+    expect(sink(partial)).toMatch(/ 0 waiting, partial since 2025-01-01 10:11$/);
+    expect(sink(late)).toMatch(/ 0 waiting, catching up$/);
+    expect(sink(partial, late)).toMatch(
+      / partial since 2025-01-01 10:11 on pages, catching up on posts$/,
+    );
   });
 
   it("leave out rates that nobody measured, and tell the lag", () => {

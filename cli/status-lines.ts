@@ -97,10 +97,34 @@ function doingOf(one: ConnectorStatus, isShort = false): string {
   const waiting = subscriptions.reduce((sum, { waiting: some }) => sum + some, 0);
   const parts: string[] = [];
   if (progress) parts.push(isShort ? percentOf(progress) : progressOf(progress));
-  if (subscriptions.length > 0) parts.push(`${amount(waiting)} waiting`);
+  if (subscriptions.length > 0) {
+    parts.push(`${amount(waiting)} waiting`);
+    const standing = standingOf(subscriptions);
+    if (!isShort || standing !== "live") parts.push(standing);
+  }
   if (deadLetters > 0)
     parts.push(`${amount(deadLetters)} dead letter${deadLetters === 1 ? "" : "s"}`);
   return parts.join(", ");
+}
+
+/** `live`, or what is not: with its topic where there are several. */
+export function standingOf(subscriptions: NonNullable<ConnectorStatus["subscriptions"]>): string {
+  const behind = subscriptions.filter(({ state }) => state !== "live");
+  if (behind.length === 0) return "live";
+  return behind
+    .map(({ topic, state, since }) => {
+      const what =
+        state === "catching-up"
+          ? "catching up"
+          : `partial since ${since ? shortTime(since) : "it joined"}`;
+      return subscriptions.length === 1 ? what : `${what} on ${topic}`;
+    })
+    .join(", ");
+}
+
+/** `2026-11-26 17:18`, UTC. */
+function shortTime(time: string): string {
+  return time.slice(0, 16).replace("T", " ");
 }
 
 type Progress = NonNullable<ConnectorStatus["progress"]>;

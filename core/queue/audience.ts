@@ -14,5 +14,5 @@ export function passedOn(event: SluiceEvent): SluiceEvent {
   const { audience, ...rest } = event;
   if (typeof audience !== "string") return event;
   const next = audience.indexOf("/") + 1;
-  return (next === 0 ? rest : { ...rest, audience: audience.slice(next) }) as SluiceEvent;
+  return next === 0 ? rest : { ...rest, audience: audience.slice(next) };
 }

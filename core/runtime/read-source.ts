@@ -6,6 +6,7 @@ import type { Json, SluiceEvent } from "../event.ts";
 import type { Durability } from "../queue/queue.ts";
 import { prefixed } from "../state/prefixed.ts";
 import type { Lease, Scope } from "../state/state.ts";
+import { openServing } from "./catch-up.ts";
 import { checkpointKey, ownPrefix } from "./keys.ts";
 import { requestFeed } from "./requests.ts";
 import type { TaskRun } from "./task.ts";
@@ -41,6 +42,23 @@ export async function readSource(
   const resumed = isAnew ? undefined : stored;
   let revision = stored?.revision ?? 0;
   const asked = requestFeed(scope.state, { fence: lease, log, signal });
+  const serving = await openServing(
+    {
+      producer: {
+        kind: "source",
+        name: connector.name,
+        topic: connector.to,
+        snapshots: connector.source.capabilities.snapshotOnRequest,
+      },
+      topics: backend.topics,
+      state: backend.state,
+      isOptional: run.topics[connector.to]?.optional ?? false,
+      fence: lease,
+      log,
+      signal,
+    },
+    { isAnew: resumed === undefined, asked: asked.look },
+  );
   const context: SourceContext<unknown, unknown> = {
     name: connector.name,
     config: connector.config,
@@ -86,7 +104,10 @@ export async function readSource(
   /** Invariant 1: the checkpoint is stored only after the events are durable in the queue. */
   async function store(batch: SourceBatch<unknown>): Promise<void> {
     const { events, checkpoint, writes = [], completes = [] } = batch;
-    if (events.length > 0) await backend.topics.publish(connector.to, events, { signal });
+    if (events.length > 0) {
+      await serving.begun({ signal });
+      await backend.topics.publish(connector.to, events, { signal });
+    }
     const value = connector.source.checkpoint.parse(checkpoint) as Json; // a schema of JSON values, see SourceDefinition
     const isStored = await scope.state.all(
       [

@@ -5,6 +5,7 @@ import type { Log } from "../connector.ts";
 import type { SubscriptionStatus } from "../queue/queue.ts";
 import type { StatePlace } from "../state/state.ts";
 import { listProcesses, type ProcessEntry } from "./processes.ts";
+import { readSubscriptions, type Standing } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
 
 const answerWithinMs = 2_000;
@@ -16,7 +17,7 @@ export interface StatusReport {
   /** Registered but not answering: just stopped, or on a machine this one cannot reach. */
   readonly silent: readonly ProcessEntry[];
   /** What the queue holds. */
-  readonly subscriptions: readonly SubscriptionStatus[];
+  readonly subscriptions: readonly (SubscriptionStatus & Standing)[];
   /** Open dead letters a connector. */
   readonly deadLetters: Readonly<Record<string, number>>;
 }
@@ -28,7 +29,7 @@ export async function readStatus(pipeline: Pipeline, options: { log: Log }): Pro
   const backend = await openBackend(pipeline, options);
   try {
     const { processes, silent } = await askProcesses(backend.state);
-    const subscriptions = await backend.topics.subscriptions();
+    const subscriptions = await readSubscriptions(backend);
     const deadLetters: Record<string, number> = {};
     for (const { name, kind } of pipeline.connectors)
       if (kind !== "source") deadLetters[name] = await backend.deadLetters.count(name);

@@ -1,4 +1,5 @@
 import type { Durability } from "../queue/queue.ts";
+import type { Standing } from "./standings.ts";
 
 /**
  * - `starting`: opening, or waiting for its first partition
@@ -34,12 +35,12 @@ export interface ConnectorStatus {
   readonly events: number;
   readonly deadLetters: number;
   /** Consumers: one entry a topic. */
-  readonly subscriptions?: readonly {
+  readonly subscriptions?: readonly (Standing & {
     readonly topic: string;
     readonly waiting: number;
     readonly oldestMs: number;
     readonly consumers: number;
-  }[];
+  })[];
   /** What the connector metered: `name{label=value}` → sum. */
   readonly counters: Readonly<Record<string, number>>;
 }
