@@ -34,7 +34,10 @@ describe("the lines of a process", () => {
   it("say who it is and what each connector does", () => {
     const lines = statusLines(
       status(
-        connector({ events: 1_234, progress: { phase: "snapshot", done: 45, total: 100 } }),
+        connector({
+          events: 1_234,
+          progress: { phase: "snapshot", done: 45, total: 100, percent: 45 },
+        }),
         connector({
           name: "search",
           kind: "sink",
@@ -54,6 +57,18 @@ describe("the lines of a process", () => {
       "  notes   source file    running  1,234 events  120/s  snapshot 45 % (45/100)",
       "  search  sink pinecone  running  9 events      0/s    1,005 waiting, live, 2 dead letters",
     ]);
+  });
+
+  it("tell how long a snapshot will take, where it can be known", () => {
+    const told = (progress: NonNullable<ConnectorStatus["progress"]>) =>
+      statusLines(status(connector({ progress })), { paint })[1]?.split("events  ")[1];
+    const half = { phase: "snapshot", done: 500, total: 1_000, percent: 50 } as const;
+    expect(told({ ...half, etaMs: 12_300 })).toBe("snapshot 50 % (500/1,000), 13 s left");
+    expect(told({ ...half, etaMs: 600_000 })).toBe("snapshot 50 % (500/1,000), 10 min left");
+    expect(told({ ...half, etaMs: 9_000_000 })).toBe("snapshot 50 % (500/1,000), 3 h left");
+    expect(told({ phase: "snapshot", done: 500 })).toBe("snapshot (500)");
+    expect(told({ phase: "snapshot", done: 500, total: 400 })).toBe("snapshot (500/400)");
+    expect(told({ phase: "streaming", done: 3, total: 4 })).toBe("streaming");
   });
 
   it("tell whose topic is not had whole, and since when", () => {
@@ -114,7 +129,9 @@ describe("the lines of a process", () => {
         since: "2025-01-01T10:11:12.000Z",
       },
     });
-    const source = connector({ progress: { phase: "snapshot", done: 45, total: 100 } });
+    const source = connector({
+      progress: { phase: "snapshot", done: 45, total: 100, percent: 45 },
+    });
     const rates = new Map([["notes", 1_200]]);
     expect(statusLines(status(source, sink), { paint, rates, columns: 39 })).toEqual([
       "shop · queue embedded (disk) · box · p…",

@@ -129,18 +129,27 @@ function shortTime(time: string): string {
 
 type Progress = NonNullable<ConnectorStatus["progress"]>;
 
-/** How far a source is: `snapshot 45 % (450/1,000)`. */
+/** How far a source is: `snapshot 45 % (450/1,000), 2 min left`. */
 export function progressOf(progress: Progress): string {
-  const { phase, done, total, lag } = progress;
-  const count =
-    done === undefined ? "" : ` (${amount(done)}${total === undefined ? "" : `/${amount(total)}`})`;
-  return `${percentOf(progress)}${phase === "snapshot" ? count : ""}${lag ? `, ${lag} behind` : ""}`;
+  const { phase, done, total, etaMs, lag } = progress;
+  const isCounted = phase === "snapshot" && done !== undefined;
+  const count = isCounted
+    ? ` (${amount(done)}${total === undefined ? "" : `/${amount(total)}`})`
+    : "";
+  const left = etaMs === undefined ? "" : `, ${durationOf(etaMs)} left`;
+  return `${percentOf(progress)}${count}${left}${lag ? `, ${lag} behind` : ""}`;
 }
 
-function percentOf({ phase, done, total }: Progress): string {
-  return phase === "snapshot" && done !== undefined && total
-    ? `${phase} ${Math.min(100, Math.floor((100 * done) / total))} %`
-    : phase;
+function percentOf({ phase, percent }: Progress): string {
+  return phase === "snapshot" && percent !== undefined ? `${phase} ${percent} %` : phase;
+}
+
+/** Rounded up, as a person would say it. */
+function durationOf(ms: number): string {
+  const seconds = Math.ceil(ms / 1_000);
+  if (seconds <= 90) return `${seconds} s`;
+  if (seconds <= 90 * 60) return `${Math.ceil(seconds / 60)} min`;
+  return `${Math.ceil(seconds / 3_600)} h`;
 }
 
 function troubleOf(

@@ -1,4 +1,5 @@
 import type { Durability } from "../queue/queue.ts";
+import type { Pace } from "./pace.ts";
 import type { Standing } from "./standings.ts";
 
 /**
@@ -24,8 +25,8 @@ export interface ConnectorStatus {
     /** RFC 3339: failing since. */
     readonly since: string;
   };
-  /** Sources: what `progress` said last. */
-  readonly progress?: {
+  /** Sources: what `progress` said last, and how long it will take. */
+  readonly progress?: Pace & {
     readonly phase: "snapshot" | "streaming";
     readonly done?: number;
     readonly total?: number;
