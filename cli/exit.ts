@@ -21,6 +21,7 @@ const invalid = new Set([
   "cli.env-file",
   "cli.no-file",
   "cli.no-sink",
+  "cli.no-snapshot",
   "cli.refused-question",
   "cli.unknown-name",
   "cli.usage",

@@ -7,6 +7,7 @@ import { demo } from "./commands/demo.ts";
 import { pinecone } from "./commands/pinecone.ts";
 import { schema } from "./commands/schema.ts";
 import { search } from "./commands/search.ts";
+import { snapshot } from "./commands/snapshot.ts";
 import { start } from "./commands/start.ts";
 import { status } from "./commands/status.ts";
 import { validate } from "./commands/validate.ts";
@@ -37,7 +38,17 @@ Examples:
   $ sluice start sluice.json
   $ sluice search NAME "a question"`,
   );
-for (const command of [start, validate, status, search, connectors, schema, pinecone, demo])
+for (const command of [
+  start,
+  validate,
+  status,
+  snapshot,
+  search,
+  connectors,
+  schema,
+  pinecone,
+  demo,
+])
   program.addCommand(command(output));
 
 // `sluice schema | head`: whoever read has gone, and there is nobody to tell.

@@ -10,6 +10,13 @@ export interface Subscription {
   readonly name: string;
 }
 
+/** A subscription as whoever publishes to its topic sees it. */
+export interface Subscriber {
+  readonly name: string;
+  /** Another one when it ended and began anew. A `timedId`: says since when it is there. */
+  readonly generation: string;
+}
+
 export interface SubscriptionStatus extends Subscription {
   /** Events published and not yet acknowledged, all partitions. */
   readonly waiting: number;
@@ -50,6 +57,8 @@ export interface Topics {
   /** Ends a subscription and drops what waited for it. */
   readonly unsubscribe: (topic: string, name: string) => Promise<void>;
   readonly subscriptions: (topic?: string) => Promise<readonly SubscriptionStatus[]>;
+  /** Who is subscribed. One cheap read, to be asked every second. */
+  readonly subscribers: (topic: string) => Promise<readonly Subscriber[]>;
   /**
    * Hands over the batches of this process's fair share of the partitions: one partition one batch at
    * a time, in order of publication; partitions in parallel. A batch is repeated whole, first in its

@@ -10,6 +10,7 @@ import { statusBoard, type Board } from "./board.ts";
 import { runConsumer } from "./consumer-task.ts";
 import { registerProcess } from "./processes.ts";
 import { runSource } from "./source-task.ts";
+import { readSubscriptions } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
 
 export interface Running {
@@ -101,6 +102,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
         backend,
         board,
         log: logOf(connector, log),
+        topics: pipeline.topics,
         leaseMs: defaultLeaseMs,
         scrub,
         signal: stopping.signal,
@@ -136,7 +138,7 @@ async function readPipelineStatus(
   // A queue that does not answer must not keep the process from saying so.
   const patience = new AbortController();
   const answer = await Promise.race([
-    Promise.all([backend.topics.subscriptions(), backend.topics.durability()]),
+    Promise.all([readSubscriptions(backend), backend.topics.durability()]),
     sleep(answerWithinMs, undefined, { signal: patience.signal, ref: false }),
   ]).finally(() => patience.abort());
   const [subscriptions, durability] = answer ?? [[], started.durability];

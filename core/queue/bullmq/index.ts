@@ -108,6 +108,11 @@ export async function openBullmqTopics(
       );
       return all.flat();
     },
+    subscribers: async (topic) =>
+      [...(await registry.read(topic)).subscriptions].map(([name, generation]) => ({
+        name,
+        generation,
+      })),
     consume: (topic, name, handle, { signal }) =>
       tracked(signal, (signal) => consume(topic, name, handle, signal)),
     close: async (graceMs) => {

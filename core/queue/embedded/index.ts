@@ -115,6 +115,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
         })),
       );
     },
+    subscribers: async (topic) => registry.subscribers(topic),
     consume: (...request) => {
       const consumed = consume(...request);
       const ended = consumed.catch(() => {}); // the caller gets the error
