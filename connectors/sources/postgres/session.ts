@@ -16,6 +16,11 @@ export interface Session {
   readonly serverVersion: number;
   /** The server's process, as `pg_stat_activity` lists it. */
   readonly pid: number;
+  /**
+   * Aborts, with a RetryableError, as soon as the connection breaks. A stream that nobody reads must
+   * end with it: a server that shuts down ends its sessions, and then waits for what it has sent.
+   */
+  readonly lost: AbortSignal;
   /** Ends it within a second; a statement that still runs is cancelled. May be called twice. */
   readonly close: () => Promise<void>;
 }
@@ -25,7 +30,7 @@ export async function openSession(
   options: Pick<Options, "url" | "ca" | "statementTimeoutMs">,
   run: { readonly name: string; readonly signal: AbortSignal },
 ): Promise<Session> {
-  const { client, pid, query, close } = await connect(options, run, {
+  const { client, pid, lost, query, close } = await connect(options, run, {
     replication: false,
     settings: { statement_timeout: `${options.statementTimeoutMs}` },
   });
@@ -34,7 +39,7 @@ export async function openSession(
     const serverVersion = Number(rows[0]?.[0]);
     // Not in the start-up packet, for older servers do not know it.
     if (serverVersion >= 170_000) await query("SET transaction_timeout = 0");
-    return { query, client, serverVersion, pid, close };
+    return { query, client, serverVersion, pid, lost, close };
   } catch (error) {
     await close();
     throw error;

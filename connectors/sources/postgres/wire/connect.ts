@@ -19,6 +19,8 @@ export interface Connection {
   readonly pid: number;
   /** `host:port`, for messages. */
   readonly where: string;
+  /** Aborts, with the error, when the connection breaks without our closing it. */
+  readonly lost: AbortSignal;
   /** Runs a statement, after those asked for before it. */
   readonly query: (sql: string, parameters?: readonly Parameter[]) => Promise<readonly Tuple[]>;
   /** Ends it within a second; a statement that still runs is cancelled. May be called twice. */
@@ -43,8 +45,13 @@ export async function connect(
   guardParser(client);
   const where = `${target.host}:${target.port}`;
   let broken: Error | undefined;
-  client.on("error", (error) => (broken ??= error));
-  client.on("end", () => (broken ??= new Error("it was closed")));
+  const gone = new AbortController();
+  const onBroken = (error: Error) => {
+    broken ??= error;
+    if (!closing) gone.abort(lost(`the connection to ${where} is`, broken));
+  };
+  client.on("error", onBroken);
+  client.on("end", () => onBroken(new Error("it was closed")));
   const key = { processID: 0, secretKey: 0 };
   client.connection.on("backendKeyData", (given: typeof key) => Object.assign(key, given));
 
@@ -101,6 +108,7 @@ export async function connect(
     client,
     pid: key.processID,
     where,
+    lost: gone.signal,
     query: (sql, parameters = []) => {
       // The driver wants one statement at a time.
       const answer = last.then(() => execute(sql, parameters));
