@@ -43,10 +43,16 @@ async function findings(
   const compared = await comparePublication(session, options, names, tables);
   const ofPooler = await poolerFindings(session, options, run);
   const others = [...ofServer, ...ofPooler, ...ofTables, ...compared.findings];
-  const told = new Set(others.filter(isError).map(({ code }) => code));
-  const ofSlot = await replicationFindings(session, options, names, run, told);
+  const ofSlot = await replicationFindings(session, options, names, run, others.filter(isError));
   return [...others, ...ofSlot];
 }
+
+/** Each of these alone refuses the connection, and is told with its remedy. */
+const refusing: ReadonlySet<string> = new Set([
+  "postgres.no-replication",
+  "postgres.no-free-sender",
+  "postgres.pooler",
+]);
 
 /** Replicates for a moment, which shows more than any catalog: pg_hba.conf, proxies, a service's own rules. */
 async function replicationFindings(
@@ -54,10 +60,9 @@ async function replicationFindings(
   options: Options,
   names: Names,
   run: Run,
-  told: ReadonlySet<string>,
+  told: readonly Finding[],
 ): Promise<readonly Finding[]> {
-  // These alone refuse the connection, and have been told with their remedy.
-  if (told.has("postgres.no-replication") || told.has("postgres.no-free-sender")) return [];
+  if (told.some(({ code }) => refusing.has(code))) return [];
   try {
     const replication = await openReplication(options, run);
     try {
