@@ -8,6 +8,7 @@ import { startPostgres, type PostgresServer } from "../../../test/postgres-serve
 import { startPooler } from "../../../test/transaction-pooler.ts";
 import { codes, openDatabase, optionsOf, remedies, type Database } from "./harness.ts";
 import { check } from "./preflight.ts";
+import { openReplication } from "./wire/replication.ts";
 
 const advice = "warning no-wal-limit";
 const healthy = ["ok server", "ok tables", "ok publication", "ok slot"];
@@ -102,6 +103,7 @@ describe.each([15, 18] as const)("preflight against PostgreSQL %i", (version) =>
       "error row-security",
       "ok tables",
       "error publication-missing",
+      "ok slot",
     ]);
     await db.run(
       ...remedies(findings.filter(({ code }) => code !== "postgres.publication-missing")),
@@ -182,13 +184,29 @@ describe.each([15, 18] as const)("preflight against PostgreSQL %i", (version) =>
     other.on("error", () => {}); // The restart ends it.
     await other.connect();
     const findings = await look();
-    expect(codes(findings)).toEqual([
-      "ok server",
-      "error no-free-sender",
-      "ok tables",
-      "ok publication",
-    ]);
+    expect(codes(findings)).toEqual(["ok server", "error no-free-sender", ...healthy.slice(1)]);
     expect(await mended(findings)).toEqual(healthy);
+  });
+
+  it("is content while the source streams, whether or not another sender is free", async () => {
+    await change("max_wal_senders", "1");
+    await db.run(
+      "CREATE PUBLICATION sluice_shop FOR TABLE a",
+      "SELECT pg_create_logical_replication_slot('sluice_shop', 'pgoutput')",
+    );
+    const signal = new AbortController().signal;
+    const replication = await openReplication({ url: server.url() }, { name: "shop", signal });
+    const stream = await replication.start({
+      slot: "sluice_shop",
+      from: 0n,
+      publication: "sluice_shop",
+      confirmed: () => 0n,
+      signal,
+    });
+    const findings = await look();
+    expect(codes(findings)).toEqual(healthy);
+    expect(findings.at(-1)?.message).toContain(`process ${replication.pid}`);
+    await stream.close();
   });
 
   it("advises a limit for the log, and against idle time-outs", async () => {
@@ -290,7 +308,7 @@ describe.each([15, 18] as const)("preflight against PostgreSQL %i", (version) =>
 
   it("finds a transaction pooler, and not a proxy that only hides the server", async () => {
     for (const [kind, expected] of [
-      ["transaction", ["ok server", "error pooler", "ok tables", "ok publication"]],
+      ["transaction", ["ok server", "error pooler", ...healthy.slice(1)]],
       ["proxy", healthy],
     ] as const) {
       const { port, stop } = await startPooler(kind, {

@@ -6,7 +6,7 @@ import { comparePublication } from "./publication.ts";
 import { serverFindings } from "./server.ts";
 import { openSession, type Session } from "./session.ts";
 import { slotFindings } from "./slot-findings.ts";
-import { readOrigin } from "./slot.ts";
+import { readOrigin, readSlot } from "./slot.ts";
 import { capturedTables } from "./tables.ts";
 import { openReplication } from "./wire/replication.ts";
 
@@ -43,8 +43,8 @@ async function findings(
   const compared = await comparePublication(session, options, names, tables);
   const ofPooler = await poolerFindings(session, options, run);
   const others = [...ofServer, ...ofPooler, ...ofTables, ...compared.findings];
-  const ofSlot = await replicationFindings(session, options, names, run, others.filter(isError));
-  return [...others, ...ofSlot];
+  const ofStream = await replicationFindings(session, options, names, run, others.filter(isError));
+  return [...others, ...ofStream, ...(await slotFindings(session, options, names.slot))];
 }
 
 /** Each of these alone refuses the connection, and is told with its remedy. */
@@ -63,10 +63,13 @@ async function replicationFindings(
   told: readonly Finding[],
 ): Promise<readonly Finding[]> {
   if (told.some(({ code }) => refusing.has(code))) return [];
+  // While the source itself streams, there need not be a second sender.
+  if ((await readSlot(session, names.slot))?.activePid != null) return [];
   try {
     const replication = await openReplication(options, run);
     try {
-      return await slotFindings(session, options, names.slot, await readOrigin(replication));
+      await readOrigin(replication);
+      return [];
     } finally {
       await replication.close();
     }

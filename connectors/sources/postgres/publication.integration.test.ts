@@ -244,6 +244,12 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
         entries: [{ name: "heap", insertOnly: true }],
         finds: ["error publication-operations"],
       },
+      {
+        what: "a table without a key among the others",
+        made: 'CREATE PUBLICATION "Pub ✓" FOR TABLE a, p, heap WITH (publish_via_partition_root)',
+        entries: ["a", "p", { name: "heap", insertOnly: true }],
+        finds: ["error publication-breaks-updates", "error publication-missing"],
+      },
     ];
     for (const { what, made, entries = ["a", "p"], finds } of cases)
       it(what, async () => {
@@ -278,6 +284,13 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
     );
     expect(codes((await compare(false, "a")).findings)).toEqual(["ok publication"]);
     expect((await ensure("a")).changed).toEqual([]);
+    await db.run("CREATE TABLE keyless (x text)");
+    const broken = await compare(true, "a", { name: "keyless", insertOnly: true });
+    expect(broken.findings.find(({ severity }) => severity === "error")).toEqual({
+      severity: "error",
+      code: "postgres.publication-breaks-updates",
+      message: expect.stringContaining("public.keyless"),
+    });
     await db.run(
       'DROP PUBLICATION "Pub ✓"',
       'CREATE PUBLICATION "Pub ✓" FOR TABLES IN SCHEMA public',

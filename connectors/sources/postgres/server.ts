@@ -25,6 +25,8 @@ const server = z.object({
   mayEmit: z.boolean(),
   emit: z.string(),
   hasSlot: z.boolean(),
+  /** The source itself is at work. */
+  isStreaming: z.boolean(),
 });
 
 /** What the server and the role must be and have, whatever is captured. Changes nothing. */
@@ -81,7 +83,7 @@ function ofReplication(facts: Facts): readonly Finding[] {
         `Drop one that nobody needs (SELECT * FROM pg_replication_slots WHERE NOT active), or run: ALTER SYSTEM SET max_replication_slots = ${facts.slots + 5}; then restart the server.`,
       ),
     );
-  if (facts.senders >= facts.maxSenders)
+  if (!facts.isStreaming && facts.senders >= facts.maxSenders)
     findings.push(
       advised(
         failed("postgres.no-free-sender", `all ${facts.maxSenders} WAL senders are at work.`),
@@ -183,6 +185,7 @@ const query = `
       AS "mayReplicate",
     EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication') AS "hasRdsRole",
     has_function_privilege(emit.oid, 'EXECUTE') AS "mayEmit", emit.oid::regprocedure::text AS emit,
-    EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1) AS "hasSlot"
+    EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1) AS "hasSlot",
+    EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active) AS "isStreaming"
   FROM pg_proc emit
   WHERE emit.proname = 'pg_logical_emit_message' AND emit.proargtypes[2] = 'text'::regtype`;
