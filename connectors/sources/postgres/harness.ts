@@ -44,9 +44,11 @@ export async function openDatabase(url: string): Promise<Database> {
   };
 }
 
-/** The SQL of the findings' fixes. */
+/** The SQL of the findings' fixes, statement by statement, as psql sends it. */
 export function remedies(findings: readonly Finding[]): readonly string[] {
-  return findings.flatMap(({ fix }) => /[Rr]un: (.*;)/s.exec(fix ?? "")?.[1] ?? []);
+  return findings.flatMap(
+    ({ fix }) => /[Rr]un: (.*;)/s.exec(fix ?? "")?.[1]?.split(/(?<=;) /) ?? [],
+  );
 }
 
 export function codes(findings: readonly Finding[]): readonly string[] {

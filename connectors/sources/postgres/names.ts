@@ -6,7 +6,7 @@ export interface Names {
   readonly connector: string;
   readonly slot: string;
   readonly publication: string;
-  /** The publication of `insertOnly` tables: their updates and deletes must not need an identity. */
+  /** The publication of `insertOnly` tables: their updates and deletes must not need an identity. Its dash keeps it apart from any default name. */
   readonly inserts: string;
 }
 
@@ -17,7 +17,7 @@ export function namesOf(options: Pick<Options, "slot" | "publication">, connecto
   const slot = options.slot ?? defaultSlot(connector);
   // PostgreSQL cuts a longer name, with a notice only, and would not find it under the full one.
   const publication = cut(options.publication ?? slot, maxBytes);
-  return { connector, slot, publication, inserts: `${cut(publication, maxBytes - 8)}_inserts` };
+  return { connector, slot, publication, inserts: `${cut(publication, maxBytes - 8)}-inserts` };
 }
 
 function defaultSlot(connector: string): string {

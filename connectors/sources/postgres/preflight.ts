@@ -6,7 +6,7 @@ import { comparePublication } from "./publication.ts";
 import { serverFindings } from "./server.ts";
 import { openSession, type Session } from "./session.ts";
 import { slotFindings } from "./slot-findings.ts";
-import { readOrigin } from "./slot.ts";
+import { readOrigin, readSlot } from "./slot.ts";
 import { capturedTables } from "./tables.ts";
 import { openReplication } from "./wire/replication.ts";
 
@@ -43,10 +43,16 @@ async function findings(
   const compared = await comparePublication(session, options, names, tables);
   const ofPooler = await poolerFindings(session, options, run);
   const others = [...ofServer, ...ofPooler, ...ofTables, ...compared.findings];
-  const told = new Set(others.filter(isError).map(({ code }) => code));
-  const ofSlot = await replicationFindings(session, options, names, run, told);
-  return [...others, ...ofSlot];
+  const ofStream = await replicationFindings(session, options, names, run, others.filter(isError));
+  return [...others, ...ofStream, ...(await slotFindings(session, options, names.slot))];
 }
+
+/** Each of these alone refuses the connection, and is told with its remedy. */
+const refusing: ReadonlySet<string> = new Set([
+  "postgres.no-replication",
+  "postgres.no-free-sender",
+  "postgres.pooler",
+]);
 
 /** Replicates for a moment, which shows more than any catalog: pg_hba.conf, proxies, a service's own rules. */
 async function replicationFindings(
@@ -54,14 +60,16 @@ async function replicationFindings(
   options: Options,
   names: Names,
   run: Run,
-  told: ReadonlySet<string>,
+  told: readonly Finding[],
 ): Promise<readonly Finding[]> {
-  // These alone refuse the connection, and have been told with their remedy.
-  if (told.has("postgres.no-replication") || told.has("postgres.no-free-sender")) return [];
+  if (told.some(({ code }) => refusing.has(code))) return [];
+  // While the source itself streams, there need not be a second sender.
+  if ((await readSlot(session, names.slot))?.activePid != null) return [];
   try {
     const replication = await openReplication(options, run);
     try {
-      return await slotFindings(session, options, names.slot, await readOrigin(replication));
+      await readOrigin(replication);
+      return [];
     } finally {
       await replication.close();
     }

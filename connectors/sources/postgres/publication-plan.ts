@@ -12,7 +12,8 @@ export interface Difference {
     | "postgres.publication-lacks-table"
     | "postgres.publication-filter"
     | "postgres.publication-columns"
-    | "postgres.publication-extra-table";
+    | "postgres.publication-extra-table"
+    | "postgres.publication-breaks-updates";
   /** Follows the publication's name in a sentence. */
   readonly what: string;
   readonly statements: readonly string[];
@@ -22,6 +23,31 @@ export interface Difference {
   readonly isMinor?: boolean;
   /** Takes something away, which others may use: setup does it only where the publication is its own. */
   readonly narrows?: boolean;
+}
+
+/**
+ * Tables without an identity that a publication of others publishes with their updates, which makes
+ * them fail. Ours has lost them as tables that it need not have.
+ */
+export function breaking(
+  facts: PublicationFacts | undefined,
+  insertOnly: readonly Table[],
+): readonly Difference[] {
+  if (!facts || (!facts.update && !facts.delete)) return [];
+  const broken = insertOnly.filter(
+    (table) => table.identityColumns.length === 0 && coverageOf(facts, table).isCovered,
+  );
+  if (broken.length === 0) return [];
+  const direct = broken.filter(({ oid }) => facts.direct.some((one) => one.oid === oid));
+  return [
+    {
+      code: "postgres.publication-breaks-updates",
+      what: `publishes updates of ${listed(broken)} without an identity, which makes them fail`,
+      statements: direct.length > 0 ? [dropSql(facts.name, direct)] : [],
+      tables: [],
+      narrows: true,
+    },
+  ];
 }
 
 /** How a table is published now. */

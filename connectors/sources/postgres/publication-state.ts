@@ -1,7 +1,13 @@
 import { isSameFilter } from "./filter.ts";
 import type { Names } from "./names.ts";
 import { mark, readPublications, type PublicationFacts } from "./publication-facts.ts";
-import { coverageOf, differences, type Coverage, type Difference } from "./publication-plan.ts";
+import {
+  breaking,
+  coverageOf,
+  differences,
+  type Coverage,
+  type Difference,
+} from "./publication-plan.ts";
 import type { Operation, Wish } from "./publication-sql.ts";
 import type { Session } from "./session.ts";
 import type { Table } from "./tables.ts";
@@ -54,7 +60,15 @@ export async function publicationStates(
       adopted: coverage.flatMap(({ table }, at) =>
         table.where === wish.tables[at]?.where ? [] : [table],
       ),
-      differences: differences(wish, facts, coverage, isOurs),
+      differences: [
+        ...(kind === "main" && !isOurs
+          ? breaking(
+              facts,
+              tables.filter(({ insertOnly }) => insertOnly),
+            )
+          : []),
+        ...differences(wish, facts, coverage, isOurs),
+      ],
     });
   }
   return states;

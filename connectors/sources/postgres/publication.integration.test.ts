@@ -14,7 +14,7 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
   let db: Database;
   beforeAll(async () => {
     server = await startPostgres({ version });
-    db = await openDatabase((await server.createDatabase()).url);
+    db = await openDatabase((await server.createDatabase("shop")).url);
   });
   afterAll(async () => {
     await db?.close();
@@ -24,7 +24,7 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
     db.run(
       "DROP SCHEMA IF EXISTS public, m CASCADE",
       "CREATE SCHEMA public",
-      `DROP PUBLICATION IF EXISTS "Pub ✓", "Pub ✓_inserts"`,
+      `DROP PUBLICATION IF EXISTS "Pub ✓", "Pub ✓-inserts"`,
     ),
   );
 
@@ -74,7 +74,7 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
       [true, true, true, true, true],
       [true, false, false, true, true],
     ]);
-    expect(publicationsOf(names, tables)).toEqual(["Pub ✓", "Pub ✓_inserts"]);
+    expect(publicationsOf(names, tables)).toEqual(["Pub ✓", "Pub ✓-inserts"]);
     await db.run("UPDATE log SET x = 'the application goes on'");
     expect((await ensure(...entries)).changed).toEqual([]);
     expect(codes((await compare(false, ...entries)).findings)).toEqual([
@@ -240,9 +240,15 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
       },
       {
         what: "inserts of a table without a key with its updates",
-        made: 'CREATE PUBLICATION "Pub ✓_inserts" FOR TABLE heap',
+        made: 'CREATE PUBLICATION "Pub ✓-inserts" FOR TABLE heap',
         entries: [{ name: "heap", insertOnly: true }],
         finds: ["error publication-operations"],
+      },
+      {
+        what: "a table without a key among the others",
+        made: 'CREATE PUBLICATION "Pub ✓" FOR TABLE a, p, heap WITH (publish_via_partition_root)',
+        entries: ["a", "p", { name: "heap", insertOnly: true }],
+        finds: ["error publication-breaks-updates", "error publication-missing"],
       },
     ];
     for (const { what, made, entries = ["a", "p"], finds } of cases)
@@ -278,6 +284,13 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
     );
     expect(codes((await compare(false, "a")).findings)).toEqual(["ok publication"]);
     expect((await ensure("a")).changed).toEqual([]);
+    await db.run("CREATE TABLE keyless (x text)");
+    const broken = await compare(true, "a", { name: "keyless", insertOnly: true });
+    expect(broken.findings.find(({ severity }) => severity === "error")).toEqual({
+      severity: "error",
+      code: "postgres.publication-breaks-updates",
+      message: expect.stringContaining("public.keyless"),
+    });
     await db.run(
       'DROP PUBLICATION "Pub ✓"',
       'CREATE PUBLICATION "Pub ✓" FOR TABLES IN SCHEMA public',
@@ -366,7 +379,7 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
       expect(less.findings[0]?.message).toContain("does not own it");
       await db.run(
         'ALTER PUBLICATION "Pub ✓" OWNER TO postgres',
-        `GRANT CREATE ON DATABASE ${String((await db.run("SELECT quote_ident(current_database()) AS d"))[0]?.["d"])} TO reader`,
+        "GRANT CREATE ON DATABASE shop TO reader",
         'DROP PUBLICATION "Pub ✓"',
       );
       expect((await look()).findings[0]?.message).toContain("does not own public.a");

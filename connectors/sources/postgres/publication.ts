@@ -94,7 +94,7 @@ function toFinding(
   return say(
     code,
     `${name} ${what}${reason === undefined ? "" : `, and ${reason}`}.`,
-    statements.join(" "),
+    statements.length > 0 ? statements.join(" ") : undefined,
   );
 }
 

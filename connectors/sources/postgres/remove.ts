@@ -3,7 +3,7 @@ import type { Options } from "./config.ts";
 import { failed, fine, warned } from "./findings.ts";
 import { quoted } from "./identifier.ts";
 import { namesOf } from "./names.ts";
-import { mark, readPublications } from "./publication-facts.ts";
+import { mark, readPublications, type PublicationFacts } from "./publication-facts.ts";
 import { openSession, type Session } from "./session.ts";
 import { dropSlot, readSlot } from "./slot.ts";
 
@@ -24,27 +24,42 @@ export async function remove(
     const { main, inserts } = await readPublications(session, names);
     const findings = [ofSlot];
     for (const facts of [main, inserts])
-      if (facts) {
-        const drop = `DROP PUBLICATION ${quoted(facts.name)};`;
-        if (options.setup && facts.comment === mark(name)) {
-          await session.query(drop);
-          findings.push(fine("postgres.removed", `publication ${quoted(facts.name)} is dropped.`));
-        } else
-          findings.push(
-            warned(
-              "postgres.kept",
-              `publication ${quoted(facts.name)} was not made by this connector and stays.`,
-              drop,
-            ),
-          );
-      }
+      if (facts) findings.push(await removePublication(session, options, name, facts));
     return findings;
   } finally {
     await session.close();
   }
 }
 
+async function removePublication(
+  session: Session,
+  { setup }: Pick<Options, "setup">,
+  connector: string,
+  { name, comment, isOwned }: PublicationFacts,
+): Promise<Finding> {
+  const publication = `publication ${quoted(name)}`;
+  const statement = `DROP PUBLICATION ${quoted(name)};`;
+  if (!setup || comment !== mark(connector))
+    return warned(
+      "postgres.kept",
+      `${publication} was not made by this connector and stays.`,
+      statement,
+    );
+  if (!isOwned)
+    return failed(
+      "postgres.kept",
+      `${publication} stays, for this role does not own it.`,
+      statement,
+    );
+  await session.query(statement);
+  return fine("postgres.removed", `${publication} is dropped.`);
+}
+
 async function removeSlot(session: Session, slot: string): Promise<Finding> {
+  const found = await readSlot(session, slot);
+  const [[database] = []] = await session.query("SELECT current_database()");
+  if (found && (found.plugin !== "pgoutput" || found.database !== database))
+    return warned("postgres.kept", `slot "${slot}" is not for this source and stays.`);
   try {
     const isDropped = await dropSlot(session, slot);
     return fine("postgres.removed", `slot "${slot}" is ${isDropped ? "dropped" : "not there"}.`);

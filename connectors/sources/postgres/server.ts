@@ -20,8 +20,13 @@ const server = z.object({
   synchronizedStandbys: z.string().nullable(),
   role: z.string(),
   mayReplicate: z.boolean(),
+  /** Amazon RDS and Aurora: this role gives what the attribute gives elsewhere. */
+  hasRdsRole: z.boolean(),
   mayEmit: z.boolean(),
+  emit: z.string(),
   hasSlot: z.boolean(),
+  /** The source itself is at work. */
+  isStreaming: z.boolean(),
 });
 
 /** What the server and the role must be and have, whatever is captured. Changes nothing. */
@@ -78,7 +83,7 @@ function ofReplication(facts: Facts): readonly Finding[] {
         `Drop one that nobody needs (SELECT * FROM pg_replication_slots WHERE NOT active), or run: ALTER SYSTEM SET max_replication_slots = ${facts.slots + 5}; then restart the server.`,
       ),
     );
-  if (facts.senders >= facts.maxSenders)
+  if (!facts.isStreaming && facts.senders >= facts.maxSenders)
     findings.push(
       advised(
         failed("postgres.no-free-sender", `all ${facts.maxSenders} WAL senders are at work.`),
@@ -96,7 +101,7 @@ function ofRole(facts: Facts, options: Pick<Options, "heartbeatMs">): readonly F
       failed(
         "postgres.no-replication",
         `role ${role} may not replicate.`,
-        `ALTER ROLE ${role} REPLICATION;`,
+        facts.hasRdsRole ? `GRANT rds_replication TO ${role};` : `ALTER ROLE ${role} REPLICATION;`,
       ),
     );
   if (!facts.mayEmit)
@@ -104,7 +109,7 @@ function ofRole(facts: Facts, options: Pick<Options, "heartbeatMs">): readonly F
       failed(
         "postgres.no-messages",
         `role ${role} may not write logical messages, which heartbeats and snapshots need.`,
-        `GRANT EXECUTE ON FUNCTION pg_catalog.pg_logical_emit_message TO ${role};`,
+        `GRANT EXECUTE ON FUNCTION ${facts.emit} TO ${role};`,
       ),
     );
   if (options.heartbeatMs === 0)
@@ -165,7 +170,6 @@ function ofRetention(facts: Facts): readonly Finding[] {
   return findings;
 }
 
-// rds_replication is what Amazon RDS and Aurora give instead of the attribute.
 const query = `
   SELECT current_setting('wal_level') AS "walLevel", pg_is_in_recovery() AS "isStandby",
     (SELECT count(*) FROM pg_replication_slots) AS slots,
@@ -179,6 +183,9 @@ const query = `
     (SELECT r.rolreplication OR r.rolsuper FROM pg_roles r WHERE r.rolname = current_user)
       OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication' AND pg_has_role(r.oid, 'MEMBER'))
       AS "mayReplicate",
-    (SELECT bool_or(has_function_privilege(p.oid, 'EXECUTE')) FROM pg_proc p
-      WHERE p.proname = 'pg_logical_emit_message' AND p.proargtypes[2] = 'text'::regtype) AS "mayEmit",
-    EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1) AS "hasSlot"`;
+    EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication') AS "hasRdsRole",
+    has_function_privilege(emit.oid, 'EXECUTE') AS "mayEmit", emit.oid::regprocedure::text AS emit,
+    EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1) AS "hasSlot",
+    EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active) AS "isStreaming"
+  FROM pg_proc emit
+  WHERE emit.proname = 'pg_logical_emit_message' AND emit.proargtypes[2] = 'text'::regtype`;

@@ -2,7 +2,7 @@ import type { Finding } from "sluice";
 import type { Options } from "./config.ts";
 import { advised, failed, fine, warned } from "./findings.ts";
 import type { Session } from "./session.ts";
-import { judgeSlot, readSlot, type SlotFacts, type SlotOrigin } from "./slot.ts";
+import { judgeSlot, readSlot, type SlotFacts } from "./slot.ts";
 import { walBudget } from "./wal-budget.ts";
 
 /** What can be said of the slot without knowing the checkpoint. */
@@ -10,9 +10,10 @@ export async function slotFindings(
   session: Pick<Session, "query" | "serverVersion">,
   options: Pick<Options, "setup" | "failover">,
   name: string,
-  server: SlotOrigin & { readonly flushLsn: bigint },
 ): Promise<readonly Finding[]> {
   const slot = await readSlot(session, name);
+  const [[database = ""] = []] = await session.query("SELECT current_database()");
+  const server = { system: "", database: database ?? "", flushLsn: 0n };
   const { state, reason = "" } = judgeSlot(slot, undefined, server);
   switch (state) {
     case "missing":

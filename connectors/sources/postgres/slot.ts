@@ -1,4 +1,4 @@
-import { RetryableError, SluiceError, z } from "sluice";
+import { RetryableError, z } from "sluice";
 import { formatLsn, parseLsn } from "./lsn.ts";
 import { rows } from "./rows.ts";
 import type { Session } from "./session.ts";
@@ -52,12 +52,13 @@ export async function readSlot(
 export async function readOrigin(
   replication: Pick<Replication, "command">,
 ): Promise<SlotOrigin & { readonly flushLsn: bigint }> {
-  const [[system, , flushed, database] = []] = await replication.command("IDENTIFY_SYSTEM");
-  if (!system || !flushed || !database)
-    throw new SluiceError("postgres: IDENTIFY_SYSTEM names no server and database.", {
-      code: "postgres.protocol",
-      fix: "Connect to the server itself, not through a pooler.",
+  const [[system, , flushed, database] = []] = await replication
+    .command("IDENTIFY_SYSTEM")
+    .catch((cause: unknown) => {
+      // An ordinary backend knows no replication commands.
+      throw sqlState(cause) === "42601" ? notReplicating(cause) : cause;
     });
+  if (!system || !flushed || !database) throw notReplicating();
   return { system, database, flushLsn: parseLsn(flushed) };
 }
 
@@ -113,6 +114,15 @@ export async function dropSlot(session: Pick<Session, "query">, slot: string): P
     throw inUse(slot, (await readSlot(session, slot))?.activePid ?? undefined, error);
   }
   return true;
+}
+
+function notReplicating(cause?: unknown): RetryableError {
+  return new RetryableError("postgres: what answers does not replicate, as a pooler does not.", {
+    code: "postgres.pooler",
+    reason: "refused",
+    fix: "Name in `url` the server itself: its own host or port, not the pooler's.",
+    cause,
+  });
 }
 
 function moved(reason: string): { readonly state: SlotState; readonly reason: string } {
