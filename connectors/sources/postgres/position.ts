@@ -2,8 +2,8 @@ import { ConfigError, PositionLostError, RetryableError, z, type Log } from "slu
 import type { Options } from "./config.ts";
 import { formatLsn, parseLsn } from "./lsn.ts";
 import type { Session } from "./session.ts";
-import { createSlot } from "./create-slot.ts";
-import { dropSlot, judgeSlot, readSlot, type SlotOrigin } from "./slot.ts";
+import { createSlot } from "./setup/create-slot.ts";
+import { dropSlot, judgeSlot, readSlot, type SlotOrigin } from "./setup/slot.ts";
 import type { Replication } from "./wire/replication.ts";
 
 /** Where a source resumes. LSNs as PostgreSQL writes them. */

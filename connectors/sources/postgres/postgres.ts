@@ -2,8 +2,8 @@ import { defineSource } from "sluice";
 import { config } from "./config.ts";
 import { follow } from "./follow.ts";
 import { position } from "./position.ts";
-import { check } from "./preflight.ts";
-import { remove } from "./remove.ts";
+import { check } from "./setup/preflight.ts";
+import { remove } from "./setup/remove.ts";
 
 /**
  * Captures tables by logical replication: a snapshot, then every committed change, in order. Needs
