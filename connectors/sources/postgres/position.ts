@@ -1,10 +1,9 @@
 import { ConfigError, PositionLostError, RetryableError, z, type Log } from "sluice";
 import type { Options } from "./config.ts";
+import type { Database } from "./database.ts";
 import { formatLsn, parseLsn } from "./lsn.ts";
-import type { Session } from "./session.ts";
 import { createSlot } from "./setup/create-slot.ts";
 import { dropSlot, judgeSlot, readSlot, type SlotOrigin } from "./setup/slot.ts";
-import type { Replication } from "./wire/replication.ts";
 
 /** Where a source resumes. LSNs as PostgreSQL writes them. */
 export const position = z.object({
@@ -34,17 +33,16 @@ export interface Start {
  */
 export async function findStart(options: {
   readonly config: Options;
-  readonly slot: string;
+  readonly database: Pick<Database, "names" | "session" | "replication" | "server">;
   readonly stored: Position | undefined;
   readonly isUnfinished: boolean;
   readonly lastEpoch: number;
-  readonly session: Session;
-  readonly replication: Replication;
-  readonly server: SlotOrigin & { readonly flushLsn: bigint };
   readonly log: Log;
   readonly signal: AbortSignal;
 }): Promise<Start> {
-  const { config, slot, stored, isUnfinished, session, server } = options;
+  const { config, stored, isUnfinished } = options;
+  const { session, replication, server, names } = options.database;
+  const { slot } = names;
   const facts = await readSlot(session, slot);
   const known = stored && {
     system: stored.system,
@@ -91,7 +89,10 @@ export async function findStart(options: {
     );
   if (!config.setup) {
     if (facts && state === "valid" && facts.confirmedFlushLsn !== null)
-      return { position: newPosition(options, facts.confirmedFlushLsn), isNew: true };
+      return {
+        position: newPosition(slot, server, options.lastEpoch, facts.confirmedFlushLsn),
+        isNew: true,
+      };
     throw new ConfigError(
       `postgres: slot "${slot}" is ${state}${reason === "" ? "" : ` (${reason})`}.`,
       {
@@ -102,21 +103,22 @@ export async function findStart(options: {
   }
   // A slot of ours without a position: its state was lost or given up. It may be older than the publication.
   if (facts) await dropSlot(session, slot);
-  const { consistentPoint } = await createSlot(options.replication, session, {
+  const { consistentPoint } = await createSlot(replication, session, {
     slot,
     failover: config.failover,
     log: options.log,
     signal: options.signal,
   });
   options.log.info({ slot, lsn: formatLsn(consistentPoint) }, "replication slot created");
-  return { position: newPosition(options, consistentPoint), isNew: true };
+  return { position: newPosition(slot, server, options.lastEpoch, consistentPoint), isNew: true };
 }
 
 function newPosition(
-  options: { slot: string; lastEpoch: number; server: SlotOrigin },
+  slot: string,
+  { system, database }: SlotOrigin,
+  lastEpoch: number,
   lsn: bigint,
 ): Position {
-  const { slot, lastEpoch, server } = options;
   const epoch = Math.max(lastEpoch + 1, Math.floor(Date.now() / 1_000));
-  return { system: server.system, database: server.database, slot, epoch, lsn: formatLsn(lsn) };
+  return { system, database, slot, epoch, lsn: formatLsn(lsn) };
 }

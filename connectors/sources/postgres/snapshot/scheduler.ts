@@ -1,12 +1,12 @@
 import { version, type Log, type SnapshotRequest, type StateStore } from "sluice";
 import { nameOf, type Captured } from "../stream/captured.ts";
 import type { Options } from "../config.ts";
+import type { Database } from "../database.ts";
 import { clearOf, placeOf, sourceOf } from "../stream/events.ts";
 import { formatLsn } from "../lsn.ts";
 import type { Orders } from "./orders.ts";
 import { entryFor, parseEntries } from "../setup/pattern.ts";
 import { copiedKey, needKey, takeSnapshot, type RunContext, type Unfinished } from "./runs.ts";
-import type { Session } from "../session.ts";
 import { shapeKey } from "../stream/captured.ts";
 
 export interface Scheduler {
@@ -20,24 +20,21 @@ export interface Scheduler {
 
 export function openScheduler(context: {
   readonly config: Options;
-  readonly database: string;
-  readonly session: Session;
+  readonly database: Pick<Database, "server" | "session" | "publish">;
   readonly state: StateStore;
   readonly captured: Captured;
   readonly orders: Orders;
   readonly copied: Set<string>;
   readonly unfinished: Unfinished | undefined;
   readonly run: RunContext;
-  /** Brings the publication up to the tables; returns those that it carries otherwise than before. */
-  readonly publish: () => Promise<readonly string[]>;
   /** A snapshot runs from now on, or none does. */
   readonly snapshotting: (is: boolean) => void;
   /** Called at the place in the stream where `snapshot: "only"` is through. */
   readonly through: () => void;
   readonly log: Log;
 }): Scheduler {
-  const { config, database, session, state, captured, orders, copied, unfinished, run, log } =
-    context;
+  const { config, database, state, captured, orders, copied, unfinished, run, log } = context;
+  const { session } = database;
   const { markers, epoch, signal } = run;
   const asked = new Set<string>();
   const gone = new Set<string>();
@@ -99,7 +96,7 @@ export function openScheduler(context: {
     },
     look: async () => {
       await captured.refresh();
-      for (const name of await context.publish()) if (copied.has(name)) await need(name);
+      for (const name of await database.publish()) if (copied.has(name)) await need(name);
       const present = new Set(captured.tables().map(nameOf));
       for (const name of present) {
         gone.delete(name);
@@ -142,7 +139,7 @@ export function openScheduler(context: {
 
   async function drop(name: string): Promise<void> {
     const [schema = "", ...rest] = name.split(".");
-    const source = sourceOf(database, { schema, name: rest.join(".") });
+    const source = sourceOf(database.server.database, { schema, name: rest.join(".") });
     await markers.reach(
       session,
       function* ({ lsn, time }) {
