@@ -68,7 +68,7 @@ export async function playPostgresRound(options: {
   let killed = 0;
   try {
     for (let change = 0; change < changes; change++) {
-      await database.change();
+      await database.change(change > changes - 40);
       if (random.next() < 0.1) await sleep(random.below(20));
       const hit = hits.get(change);
       if (hit === undefined) continue;
