@@ -6,7 +6,14 @@ import { clearOf, placeOf, sourceOf } from "../stream/events.ts";
 import { formatLsn } from "../lsn.ts";
 import type { Orders } from "./orders.ts";
 import { entryFor, parseEntries } from "../setup/pattern.ts";
-import { copiedKey, needKey, takeSnapshot, type RunContext, type Unfinished } from "./runs.ts";
+import {
+  copiedKey,
+  markCopied,
+  needKey,
+  takeSnapshot,
+  type RunContext,
+  type Unfinished,
+} from "./runs.ts";
 import { shapeKey } from "../stream/captured.ts";
 
 export interface Scheduler {
@@ -62,7 +69,10 @@ export function openScheduler(context: {
         .tables()
         .map(nameOf)
         .filter((name) => !copied.has(name));
-      if (added.length > 0)
+      if (config.snapshot === "never") {
+        await state.each(added.map(markCopied));
+        for (const name of added) copied.add(name);
+      } else if (added.length > 0)
         await take({ reason: copied.size === 0 ? "initial" : "added", tables: added });
       context.snapshotting(false);
       if (config.snapshot === "only")

@@ -91,7 +91,10 @@ export async function openCaptured(context: {
     return known;
   };
   const refresh = async () => {
-    tables = await list();
+    const now = await list();
+    if (now.some(({ columns }) => columns.some(({ type }) => !types.knows(type))))
+      await types.refresh(session);
+    tables = now;
   };
 
   const install = (
@@ -114,8 +117,9 @@ export async function openCaptured(context: {
     if (before && JSON.stringify(before) === JSON.stringify(now)) return;
     shapes.set(name, now);
     batch.write({ key: shapeKey(name), value: now });
-    if (!before) return;
+    // What was read meanwhile may have another shape.
     for (const window of known.windows) window.spoil();
+    if (!before) return;
     if (before.oid !== now.oid && at) {
       // Dropped and made again under its name: the old rows are gone, and nothing said so.
       batch.add(clearOf({ source: relation.source, reason: "drop", ...at }), 0);

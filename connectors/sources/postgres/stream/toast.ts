@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Relation } from "./relation.ts";
 import type { Session } from "../session.ts";
 import { sqlState } from "../wire/refusals.ts";
-import { qualified, quoted } from "../setup/tables.ts";
+import { quoted, rowsOf } from "../setup/tables.ts";
 import { parseVisibility } from "../snapshot/visibility.ts";
 import type { Tuple } from "../wire/tuple.ts";
 
@@ -61,7 +61,7 @@ async function reread(
   const sql = `SELECT k.n, pg_current_snapshot(), ${[`t.${quoted(table.key[0]?.name ?? "")}`, ...names].join(", ")}
     FROM unnest(${table.key.map(({ typeName }, n) => `$${n + 1}::${typeName}[]`).join(", ")})
       WITH ORDINALITY AS k(${keys.join(", ")}, n)
-    LEFT JOIN ${qualified(table)} t
+    LEFT JOIN ${rowsOf(table)} t
       ON ${table.key.map(({ name }, n) => `t.${quoted(name)} = k.k${n}`).join(" AND ")}`;
   const params = keyAt.map((at) => asked.map(({ row }) => row[at] ?? ""));
   for (;;) {
