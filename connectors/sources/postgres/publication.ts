@@ -138,8 +138,12 @@ async function change(
     await session.query("ROLLBACK").catch(() => {}); // The connection may be what failed.
     throw refusal(error, names);
   }
-  for (const { wish, difference } of plans)
-    log.info({ publication: wish.name, statements: difference.statements }, "publication changed");
+  for (const { wish, difference } of plans) {
+    const fields = { publication: wish.name, statements: difference.statements };
+    if (difference.code === "postgres.publication-extra-table")
+      log.warn(fields, "publication changed: tables are no longer captured");
+    else log.info(fields, "publication changed");
+  }
   return plans.flatMap(({ difference }) => difference.tables);
 }
 
