@@ -205,6 +205,11 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
         finds: ["error publication-lacks-table"],
       },
       {
+        what: "only a part of a partition is published, which the root then overrules",
+        made: 'CREATE PUBLICATION "Pub ✓" FOR TABLE a, p1 WHERE (id > 3) WITH (publish_via_partition_root)',
+        finds: ["error publication-lacks-table"],
+      },
+      {
         what: "a partition has a filter of its own",
         made: 'CREATE PUBLICATION "Pub ✓" FOR TABLE a, p1 WHERE (id > 3), p2',
         finds: ["warning publication-not-via-root", "error publication-filter"],
