@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { appendFile, chmod, mkdtemp, readFile, rm } from "node:fs/promises";
+import { appendFile, chmod, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -143,9 +143,33 @@ export async function startPostgres(options: {
   };
 }
 
+let swept: Promise<void> | undefined;
+
+/** Removes what test runs left that were killed by a signal: nobody's, and an hour old. */
+async function sweep(tmp: string): Promise<void> {
+  for (const name of await readdir(tmp)) {
+    const [, pid] = /^sluice-pg-(\d+)-/.exec(name) ?? [];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    const path = join(tmp, name);
+    const found = await stat(path).catch(() => undefined); // Another process sweeps too.
+    if (found && Date.now() - found.mtimeMs > 3_600_000)
+      await rm(path, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
 /** A copy of the template, with these settings. */
 async function freshData(install: Installation, settings: Readonly<Record<string, string>>) {
-  const base = await mkdtemp(join(install.tmp, "sluice-pg-"));
+  swept ??= sweep(install.tmp);
+  await swept;
+  const base = await mkdtemp(join(install.tmp, `sluice-pg-${process.pid}-`));
   await chmod(base, 0o755);
   const dir = join(base, "data");
   await run("cp", ["-a", install.template, dir]);

@@ -1,12 +1,13 @@
 import type { Log } from "sluice";
 import type { Options } from "./config.ts";
 import { openSession, type Session } from "./session.ts";
+import { stopAtErrors } from "./setup/findings.ts";
 import { namesOf, type Names } from "./setup/names.ts";
 import { comparePublication, ensurePublication } from "./setup/publication.ts";
 import { prepare } from "./setup/setup.ts";
 import { readOrigin, type SlotOrigin } from "./setup/slot.ts";
 import { capturedTables, type Table } from "./setup/tables.ts";
-import { nameOf } from "./stream/captured.ts";
+import { shown } from "./setup/identifier.ts";
 import { openReplication, type Replication } from "./wire/replication.ts";
 
 /** The database, connected to and made ready to stream from, but for the slot. */
@@ -56,9 +57,11 @@ export async function openDatabase(
       watcher,
       tables,
       publications,
-      changed: changed.map(nameOf),
+      changed: changed.map(shown),
       list: async () => {
         const captured = await capturedTables(session, config);
+        // A table that can no longer be captured must not vanish in silence; one that is gone is `onTableDropped`'s.
+        stopAtErrors(captured.findings.filter(({ code }) => code !== "postgres.table-missing"));
         return (await comparePublication(session, config, names, captured.tables)).tables;
       },
       publish: async () => {
@@ -66,7 +69,7 @@ export async function openDatabase(
         const captured = await capturedTables(watcher, config);
         const verify = async () => (await capturedTables(watcher, config)).findings;
         const ensured = await ensurePublication(watcher, names, captured.tables, { log, verify });
-        return ensured.changed.map(nameOf);
+        return ensured.changed.map(shown);
       },
       close,
     };

@@ -69,8 +69,21 @@ export async function* follow(
 
     const delivered = trackDelivered();
     const markers = openMarkers(slot);
-    const messagePrefixes = config.messages;
-    const reader = openReader({ start: position, batch, captured, delivered, messagePrefixes });
+    const keyless = new Set<string>();
+    const reader = openReader({
+      start: position,
+      batch,
+      captured,
+      delivered,
+      messagePrefixes: config.messages,
+      keyless: (source) => {
+        if (!keyless.has(source))
+          log.warn({ source }, "rows with a NULL in their key are left out");
+        keyless.add(source);
+        context.meter("postgres_rows_without_key", 1, { source });
+        return undefined;
+      },
+    });
     const acknowledger = openAcknowledger({ from: reader.lsn(), settled: context.settled, log });
     const stream = await replication.start({
       slot,

@@ -9,7 +9,7 @@ import {
   recallRun,
   type Unfinished,
 } from "./snapshot/runs.ts";
-import { nameOf } from "./stream/captured.ts";
+import { shown } from "./setup/identifier.ts";
 
 /** What the source knows when it starts. */
 export interface Memory {
@@ -30,17 +30,17 @@ export async function recall(
   database: Database,
   run: Omit<
     Parameters<typeof findStart>[0],
-    "config" | "database" | "isUnfinished" | "lastEpoch"
+    "config" | "database" | "isUnfinished" | "lastEpoch" | "ownSlot" | "claim"
   > & {
     readonly state: StateStore;
   },
 ): Promise<Memory> {
   const { state } = run;
-  const [unfinished, copied, needed, [epoch]] = await Promise.all([
+  const [unfinished, copied, needed, [epoch, slot]] = await Promise.all([
     recallRun(state),
     recallNames(state, "copied/"),
     recallNames(state, "need/"),
-    state.get(["epoch"]),
+    state.get(["epoch", "slot"]),
   ]);
   const { position, isNew } = await findStart({
     ...run,
@@ -48,9 +48,11 @@ export async function recall(
     database,
     isUnfinished: config.snapshot !== "never" && copied.size === 0,
     lastEpoch: typeof epoch?.value === "number" ? epoch.value : 0,
+    ownSlot: typeof slot?.value === "string" ? slot.value : undefined,
+    claim: async (name) => void (await state.each([{ key: "slot", value: name }])),
   });
   if (isNew) {
-    const names = config.snapshot === "never" ? database.tables.map(nameOf) : [];
+    const names = config.snapshot === "never" ? database.tables.map(shown) : [];
     return {
       position,
       isNew,

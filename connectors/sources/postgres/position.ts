@@ -37,6 +37,10 @@ export async function findStart(options: {
   readonly stored: Position | undefined;
   readonly isUnfinished: boolean;
   readonly lastEpoch: number;
+  /** The slot that this source made, by its own notes. */
+  readonly ownSlot: string | undefined;
+  /** Notes that it is about to make a slot. */
+  readonly claim: (slot: string) => Promise<void>;
   readonly log: Log;
   readonly signal: AbortSignal;
 }): Promise<Start> {
@@ -101,8 +105,24 @@ export async function findStart(options: {
       },
     );
   }
-  // A slot of ours without a position: its state was lost or given up. It may be older than the publication.
+  if (facts && options.ownSlot !== slot) {
+    // A DBA may have made it, where the configuration names it.
+    if (config.slot !== undefined && state === "valid" && facts.confirmedFlushLsn !== null)
+      return {
+        position: newPosition(slot, server, options.lastEpoch, facts.confirmedFlushLsn),
+        isNew: true,
+      };
+    throw new ConfigError(
+      `postgres: there is a slot "${slot}" already, and nothing says that this source made it.`,
+      {
+        code: "postgres.slot-exists",
+        fix: `Another pipeline's? Then name an own one as \`slot\`. Ours, and its state was lost? Then run: SELECT pg_drop_replication_slot('${slot}');`,
+      },
+    );
+  }
+  // Ours, without a position or with a lost one. It may be older than the publication.
   if (facts) await dropSlot(session, slot);
+  await options.claim(slot);
   const { consistentPoint } = await createSlot(replication, session, {
     slot,
     failover: config.failover,

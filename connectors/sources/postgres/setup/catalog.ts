@@ -15,7 +15,8 @@ const relation = z.object({
   /** Permanent, unlogged, temporary. */
   persistence: z.enum(["p", "u", "t"]),
   identity,
-  isPartition: z.boolean(),
+  /** The partitioned tables that it is a part of, of all levels. */
+  ancestors: z.array(z.number()),
   isSystem: z.boolean(),
   /** Belongs to an extension. */
   isExtension: z.boolean(),
@@ -152,7 +153,9 @@ const matched = `
     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname LIKE wanted.name
   )
   SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
-    c.relpersistence AS persistence, c.relreplident AS identity, c.relispartition AS "isPartition",
+    c.relpersistence AS persistence, c.relreplident AS identity, 
+    (SELECT coalesce(json_agg(a.relid::oid::int8), '[]') FROM pg_partition_ancestors(c.oid) a
+      WHERE c.relispartition AND a.relid <> c.oid) AS ancestors,
     (n.nspname ~ '^pg_' OR n.nspname = 'information_schema') AS "isSystem",
     EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
       AND d.deptype = 'e') AS "isExtension",

@@ -78,7 +78,7 @@ function configuredKey(relation: Relation, key: readonly string[], insertOnly: b
     findings.push(
       warned(
         "postgres.key-null",
-        `a row of ${name} with a NULL in its \`key\` (${quotedList(nullable)}) becomes a dead letter.`,
+        `a row of ${name} with a NULL in its \`key\` (${quotedList(nullable)}) is left out, and counted.`,
         `ALTER TABLE ${qualified(relation)} ${nullable.map((column) => `ALTER COLUMN ${quoted(column)} SET NOT NULL`).join(", ")};`,
       ),
     );

@@ -13,10 +13,13 @@ export interface Difference {
     | "postgres.publication-filter"
     | "postgres.publication-columns"
     | "postgres.publication-extra-table"
-    | "postgres.publication-breaks-updates";
+    | "postgres.publication-breaks-updates"
+    | "postgres.publication-hides-partition";
   /** Follows the publication's name in a sentence. */
   readonly what: string;
   readonly statements: readonly string[];
+  /** The remedy where it is no SQL. */
+  readonly advice?: string;
   /** Tables whose ownership the SQL needs. */
   readonly tables: readonly Table[];
   /** Works without. */
@@ -44,6 +47,24 @@ export function breaking(
       code: "postgres.publication-breaks-updates",
       what: `publishes updates of ${listed(broken)} without an identity, which makes them fail`,
       statements: direct.length > 0 ? [dropSql(facts.name, direct)] : [],
+      advice: "Set another `publication`.",
+      tables: [],
+      narrows: true,
+    },
+  ];
+}
+
+/** Partitions whose rows a publication of others carries under the name of their root. */
+function hiding(facts: PublicationFacts, tables: readonly Table[]): readonly Difference[] {
+  const members = new Set(facts.isViaRoot ? facts.members.map(({ oid }) => oid) : []);
+  const hidden = tables.filter(({ ancestors }) => ancestors.some((oid) => members.has(oid)));
+  if (hidden.length === 0) return [];
+  return [
+    {
+      code: "postgres.publication-hides-partition",
+      what: `publishes ${listed(hidden)} under the name of its root`,
+      statements: [],
+      advice: "Name the root in `tables`, or set another `publication`.",
       tables: [],
       narrows: true,
     },
@@ -93,10 +114,12 @@ export function differences(
             tables,
           },
         ];
-  const lacking = coverage.filter(({ isCovered }) => !isCovered).map(({ table }) => table);
+  const lacking = coverage
+    .filter(({ isCovered, isFiltered }) => !isCovered && isFiltered)
+    .map(({ table }) => table);
   return [
     ...ofOptions(wish, facts, isOurs),
-    ...(isOurs ? ofExtras(name, facts, tables) : []),
+    ...(isOurs ? ofExtras(name, facts, tables) : hiding(facts, tables)),
     ...coverage.flatMap((one) => ofTable(wish, facts, one, isOurs)),
     ...(lacking.length === 0
       ? []
@@ -135,13 +158,17 @@ function ofOptions(wish: Wish, facts: PublicationFacts, isOurs: boolean): readon
       tables: [],
       narrows: true,
     });
-  if (!facts.isViaRoot && tables.some(({ kind }) => kind === "partitioned"))
+  const partitioned = tables.filter(({ kind }) => kind === "partitioned");
+  if (!facts.isViaRoot && partitioned.length > 0)
     found.push({
       code: "postgres.publication-not-via-root",
       what: "publishes partitions under their own names",
       statements: [setSql(name, "publish_via_partition_root", "true")],
       tables: [],
-      isMinor: true,
+      // Without it a partitioned table can have no filter.
+      isMinor: partitioned.every(({ where }) => where === undefined),
+      // Others would see their partitions go.
+      narrows: true,
     });
   return found;
 }
@@ -171,11 +198,16 @@ function ofTable(
   { table, members, isCovered, isFiltered }: Coverage,
   isOurs: boolean,
 ): readonly Difference[] {
-  if (!isCovered) return [];
   const isDirect = facts.direct.some(({ oid }) => oid === table.oid);
-  const removed = isDirect ? [table] : members.filter(({ filter, hasList }) => filter ?? hasList);
+  const special = members.filter(
+    ({ oid, filter, hasList }) => oid !== table.oid && (filter !== null || hasList),
+  );
+  const removed = [...(isDirect ? [table] : []), ...special];
   const common = {
-    statements: [dropSql(wish.name, removed), addSql(wish, [table])],
+    statements: [
+      ...(removed.length > 0 ? [dropSql(wish.name, removed)] : []),
+      addSql(wish, [table]),
+    ],
     tables: [table],
     narrows: true,
   };
@@ -184,7 +216,7 @@ function ofTable(
     const what = `has the row filter ${is} on ${listed([table])} instead of ${table.where ?? "none"}`;
     return [{ code: "postgres.publication-filter", what, ...common }];
   }
-  if (hasNeededColumns(table, members, isOurs)) return [];
+  if (!isCovered || hasNeededColumns(table, members, isOurs)) return [];
   const what = `publishes the wrong columns of ${listed([table])}`;
   return [{ code: "postgres.publication-columns", what, ...common }];
 }

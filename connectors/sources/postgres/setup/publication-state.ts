@@ -84,8 +84,16 @@ async function cover(
   const coverage = coverageOf(facts, table);
   const filters = new Set(coverage.members.map(({ filter }) => filter));
   const [filter = null] = filters;
-  const adopted = isOurs ? table : adopt(table, coverage, filters.size === 1 ? filter : null);
-  return { ...coverage, table: adopted, isFiltered: await isFiltered(session, adopted, filters) };
+  const { isCovered } = coverage;
+  const adopted =
+    isOurs || !isCovered ? table : adopt(table, coverage, filters.size === 1 ? filter : null);
+  // Once the root is published by itself, its partitions' own filters are void.
+  const isVoid = !isCovered && facts.isViaRoot;
+  return {
+    ...coverage,
+    table: adopted,
+    isFiltered: isVoid || (await isFiltered(session, adopted, filters)),
+  };
 }
 
 /** What the configuration leaves open, a publication that others keep decides. */

@@ -205,9 +205,31 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
         finds: ["error publication-lacks-table"],
       },
       {
+        what: "only a part of a partition is published, which the root then overrules",
+        made: 'CREATE PUBLICATION "Pub ✓" FOR TABLE a, p1 WHERE (id > 3) WITH (publish_via_partition_root)',
+        finds: ["error publication-lacks-table"],
+      },
+      {
         what: "a partition has a filter of its own",
         made: 'CREATE PUBLICATION "Pub ✓" FOR TABLE a, p1 WHERE (id > 3), p2',
         finds: ["warning publication-not-via-root", "error publication-filter"],
+      },
+      {
+        what: "a partition has a filter of its own beside its root",
+        made: 'CREATE PUBLICATION "Pub ✓" FOR TABLE a, p, p1 WHERE (id > 3)',
+        finds: ["warning publication-not-via-root", "error publication-filter"],
+      },
+      {
+        what: "a partition has a column list of its own beside its root",
+        made: 'CREATE PUBLICATION "Pub ✓" FOR TABLE a, p, p1 (id)',
+        entries: ["a", { name: "p", columns: ["x"] }],
+        finds: ["warning publication-not-via-root", "error publication-columns"],
+      },
+      {
+        what: "partitions come by themselves where a filter is wanted",
+        made: 'CREATE PUBLICATION "Pub ✓" FOR TABLE a, p1, p2',
+        entries: ["a", { name: "p", where: "id > 3" }],
+        finds: ["error publication-not-via-root", "error publication-filter"],
       },
       {
         what: "another filter",
@@ -290,6 +312,7 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
       severity: "error",
       code: "postgres.publication-breaks-updates",
       message: expect.stringContaining("public.keyless"),
+      fix: "Set another `publication`.",
     });
     await db.run(
       'DROP PUBLICATION "Pub ✓"',
@@ -306,8 +329,11 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
     expect(codes((await compare(false, "p")).findings)).toEqual([
       "warning publication-not-via-root",
     ]);
+    // It is not ours, and to change that would take the partitions from others.
     expect((await ensure("p")).changed).toEqual([]);
-    expect(codes((await compare(false, "p")).findings)).toEqual(["ok publication"]);
+    expect(codes((await compare(false, "p")).findings)).toEqual([
+      "warning publication-not-via-root",
+    ]);
   });
 
   it("leaves a parent's heirs alone", async () => {

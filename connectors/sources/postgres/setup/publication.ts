@@ -1,7 +1,7 @@
 import { ConfigError, type Finding, type Log } from "sluice";
 import { listed } from "./access.ts";
 import type { Options } from "../config.ts";
-import { failed, fine, stopAtErrors, warned } from "./findings.ts";
+import { advised, failed, fine, stopAtErrors, warned } from "./findings.ts";
 import { literal, quoted } from "./identifier.ts";
 import type { Names } from "./names.ts";
 import { mark } from "./publication-facts.ts";
@@ -91,11 +91,9 @@ function toFinding(
   if (setup && reason === undefined)
     return fine("postgres.publication", `${name} ${what}: the start mends it.`);
   const say = isMinor ? warned : failed;
-  return say(
-    code,
-    `${name} ${what}${reason === undefined ? "" : `, and ${reason}`}.`,
-    statements.length > 0 ? statements.join(" ") : undefined,
-  );
+  const message = `${name} ${what}${reason === undefined ? "" : `, and ${reason}`}.`;
+  if (statements.length > 0) return say(code, message, statements.join(" "));
+  return advised(say(code, message), difference.advice ?? "");
 }
 
 /** Why setup cannot or will not run the statements. */
@@ -119,7 +117,7 @@ async function change(
 ): Promise<readonly Table[]> {
   const plans = states.flatMap((state) =>
     state.differences
-      .filter(({ isMinor }) => !isMinor || (state.facts?.isOwned ?? true))
+      .filter(({ isMinor }) => !isMinor || (state.isOurs && state.facts?.isOwned === true))
       .map((difference) => ({ ...state, difference })),
   );
   if (plans.length === 0) return [];
@@ -138,8 +136,12 @@ async function change(
     await session.query("ROLLBACK").catch(() => {}); // The connection may be what failed.
     throw refusal(error, names);
   }
-  for (const { wish, difference } of plans)
-    log.info({ publication: wish.name, statements: difference.statements }, "publication changed");
+  for (const { wish, difference } of plans) {
+    const fields = { publication: wish.name, statements: difference.statements };
+    if (difference.code === "postgres.publication-extra-table")
+      log.warn(fields, "publication changed: tables are no longer captured");
+    else log.info(fields, "publication changed");
+  }
   return plans.flatMap(({ difference }) => difference.tables);
 }
 

@@ -249,7 +249,7 @@ describe.each([15, 18] as const)("setup and remove on PostgreSQL %i", (version) 
 
 /** The statements of the first SQL block under a heading of the page. */
 function recipe(heading: string): readonly string[] {
-  const root = join(dirname(fileURLToPath(import.meta.url)), "../../../..");
+  const root = join(dirname(fileURLToPath(import.meta.url)), "../../../../..");
   const page = readFileSync(join(root, "docs/postgres.md"), "utf8");
   const [, section = ""] = page.split(`## ${heading}\n`);
   const sql = /```sql\n(.*?)```/s.exec(section)?.[1] ?? "";

@@ -492,7 +492,7 @@ describe.each([15, 18] as const)("tables of PostgreSQL %i", (version) => {
       "id",
       "id >",
       "true) OR (",
-      "true); DROP TABLE filtered; SELECT (true",
+      "true); DROP TABLE public.filtered; SELECT (true",
     ])
       expect(codes((await captured({ name: "filtered", where })).findings)).toEqual([
         "error bad-where",

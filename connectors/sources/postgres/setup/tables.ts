@@ -44,6 +44,8 @@ export interface Table {
   readonly isOwned: boolean;
   /** The planner's; 0 when it never looked. */
   readonly estimatedRows: number;
+  /** Oids of the partitioned tables that it is a part of. */
+  readonly ancestors: readonly number[];
   /** Of all levels. */
   readonly partitions: readonly {
     readonly oid: number;
@@ -118,7 +120,7 @@ function toTable(
   columns: readonly CatalogColumn[],
   key: readonly string[],
 ): Table {
-  const { oid, schema, name, kind, identity, isOwned, partitions } = relation;
+  const { oid, schema, name, kind, identity, isOwned, ancestors, partitions } = relation;
   const leaves = partitions.filter(({ isLeaf }) => isLeaf);
   return {
     oid,
@@ -139,6 +141,7 @@ function toTable(
       kind === "p"
         ? leaves.reduce((sum, leaf) => sum + leaf.estimatedRows, 0)
         : relation.estimatedRows,
+    ancestors,
     partitions: partitions.map((leaf) => ({
       oid: leaf.oid,
       schema: leaf.schema,

@@ -1,5 +1,6 @@
 import { version, type Log, type SnapshotRequest, type StateStore } from "sluice";
-import { nameOf, type Captured } from "../stream/captured.ts";
+import type { Captured } from "../stream/captured.ts";
+import { shown } from "../setup/identifier.ts";
 import type { Options } from "../config.ts";
 import type { Database } from "../database.ts";
 import { clearOf, placeOf, sourceOf } from "../stream/events.ts";
@@ -67,7 +68,7 @@ export function openScheduler(context: {
       if (unfinished) await take(unfinished);
       const added = captured
         .tables()
-        .map(nameOf)
+        .map(shown)
         .filter((name) => !copied.has(name));
       if (config.snapshot === "never") {
         await state.each(added.map(markCopied));
@@ -93,7 +94,7 @@ export function openScheduler(context: {
         const tables = captured
           .tables()
           .filter((table) => !collections || entryFor(entries, table))
-          .map(nameOf);
+          .map(shown);
         if (tables.length === 0)
           log.warn({ collections }, "a snapshot was asked for that names no captured table");
         orders.add({
@@ -107,7 +108,7 @@ export function openScheduler(context: {
     look: async () => {
       await captured.refresh();
       for (const name of await database.publish()) if (copied.has(name)) await need(name);
-      const present = new Set(captured.tables().map(nameOf));
+      const present = new Set(captured.tables().map(shown));
       for (const name of present) {
         gone.delete(name);
         if (config.snapshot !== "never" && !copied.has(name) && !orders.has(name))
@@ -148,8 +149,12 @@ export function openScheduler(context: {
   }
 
   async function drop(name: string): Promise<void> {
-    const [schema = "", ...rest] = name.split(".");
-    const source = sourceOf(database.server.database, { schema, name: rest.join(".") });
+    const [entry] = parseEntries([name]).entries;
+    if (!entry) return; // shown() makes names that parse
+    const source = sourceOf(database.server.database, {
+      schema: entry.schema.text,
+      name: entry.table.text,
+    });
     await markers.reach(
       session,
       function* ({ lsn, time }) {
@@ -180,6 +185,6 @@ function partitionsOf(captured: Captured): ReadonlyMap<string, ReadonlySet<strin
     captured
       .tables()
       .filter(({ kind }) => kind === "partitioned")
-      .map((table) => [nameOf(table), new Set(table.partitions.map(nameOf))]),
+      .map((table) => [shown(table), new Set(table.partitions.map(shown))]),
   );
 }

@@ -4,8 +4,7 @@ import type { Group } from "./markers.ts";
 import type { Session } from "../session.ts";
 import { completed } from "./toast.ts";
 
-/** A streamed row that is there now. */
-export type Upsert = RowChange & { readonly op: "create" | "update" };
+type Upsert = RowChange & { readonly op: "create" | "update" };
 
 /** What is gathered for the next yield. */
 export interface Gathered {

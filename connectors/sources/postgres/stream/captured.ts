@@ -1,4 +1,4 @@
-import { z, type Log, type StateStore } from "sluice";
+import { ConfigError, z, type Log, type StateStore } from "sluice";
 import type { Gathered } from "./batch.ts";
 import { clearOf, type Place } from "./events.ts";
 import {
@@ -8,6 +8,7 @@ import {
   type RelationContext,
 } from "./relation.ts";
 import type { Session } from "../session.ts";
+import { qualified, shown } from "../setup/identifier.ts";
 import type { Table } from "../setup/tables.ts";
 import type { Types } from "../values/types.ts";
 import type { Window } from "../snapshot/window.ts";
@@ -48,10 +49,6 @@ type Shape = z.output<typeof shape>;
 const shapePrefix = "shape/";
 export const shapeKey = (table: string) => shapePrefix + table;
 
-export function nameOf(table: { readonly schema: string; readonly name: string }): string {
-  return `${table.schema}.${table.name}`;
-}
-
 export async function openCaptured(context: {
   readonly session: Session;
   readonly state: StateStore;
@@ -82,7 +79,7 @@ export async function openCaptured(context: {
   }) => {
     const root = tables.find(({ partitions }) => partitions.some(({ oid }) => oid === message.oid));
     if (root) return { table: root, isPartition: true };
-    const table = tables.find((one) => nameOf(one) === nameOf(message));
+    const table = tables.find((one) => shown(one) === shown(message));
     return table && { table, isPartition: false };
   };
   const windowsOf = (name: string): Set<Window> => {
@@ -104,7 +101,16 @@ export async function openCaptured(context: {
     batch: Gathered,
   ) => {
     const { table, isPartition } = found;
-    const name = nameOf(table);
+    const name = shown(table);
+    // Its old rows then come whole in form, with NULL for every column outside the partition's own identity.
+    if (isPartition && table.identity === "f" && message.identity !== "f")
+      throw new ConfigError(
+        `postgres: partition ${shown(message)} has another replica identity than ${name}.`,
+        {
+          code: "postgres.partition-identity",
+          fix: `Run: ALTER TABLE ${qualified(message)} REPLICA IDENTITY FULL;`,
+        },
+      );
     const relation = streamRelation(message, table, relations);
     const known: Known = { relation, windows: windowsOf(name), isPartition };
     entries.set(message.oid, known);
@@ -156,12 +162,12 @@ export async function openCaptured(context: {
         if (now) install(message, now, at, batch);
         else {
           entries.set(message.oid, undefined);
-          log.debug({ table: nameOf(message) }, "a published table that is not captured: ignored");
+          log.debug({ table: shown(message) }, "a published table that is not captured: ignored");
         }
       })();
     },
     tables: () => tables,
-    table: (name) => tables.find((one) => nameOf(one) === name),
+    table: (name) => tables.find((one) => shown(one) === name),
     snapshotRelation: (table) => snapshotRelation(table, relations),
     refresh,
     resnapshot,

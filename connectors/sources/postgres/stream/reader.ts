@@ -1,6 +1,7 @@
 import { upserted, version } from "sluice";
-import type { Gathered, Upsert } from "./batch.ts";
-import { nameOf, type Captured } from "./captured.ts";
+import type { Gathered } from "./batch.ts";
+import type { Captured } from "./captured.ts";
+import { shown } from "../setup/identifier.ts";
 import {
   clearOf,
   deleteOf,
@@ -45,6 +46,8 @@ export function openReader(context: {
   readonly captured: Captured;
   readonly delivered: Delivered;
   readonly messagePrefixes: readonly string[];
+  /** A row of `source` has a NULL in its key, and is left out. */
+  readonly keyless: (source: string) => undefined;
 }): Reader {
   const { start, batch, captured, delivered, messagePrefixes } = context;
   const { epoch } = start;
@@ -67,12 +70,7 @@ export function openReader(context: {
       : ordinal;
   };
 
-  const upsert = (change: Upsert, inside: Transaction, bytes: number) => {
-    if (change.row.includes(undefined)) batch.addIncomplete(change, inside.xid, bytes);
-    else batch.add(upsertOf(change), bytes);
-  };
-
-  const row = (
+  const changed = (
     message: Extract<Message, { kind: "insert" | "update" | "delete" }>,
     bytes: number,
   ) => {
@@ -82,38 +80,32 @@ export function openReader(context: {
     const known = captured.relation(message.relation);
     if (!known || ordinal === undefined) return;
     const { relation, windows } = known;
-    const touch = (key: string) => {
-      for (const window of windows) window.touch(inside.xid, key);
-    };
     const { place } = inside;
-    if (message.kind === "insert") {
-      const picked = pick(relation, message.row);
-      const subject = subjectOf(relation, picked);
-      if (windows.size > 0) touch(subject);
-      return upsert(
-        { relation, row: picked, subject, place, ordinal, op: "create" },
-        inside,
-        bytes,
-      );
-    }
-    const old = message.old && pick(relation, message.old.row);
+    /** The record of a row, noted as touched; none where its key has a NULL, which is nobody's id. */
+    const recordOf = (row: Tuple): string | undefined => {
+      if (relation.hasNullableKey && relation.keyAt.some((at) => row[at] === null))
+        return context.keyless(relation.source);
+      const subject = subjectOf(relation, row);
+      for (const window of windows) window.touch(inside.xid, subject);
+      return subject;
+    };
+    const old = message.kind === "insert" ? undefined : message.old;
+    const before = old && relation.keyAt.length > 0 ? pick(relation, old.row) : undefined;
+    const was = before && recordOf(before);
     if (message.kind === "delete") {
-      if (!old || relation.keyAt.length === 0) return;
-      const subject = subjectOf(relation, old);
-      if (windows.size > 0) touch(subject);
-      return batch.add(deleteOf({ relation, row: old, subject, place, ordinal }), bytes);
+      if (before && was !== undefined)
+        batch.add(deleteOf({ relation, row: before, subject: was, place, ordinal }), bytes);
+      return;
     }
-    const now = filled(relation, pick(relation, message.row), message.old?.kind, old);
-    const subject = subjectOf(relation, now);
-    if (windows.size > 0) touch(subject);
-    if (old && relation.keyAt.length > 0) {
-      const before = subjectOf(relation, old);
-      if (before !== subject) {
-        if (windows.size > 0) touch(before);
-        batch.add(deleteOf({ relation, row: old, subject: before, place, ordinal }), 0);
-      }
-    }
-    upsert({ relation, row: now, subject, place, ordinal, op: "update" }, inside, bytes);
+    const row = filled(relation, pick(relation, message.row), old?.kind, before);
+    const subject = recordOf(row);
+    if (before && was !== undefined && was !== subject)
+      batch.add(deleteOf({ relation, row: before, subject: was, place, ordinal }), 0);
+    if (subject === undefined) return;
+    const op = message.kind === "insert" ? "create" : "update";
+    const change = { relation, subject, row, place, ordinal, op } as const;
+    if (row.includes(undefined)) batch.addIncomplete(change, inside.xid, bytes);
+    else batch.add(upsertOf(change), bytes);
   };
 
   return {
@@ -122,7 +114,7 @@ export function openReader(context: {
         case "insert":
         case "update":
         case "delete":
-          return row(message, bytes);
+          return changed(message, bytes);
         case "begin":
           transaction = begin({ lsn: message.commitLsn, xid: message.xid, time: message.time });
           return delivered.add(message.xid);
@@ -156,7 +148,7 @@ export function openReader(context: {
             if (!known || ordinal === undefined) continue;
             for (const window of known.windows) window.touchAll(inside.xid);
             if (known.isPartition)
-              captured.resnapshot(nameOf(known.relation.table), "a partition was truncated", batch);
+              captured.resnapshot(shown(known.relation.table), "a partition was truncated", batch);
             else
               batch.add(
                 clearOf({

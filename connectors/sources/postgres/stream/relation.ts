@@ -15,6 +15,8 @@ export interface Relation {
   readonly columns: readonly { readonly name: string; readonly type: number }[];
   /** Where the key's columns are; none for a table without a key that only grows. */
   readonly keyAt: readonly number[];
+  /** A part of its key may be NULL. */
+  readonly hasNullableKey: boolean;
   /** Old rows come whole (`REPLICA IDENTITY FULL`). */
   readonly isFull: boolean;
   /** Positions of the stream's columns that are wanted; absent: all. */
@@ -86,6 +88,7 @@ function relation(
     source: sourceOf(database, table),
     columns: columns.map(({ name, type }) => ({ name, type })),
     keyAt,
+    hasNullableKey: table.key.some(({ notNull }) => !notNull),
     isFull,
     build: rowBuilder(columns, types, { maxValueBytes }),
   };
