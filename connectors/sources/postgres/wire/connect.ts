@@ -155,6 +155,7 @@ function toConfig(
     // A function is neither looked up in ~/.pgpass nor printed with the client.
     password: () => target.password ?? "",
     ssl: target.tls ?? false,
+    sslnegotiation: "postgres",
     application_name: `sluice ${name}`,
     options: startupOptions(target.options, kind.settings),
     keepAlive: true,
