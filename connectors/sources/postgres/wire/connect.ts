@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientConfig } from "pg";
 import { cancel } from "./cancel.ts";
 import { endsConnection, lost, toRefusal } from "./refusals.ts";
+import { frugalSocket } from "./socket.ts";
 import { startupOptions } from "./settings.ts";
 import type { Tuple } from "./tuple.ts";
 import { parseTarget, type Target } from "./url.ts";
@@ -154,6 +155,7 @@ function toConfig(
     // A function is neither looked up in ~/.pgpass nor printed with the client.
     password: () => target.password ?? "",
     ssl: target.tls ?? false,
+    sslnegotiation: "postgres",
     application_name: `sluice ${name}`,
     options: startupOptions(target.options, kind.settings),
     keepAlive: true,
@@ -161,6 +163,7 @@ function toConfig(
     connectionTimeoutMillis: connectTimeoutMs,
     types: { getTypeParser: () => asIs },
     ...(kind.replication && { replication: "database" }),
+    ...(kind.replication && !target.tls && { stream: frugalSocket }),
   };
 }
 

@@ -89,6 +89,16 @@ describe("pages", () => {
     }
   });
 
+  it("carries a large piece over that has come in part", () => {
+    const arrived = pages(ignore);
+    const large = "z".repeat(5 * 2 ** 20);
+    const stream = Buffer.concat([wal("before"), wal(large)]);
+    arrived.push(stream.subarray(0, 3 * 2 ** 20));
+    expect(payloads(arrived)).toEqual(["before"]);
+    arrived.push(stream.subarray(3 * 2 ** 20));
+    expect(payloads(arrived)).toEqual([large]);
+  });
+
   it("does not grow by keepalives that nobody takes", () => {
     const arrived = pages(ignore);
     for (let i = 0; i < 100_000; i++) arrived.push(keepalive(1n, false));

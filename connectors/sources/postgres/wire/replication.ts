@@ -5,6 +5,7 @@ import type { Tuple } from "./tuple.ts";
 import { walStream, type WalStream } from "./wal-stream.ts";
 
 const statusMs = 10_000;
+const leastStatusMs = 50;
 const leastSilenceMs = 60_000;
 
 /** A connection to a walsender of the database. */
@@ -39,9 +40,14 @@ export async function openReplication(
     replication: true,
     settings: { statement_timeout: "0" },
   });
+  let isStarted = false;
   return {
-    command: (sql) => query(sql),
+    command: async (sql) => {
+      if (isStarted) throw new Error("postgres: the connection is the stream's.");
+      return query(sql);
+    },
     start: async ({ slot, from, publication, confirmed, signal }) => {
+      isStarted = true;
       const timeoutMs = await senderTimeoutMs(query);
       const { DatabaseError } = await import("pg");
       const names = typeof publication === "string" ? [publication] : publication;
@@ -49,7 +55,8 @@ export async function openReplication(
       const command = `START_REPLICATION SLOT "${slot}" LOGICAL ${formatLsn(from)} (proto_version '1', publication_names '${list.replaceAll("'", "''")}', messages 'true')`;
       return walStream(client.connection.stream, command, {
         where,
-        statusMs: timeoutMs === 0 ? statusMs : Math.min(statusMs, timeoutMs / 3),
+        statusMs:
+          timeoutMs === 0 ? statusMs : Math.max(leastStatusMs, Math.min(statusMs, timeoutMs / 3)),
         silentMs: Math.max(leastSilenceMs, 3 * timeoutMs),
         confirmed,
         DatabaseError,

@@ -1,4 +1,5 @@
-import { getEventListeners } from "node:events";
+import { getEventListeners, once } from "node:events";
+import { connect as connectSocket, createServer, type AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startPostgres, type PostgresServer } from "../../../../test/postgres-server.ts";
 import { formatLsn } from "../lsn.ts";
@@ -25,6 +26,30 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   const result = await work;
   expect(performance.now() - began).toBeLessThan(ms);
   return result;
+}
+
+/** A network that takes every byte by itself, and breaks `bytes` after the stream has begun. */
+async function cutAfter(to: number, bytes: number) {
+  const network = createServer((client) => {
+    const upstream = connectSocket(to, "127.0.0.1");
+    let left = Infinity;
+    client.on("data", (chunk) => {
+      if (chunk.includes("START_REPLICATION")) left = bytes;
+      upstream.write(chunk);
+    });
+    upstream.on("data", (chunk) => {
+      for (const byte of chunk.subarray(0, left)) client.write(Buffer.of(byte));
+      left -= chunk.length;
+      if (left <= 0) client.destroy();
+    });
+    client.on("close", () => upstream.destroy()).on("error", () => upstream.destroy());
+    upstream.on("close", () => client.destroy()).on("error", () => client.destroy());
+  }).listen(0, "127.0.0.1");
+  await once(network, "listening");
+  return {
+    port: (network.address() as AddressInfo).port,
+    close: () => new Promise((resolve) => network.close(resolve)),
+  };
 }
 
 describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
@@ -231,6 +256,11 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
       process.getActiveResourcesInfo().filter((name) => /TCP|TLS|Timeout/.test(name)).length;
     const before = held();
     const { signal } = new AbortController();
+    const closed = await openStream(url, { publication: "p", signal });
+    await closed.close();
+    expect(await errorOf(closed.take())).toMatchObject({ code: "postgres.unreachable" });
+    await expect.poll(held).toBeLessThanOrEqual(before);
+
     const stream = await openStream(url, { publication: "p", signal });
     const waiting = errorOf(stream.take());
     await session.query("SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
@@ -251,6 +281,43 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
     expect(await errorOf(onCut.take())).toMatchObject({ code: "postgres.unreachable" });
     await onCut.close();
     await expect.poll(held).toBeLessThanOrEqual(before);
+  });
+
+  it("gives whole messages and then the error, wherever the network cuts", async () => {
+    await session.query("TRUNCATE public.t");
+    await session.query("SELECT pg_create_logical_replication_slot('cuts', 'pgoutput')");
+    await session.query(
+      "INSERT INTO public.t SELECT n, repeat('x', n) FROM generate_series(1, 40) n",
+    );
+    await end();
+    const follow = async (port: number) => {
+      const through = url.replace(`:${server.port}/`, `:${port}/`);
+      const replication = await openReplication({ url: through }, run);
+      const options = { slot: "cuts", from: 0n, publication: "p", confirmed: () => 0n };
+      return replication.start({ ...options, signal: never });
+    };
+    const whole = await follow(server.port);
+    const expected = (await messages(whole, isEnd)).map(({ kind }) => kind);
+    await whole.close();
+    for (let bytes = 1; bytes < 3_000; bytes += 271) {
+      const network = await cutAfter(server.port, bytes);
+      const seen: string[] = [];
+      const error = await follow(network.port).then(
+        async (stream) => {
+          const error = await errorOf(
+            messages(stream, (message) => (seen.push(message.kind), isEnd(message))),
+          );
+          await stream.close();
+          return error;
+        },
+        (error: unknown) => error,
+      );
+      expect(error).toMatchObject({ code: "postgres.unreachable" });
+      expect(seen).toEqual(expected.slice(0, seen.length));
+      if (bytes > 1_000) expect(seen.length).toBeGreaterThan(2);
+      await network.close();
+    }
+    await expect.poll(walsenders).toEqual([]);
   });
 
   /** A stream with little patience. */

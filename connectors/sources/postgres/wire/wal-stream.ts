@@ -4,6 +4,7 @@ import type { DatabaseError } from "pg";
 import { pages, type Page } from "./pages.ts";
 import { endsConnection, lost } from "./refusals.ts";
 import { parseServerError } from "./server-error.ts";
+import { takeOver } from "./socket.ts";
 import { statusUpdate } from "./status.ts";
 
 const pageBytes = 2 ** 20;
@@ -83,7 +84,7 @@ export async function walStream(
     opening?.reject(error);
     reader?.reject(error);
     reader = undefined;
-    socket.off("data", onData);
+    letGo();
     // Nobody wants what is still on its way; unread, it would hide that the server has gone.
     socket.resume();
     disconnected = options.disconnect();
@@ -157,8 +158,7 @@ export async function walStream(
   signal.throwIfAborted();
   const ticking = setInterval(tick, options.statusMs);
   signal.addEventListener("abort", onAbort, { once: true });
-  socket.removeAllListeners("data");
-  socket.on("data", onData);
+  const letGo = takeOver(socket, onData);
   socket.on("error", end);
   socket.on("close", () => end("the server closed it"));
   socket.write(simpleQuery(command));
