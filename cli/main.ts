@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../core/errors.ts";
+import { check } from "./commands/check.ts";
 import { connectors } from "./commands/connectors.ts";
 import { demo } from "./commands/demo.ts";
 import { pinecone } from "./commands/pinecone.ts";
@@ -41,6 +42,7 @@ Examples:
 for (const command of [
   start,
   validate,
+  check,
   status,
   snapshot,
   search,
