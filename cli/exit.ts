@@ -23,6 +23,7 @@ const invalid = new Set([
   "cli.no-sink",
   "cli.no-snapshot",
   "cli.refused-question",
+  "cli.unconfirmed",
   "cli.unknown-name",
   "cli.usage",
 ]);

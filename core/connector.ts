@@ -41,7 +41,8 @@ export interface Context<C> {
   readonly meter: (name: string, value: number, labels?: Readonly<Record<string, string>>) => void;
 }
 
-interface Definition<C extends Config> {
+/** What every kind of connector says of itself. */
+export interface Definition<C extends Config> {
   readonly name: string;
   /** Semantic version; part of a document's lineage. */
   readonly version: string;

@@ -1,4 +1,4 @@
-import type { WriteRun } from "../connector.ts";
+import type { Finding, WriteRun } from "../connector.ts";
 import type { SluiceEvent } from "../event.ts";
 
 /** What is lost: `memory` on any restart of Redis; `second` on power loss, the last 1–2 s; `disk` nothing. */
@@ -40,6 +40,8 @@ export type Handle = (events: readonly SluiceEvent[], run: WriteRun) => Promise<
 /** The queue: topics, their subscriptions and partitions. Two implementations, one conformance suite. */
 export interface Topics {
   readonly durability: () => Promise<Durability>;
+  /** What the place is, what it may lose, and what is wrong with it. Changes nothing. */
+  readonly check: () => Promise<readonly Finding[]>;
   /**
    * Resolves when every subscription has the events. Reads the registry before and after adding, and
    * adds to newcomers until it is stable: that last read is the moment of publication (Invariant 3).

@@ -3,7 +3,13 @@ import type { Json } from "../event.ts";
 import { pause } from "../queue/assign.ts";
 import type { Subscriber, Topics } from "../queue/queue.ts";
 import type { Fence, StatePlace, StateStore, StateWrite } from "../state/state.ts";
-import { registerProducer, routesTo, type Producer, type Route } from "./producers.ts";
+import {
+  listProducers,
+  registerProducer,
+  routesTo,
+  type Producer,
+  type Route,
+} from "./producers.ts";
 import { askedWrite, forgottenWrite } from "./requests.ts";
 import { untilAborted } from "./until-aborted.ts";
 
@@ -149,6 +155,23 @@ async function ask(
 /** The same newcomer, the same id: asking twice asks once. Begins with when it came. */
 function requestOf(generation: string, audience: string) {
   return { id: `${generation}.${audience.replaceAll("/", ".")}`, audience };
+}
+
+/** Nobody is to catch up a subscription that has ended. Where a producer runs, it finds that out by itself. */
+export async function forgetSubscription(
+  topic: string,
+  name: string,
+  place: StatePlace,
+): Promise<void> {
+  for (const producer of await listProducers(place)) {
+    if (producer.topic !== topic) continue;
+    const { state } = place.scope(producer.name);
+    const key = servedPrefix + name;
+    const [mark] = await state.get([key]);
+    if (!mark) continue;
+    await forget((mark.value as unknown as Served).requests, place); // written by servedWrite only
+    await state.each([{ key, value: undefined }]);
+  }
 }
 
 async function forget(requests: Served["requests"], place: StatePlace): Promise<void> {

@@ -37,7 +37,8 @@ export async function readSource(
   const { backend, board, log, isAnew, advanced } = run;
   const moved = new AbortController();
   const signal = AbortSignal.any([run.signal, lease.signal, moved.signal]);
-  await refuseLoss(connector, () => untilAborted(backend.topics.durability(), signal));
+  const loss = lossOf(connector, await untilAborted(backend.topics.durability(), signal));
+  if (loss) throw loss;
   const [stored] = await scope.state.get([checkpointKey]);
   const resumed = isAnew ? undefined : stored;
   let revision = stored?.revision ?? 0;
@@ -125,14 +126,14 @@ export async function readSource(
   }
 }
 
-/** What is confirmed at an origin that forgets must not be lost here (Invariant 1). */
-async function refuseLoss(
-  { name, source, durability }: SourceConnector,
-  durabilityOf: () => Promise<Durability>,
-): Promise<void> {
-  if (!source.capabilities.forgets || durability === "accept-loss") return;
-  if ((await durabilityOf()) !== "memory") return;
-  throw new ConfigError(
+/** Why what is confirmed at the origin could be lost here (Invariant 1), unless that is accepted. */
+export function lossOf(
+  { name, source, durability: accepted }: SourceConnector,
+  durability: Durability,
+): ConfigError | undefined {
+  if (!source.capabilities.forgets || accepted === "accept-loss") return undefined;
+  if (durability !== "memory") return undefined;
+  return new ConfigError(
     `source "${name}": its origin forgets what was confirmed, and this queue (durability memory) loses it at a restart of Redis.`,
     {
       code: "source.forgets",
@@ -164,7 +165,8 @@ function checkpointMoved(): SluiceError {
   );
 }
 
-function parsedCheckpoint(connector: SourceConnector, value: Json): unknown {
+/** The stored checkpoint, parsed by the source's schema. Throws `ConfigError` `source.checkpoint-invalid`. */
+export function parsedCheckpoint(connector: SourceConnector, value: Json): unknown {
   const result = connector.source.checkpoint.safeParse(value);
   if (result.success) return result.data;
   throw new ConfigError(

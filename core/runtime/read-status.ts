@@ -52,7 +52,7 @@ export async function askProcesses(
 }
 
 /** An embedded pipeline that never ran: opening its queue would make one. */
-function isUntouched({ queue, state }: Pipeline): boolean {
+export function isUntouched({ queue, state }: Pipeline): boolean {
   return [queue, state].every((place) => place.kind === "embedded" && !existsSync(place.dir));
 }
 

@@ -504,7 +504,12 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     const warned: object[] = [];
     const log = { ...silent, warn: (fields: object) => void warned.push(fields) };
     running.push(await startPipeline(pipelineOf([renamed], before), { log, admin }));
-    expect(warned).toContainEqual({ topic: "numbers", subscription: "collect", waiting: 0 });
+    expect(warned).toContainEqual({
+      topic: "numbers",
+      subscription: "collect",
+      waiting: 0,
+      end: "sluice subscriptions remove collect",
+    });
   });
 
   it("starts a source again after an error that may pass", async () => {

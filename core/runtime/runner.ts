@@ -8,10 +8,12 @@ import type { Durability } from "../queue/queue.ts";
 import { serveAdmin } from "./admin.ts";
 import { statusBoard, type Board } from "./board.ts";
 import { runConsumer } from "./consumer-task.ts";
+import { orphansOf } from "./orphans.ts";
 import { registerProcess } from "./processes.ts";
 import { runSource } from "./source-task.ts";
 import { readSubscriptions } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
+import { whoIs } from "./who-is.ts";
 
 export interface Running {
   /** Of the admin API. */
@@ -158,22 +160,12 @@ async function readPipelineStatus(
   };
 }
 
-/** A subscription nobody here consumes fills up, and then holds back every source of its topic. */
 async function warnOfOrphans(pipeline: Pipeline, backend: Backend, log: Log): Promise<void> {
-  const names = new Set(pipeline.connectors.map(({ name }) => name));
-  for (const { topic, name, waiting, consumers } of await backend.topics.subscriptions())
-    if (pipeline.topics[topic] && !names.has(name) && consumers === 0)
-      log.warn(
-        { topic, subscription: name, waiting },
-        "a subscription without a consumer: when it is full, its topic stands still. Was its connector renamed?",
-      );
-}
-
-function whoIs(connector: ResolvedConnector) {
-  const { name, kind } = connector;
-  if (kind === "source") return { name, kind, type: connector.source.name };
-  if (kind === "sink") return { name, kind, type: connector.sink.name };
-  return { name, kind, type: connector.transforms.at(-1)?.use ?? "transform" };
+  for (const { topic, name, waiting } of await orphansOf(pipeline, backend))
+    log.warn(
+      { topic, subscription: name, waiting, end: `sluice subscriptions remove ${name}` },
+      "a subscription without a consumer: when it is full, its topic stands still. Was its connector renamed?",
+    );
 }
 
 function logOf(connector: ResolvedConnector, log: Log): Log {

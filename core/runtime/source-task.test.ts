@@ -36,7 +36,7 @@ it("settles in the order it was asked, however long each takes", async () => {
   const settled = () => new Promise<void>((resolve) => settles.push(resolve));
   const place = fakes.state();
   const backend = {
-    topics: { settled },
+    topics: { settled, durability: async () => "disk" },
     state: { scope: () => place },
   } as unknown as Backend;
   const { signal } = new AbortController();
@@ -72,7 +72,7 @@ it("stops reading at once when its lease is lost, and reads again under a new on
   );
   // Only what a source that yields no events uses.
   const backend = {
-    topics: { settled: async () => {} },
+    topics: { settled: async () => {}, durability: async () => "disk" },
     state: { scope: () => place },
   } as unknown as Backend;
   const done = runSource(
