@@ -13,7 +13,8 @@ import { startPipelineProcess, type PipelineProcess } from "./pipeline-process.t
 import { seeded } from "./random.ts";
 import type { RoundResult } from "./round.ts";
 
-const settleWithinMs = 90_000;
+/** A backlog of single changes is a write each. */
+const settleWithinMs = (changes: number) => 90_000 + 60 * changes;
 /** Notes have no title. */
 const rendering = { template: "{{ title }}\n\n{{ body }}", missing: "empty" };
 
@@ -108,7 +109,7 @@ export async function playPostgresRound(options: {
         const index = await oracle.index();
         chunks = index.length;
         found = differences(documents, index, await oracle.manifests());
-      } while (found.length > 0 && performance.now() - lastChange < settleWithinMs);
+      } while (found.length > 0 && performance.now() - lastChange < settleWithinMs(changes));
       return {
         seed,
         ok: found.length === 0,
