@@ -10,6 +10,8 @@ const never = new AbortController().signal;
 const open = (url: string, signal: AbortSignal = never) =>
   openSession({ url, statementTimeoutMs }, { name: "test", signal });
 
+const eventually = <T>(get: () => T) => expect.poll(get, { timeout: 15_000 });
+
 /** What `work` rejects with. */
 async function errorOf(work: Promise<unknown>): Promise<unknown> {
   return work.then(
@@ -131,9 +133,9 @@ describe("stopping", () => {
     await byClose.close();
     expect(await closed).toMatchObject({ code: "postgres.unreachable" });
     expect(performance.now() - began).toBeLessThan(1_000);
-    await expect
-      .poll(() => session.query(`SELECT pid FROM pg_stat_activity WHERE pid IN (${pids})`))
-      .toEqual([]);
+    await eventually(() =>
+      session.query(`SELECT pid FROM pg_stat_activity WHERE pid IN (${pids})`),
+    ).toEqual([]);
     await Promise.all([byAbort.close(), byClose.close(), byClose.close()]);
     expect(await errorOf(byAbort.query("SELECT 1"))).toBe(stop.signal.reason);
   });
@@ -151,7 +153,7 @@ describe("stopping", () => {
       await errorOf(open("postgres://u@127.0.0.1:1/d", signal));
     }
     expect(getEventListeners(signal, "abort")).toEqual([]);
-    await expect.poll(held).toBeLessThanOrEqual(before);
+    await eventually(held).toBeLessThanOrEqual(before);
   });
 
   it("breaks off while connecting, also to what never answers", async () => {

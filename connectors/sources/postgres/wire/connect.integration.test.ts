@@ -16,6 +16,8 @@ const run = { name: "test", signal: new AbortController().signal };
 const openssl = (dir: string, ...args: readonly string[]) =>
   promisify(execFile)("openssl", args, { cwd: dir });
 
+const eventually = <T>(get: () => T) => expect.poll(get, { timeout: 15_000 });
+
 let server: PostgresServer;
 let admin: Session;
 let dir: string;
@@ -199,7 +201,7 @@ describe("TLS", () => {
     await admin.query("ALTER SYSTEM SET ssl = on");
     await admin.query("SELECT pg_reload_conf()");
     const ca = join(dir, "ca.crt");
-    await expect.poll(() => refusal(secure(), ca)).toBeUndefined();
+    await eventually(() => refusal(secure(), ca)).toBeUndefined();
 
     const session = await openSession({ url: secure(), ca, statementTimeoutMs: 0 }, run);
     expect(

@@ -14,6 +14,8 @@ import { walStream } from "./wal-stream.ts";
 const never = new AbortController().signal;
 const run = { name: "test", signal: never };
 
+const eventually = <T>(get: () => T) => expect.poll(get, { timeout: 15_000 });
+
 async function errorOf(work: Promise<unknown>): Promise<unknown> {
   return work.then(
     () => expect.unreachable("it should have failed"),
@@ -163,7 +165,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
       const order = ids(all);
       confirmed = ends[0] ?? 0n;
       stream.confirm();
-      await expect.poll(() => confirmedOf("exact")).toEqual([formatLsn(confirmed), "t"]);
+      await eventually(() => confirmedOf("exact")).toEqual([formatLsn(confirmed), "t"]);
       await stream.close();
       expect(await confirmedOf("exact")).toEqual([formatLsn(confirmed), "f"]);
       const again = await follow(confirmed);
@@ -188,7 +190,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
     );
     await end();
     const timeIsUp = performance.now() + 3_500;
-    await expect.poll(() => performance.now(), { timeout: 5_000 }).toBeGreaterThan(timeIsUp);
+    await eventually(() => performance.now()).toBeGreaterThan(timeIsUp);
     const [[active] = []] = await session.query(
       "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' OR state = 'catchup'",
     );
@@ -207,7 +209,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
     // Nothing to say, for longer than the server waits; then something.
     const waiting = stream.take();
     const later = performance.now() + 2_500;
-    await expect.poll(() => performance.now(), { timeout: 4_000 }).toBeGreaterThan(later);
+    await eventually(() => performance.now()).toBeGreaterThan(later);
     await end();
     expect((await waiting).count).toBe(1);
     await stream.close();
@@ -247,7 +249,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
       expect(sqlState(await errorOf(second.take()))).toBe("42704");
       await second.close();
     }
-    await expect.poll(walsenders).toEqual([]);
+    await eventually(walsenders).toEqual([]);
   });
   const walsenders = () => session.query("SELECT pid FROM pg_stat_replication");
 
@@ -259,7 +261,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
     const closed = await openStream(url, { publication: "p", signal });
     await closed.close();
     expect(await errorOf(closed.take())).toMatchObject({ code: "postgres.unreachable" });
-    await expect.poll(held).toBeLessThanOrEqual(before);
+    await eventually(held).toBeLessThanOrEqual(before);
 
     const stream = await openStream(url, { publication: "p", signal });
     const waiting = errorOf(stream.take());
@@ -269,8 +271,8 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
     expect(sqlState(terminated)).toBe("57P01");
     // Nobody closed it: it has closed itself.
     expect(await errorOf(stream.take())).toBe(terminated);
-    await expect.poll(() => getEventListeners(signal, "abort")).toEqual([]);
-    await expect.poll(held).toBeLessThanOrEqual(before);
+    await eventually(() => getEventListeners(signal, "abort")).toEqual([]);
+    await eventually(held).toBeLessThanOrEqual(before);
     await stream.close();
 
     const cut = await connect({ url }, run, { replication: true, settings: {} });
@@ -280,7 +282,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
     socket.destroy();
     expect(await errorOf(onCut.take())).toMatchObject({ code: "postgres.unreachable" });
     await onCut.close();
-    await expect.poll(held).toBeLessThanOrEqual(before);
+    await eventually(held).toBeLessThanOrEqual(before);
   });
 
   it("gives whole messages and then the error, wherever the network cuts", async () => {
@@ -317,7 +319,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
       if (bytes > 1_000) expect(seen.length).toBeGreaterThan(2);
       await network.close();
     }
-    await expect.poll(walsenders).toEqual([]);
+    await eventually(walsenders).toEqual([]);
   });
 
   /** A stream with little patience. */
@@ -345,7 +347,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
     const stream = await startOn(connection, "still");
     const waiting = stream.take();
     const later = performance.now() + 1_000;
-    await expect.poll(() => performance.now(), { timeout: 3_000 }).toBeGreaterThan(later);
+    await eventually(() => performance.now()).toBeGreaterThan(later);
     await end();
     expect((await waiting).count).toBeGreaterThan(0);
     process.kill(connection.pid, "SIGSTOP");
@@ -358,7 +360,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
     } finally {
       process.kill(connection.pid, "SIGCONT");
     }
-    await expect.poll(walsenders).toEqual([]);
+    await eventually(walsenders).toEqual([]);
   });
 
   it("breaks off within a second: while creating a slot, waiting, and with pages to take", async () => {
@@ -371,11 +373,11 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
     );
     const slots = () =>
       session.query("SELECT slot_name FROM pg_replication_slots WHERE slot_name = 'waits'");
-    await expect.poll(slots).toEqual([["waits"]]);
+    await eventually(slots).toEqual([["waits"]]);
     stop.abort(new Error("stop"));
     expect(await within(1_000, created)).toBe(stop.signal.reason);
     // The server was told: it does not make the slot once the transaction ends.
-    await expect.poll(slots).toEqual([]);
+    await eventually(slots).toEqual([]);
     await writer.query("ROLLBACK");
     await writer.close();
 
@@ -392,7 +394,7 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
       await within(1_000, stream.close());
       expect(getEventListeners(end.signal, "abort")).toEqual([]);
     }
-    await expect.poll(walsenders).toEqual([]);
+    await eventually(walsenders).toEqual([]);
   });
 
   it("lets a server shut down that waits for confirmations, and is lost", async () => {
@@ -411,11 +413,9 @@ describe.each([15, 18] as const)("PostgreSQL %i", (version) => {
     await session.query(
       "INSERT INTO public.t SELECT n, repeat('x', 500) FROM generate_series(100000, 120000) n",
     );
-    await expect
-      .poll(() =>
-        session.query("SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'walsender'"),
-      )
-      .toEqual([["WalSenderWriteData"]]);
+    await eventually(() =>
+      session.query("SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'walsender'"),
+    ).toEqual([["WalSenderWriteData"]]);
     await within(3_000, server.shutdown());
     expect(await errorOf(unread.take())).toMatchObject({ code: "postgres.unreachable" });
     await unread.close();

@@ -67,8 +67,10 @@ export async function walStream(
   let disconnected: Promise<void> | undefined;
   let breath: NodeJS.Timeout | undefined;
   let isFull = false;
-  let heardAt = performance.now();
-  let asks = { since: heardAt, count: 0 };
+  let isScanning = false;
+  /** Ticks since the server's last word: counted, since a clock goes on while this process cannot. */
+  let unanswered = 0;
+  let asks = { since: performance.now(), count: 0 };
 
   function end(why: unknown): void {
     fail(lost(`the stream of ${where} is`, why));
@@ -82,12 +84,20 @@ export async function walStream(
     clearTimeout(breath);
     signal.removeEventListener("abort", onAbort);
     opening?.reject(error);
-    reader?.reject(error);
-    reader = undefined;
+    serve();
     letGo();
     // Nobody wants what is still on its way; unread, it would hide that the server has gone.
     socket.resume();
     disconnected = options.disconnect();
+  }
+
+  /** A reader that waits gets what there is; when there is no more, the reason. */
+  function serve(): void {
+    if (!reader || isScanning) return;
+    if (arrived.count() > 0) reader.resolve(arrived.take());
+    else if (failure) reader.reject(failure.error);
+    else return;
+    reader = undefined;
   }
 
   function onAbort(): void {
@@ -104,17 +114,17 @@ export async function walStream(
   }
 
   function onData(chunk: Buffer): void {
-    heardAt = performance.now();
+    unanswered = 0;
+    isScanning = true;
     try {
       arrived.push(chunk);
     } catch (error) {
       fail(error);
     }
+    isScanning = false;
+    serve();
     if (arrived.count() === 0 || failure) return;
-    if (reader) {
-      reader.resolve(arrived.take());
-      reader = undefined;
-    } else if (arrived.size() >= pageBytes) {
+    if (arrived.size() >= pageBytes) {
       isFull = true;
       socket.pause();
     } else if (chunk.length < smallRead) {
@@ -147,11 +157,11 @@ export async function walStream(
   }
 
   function tick(): void {
-    const now = performance.now();
+    const silentMs = unanswered * options.statusMs;
+    if (silentMs >= options.silentMs) return end(`no word for ${Math.round(silentMs)} ms`);
     // What is not read may well have been said.
-    if (isFull) heardAt = now;
-    if (now - heardAt > options.silentMs) end(`no word for ${Math.round(now - heardAt)} ms`);
-    else confirm(true);
+    unanswered = isFull ? 0 : unanswered + 1;
+    confirm(true);
   }
 
   const opened = new Promise<void>((resolve, reject) => (opening = { resolve, reject }));
