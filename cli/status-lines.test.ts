@@ -76,11 +76,13 @@ describe("the lines of a process", () => {
     const sink = (...subscriptions: NonNullable<ConnectorStatus["subscriptions"]>) =>
       statusLines(status(connector({ kind: "sink", subscriptions })), { paint })[1];
     const partial = { ...subscription, waiting: 0, state: "partial", since } as const;
-    const late = { ...subscription, topic: "posts", waiting: 0, state: "catching-up" } as const;
+    const from = ["rows"];
+    const behind = { ...subscription, waiting: 0, from } as const;
+    const late = { ...behind, topic: "posts", state: "catching-up" } as const;
     expect(sink(partial)).toMatch(/ 0 waiting, partial since 2025-01-01 10:11$/);
-    expect(sink(late)).toMatch(/ 0 waiting, catching up$/);
+    expect(sink(late)).toMatch(/ 0 waiting, catching up from rows$/);
     expect(sink(partial, late)).toMatch(
-      / partial since 2025-01-01 10:11 on pages, catching up on posts$/,
+      / partial since 2025-01-01 10:11 on pages, catching up from rows on posts$/,
     );
   });
 

@@ -112,10 +112,10 @@ export function standingOf(subscriptions: NonNullable<ConnectorStatus["subscript
   const behind = subscriptions.filter(({ state }) => state !== "live");
   if (behind.length === 0) return "live";
   return behind
-    .map(({ topic, state, since }) => {
+    .map(({ topic, state, since, from = [] }) => {
       const what =
         state === "catching-up"
-          ? "catching up"
+          ? `catching up from ${from.join(" and ")}`
           : `partial since ${since ? shortTime(since) : "it joined"}`;
       return subscriptions.length === 1 ? what : `${what} on ${topic}`;
     })

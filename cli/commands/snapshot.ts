@@ -106,10 +106,14 @@ async function doingOf(
   fate: "asked" | "begun",
   state: Backend["state"],
 ): Promise<string> {
-  const { processes } = await askProcesses(state);
+  const { processes, silent } = await askProcesses(state);
   const all = processes.flatMap(({ connectors }) => connectors.filter((one) => one.name === name));
-  const reading = all.find((one) => one.state !== "standby");
-  if (!reading) return "no process reads it now; it begins when one does";
+  const reading = all.find((one) => one.state !== "standby" && one.state !== "stopped");
+  if (!reading) {
+    const mute = silent.find(({ connectors }) => connectors.includes(name));
+    if (mute) return `pid ${mute.pid} on ${mute.host} may read it, and does not answer from here`;
+    return "no process reads it now; it goes on when one does";
+  }
   if (reading.error) return `${reading.state}: ${reading.error.message}`;
   if (fate === "asked" || reading.progress?.phase !== "snapshot") return "about to begin";
   return progressOf(reading.progress);

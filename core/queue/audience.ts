@@ -11,8 +11,8 @@ export function addresseeOf(event: SluiceEvent): string | undefined {
 
 /** The event as its addressee publishes it further: for whoever comes next on the way, or else for everybody. */
 export function passedOn(event: SluiceEvent): SluiceEvent {
+  if (typeof event.audience !== "string") return event;
   const { audience, ...rest } = event;
-  if (typeof audience !== "string") return event;
   const next = audience.indexOf("/") + 1;
   return next === 0 ? rest : { ...rest, audience: audience.slice(next) };
 }

@@ -133,6 +133,7 @@ describe("a subscription is partial", () => {
     await subscribe("late");
     expect(await standings()).toEqual({ early: "live", late: "partial" });
     const late = (await readSubscriptions(backend)).find(({ name }) => name === "late");
+    expect(late?.from).toBeUndefined();
     expect(Date.now() - Date.parse(late?.since ?? "")).toBeLessThan(10_000);
     expect(await asked()).toEqual([]);
   });
@@ -156,6 +157,9 @@ describe("a transform", () => {
     await subscribe("late", "parsed");
     await expect.poll(asked, { timeout: 5_000 }).toEqual(["parse/late"]);
     await expect.poll(standings).toEqual({ parse: "live", early: "live", late: "catching-up" });
+    expect(await readSubscriptions(backend)).toContainEqual(
+      expect.objectContaining({ name: "late", state: "catching-up", from: ["notes"] }),
+    );
     const [{ id } = { id: "" }] = await pendingRequests(scopeOf("notes"));
     await scopeOf("notes").each([forgottenWrite(id)]);
     expect(await standings()).toEqual({ parse: "live", early: "live", late: "live" });

@@ -25,8 +25,8 @@ export function coalesce(
       finish();
       groups.push([event]);
     } else {
-      const audience = (perAudience && event.audience) || "";
-      const record = `${audience}\n${event.source}\n${event.subject}`;
+      const key = `${event.source}\n${event.subject}`;
+      const record = perAudience && event.audience ? `${event.audience}\n${key}` : key;
       const place = places.get(record);
       const before = place === undefined ? undefined : group[place];
       if (before && isRecordChange(before) && event.sequence < before.sequence) continue;

@@ -15,6 +15,8 @@ import { pendingRequests } from "./requests.ts";
 export interface Standing {
   readonly state: "live" | "catching-up" | "partial";
   readonly since?: string;
+  /** Catching up: the sources it waits for. */
+  readonly from?: readonly string[];
 }
 
 /** Every subscription, with its backlog and standing. */
@@ -51,30 +53,31 @@ async function readStandings(
 
   return ({ topic, name }) => {
     const generation = generations.get(topic)?.get(name) ?? "";
-    const states = producers
+    const behind = producers
       .filter((one) => one.topic === topic)
-      .map((one) => standingAt(one, { name, generation }, { all, pending }));
-    if (states.includes("partial")) {
+      .map((one) => missingAt(one, { name, generation }, { all, pending }));
+    if (behind.includes("for ever")) {
       const since = timeOfId(generation);
       const at = since === undefined ? {} : { since: new Date(since).toISOString() };
       return { state: "partial", ...at };
     }
-    return { state: states.includes("catching-up") ? "catching-up" : "live" };
+    const from = [...new Set(behind.flat())];
+    return from.length > 0 ? { state: "catching-up", from } : { state: "live" };
   };
 }
 
-function standingAt(
+/** The sources whose snapshot is to bring a subscription what it has not had from a producer; none when it has all. */
+function missingAt(
   producer: Producer & { readonly served: ReadonlyMap<string, Served> | undefined },
   { name, generation }: { readonly name: string; readonly generation: string },
   known: { readonly all: readonly Producer[]; readonly pending: ReadonlySet<string> },
-): Standing["state"] {
-  if (producer.served === undefined) return "live"; // nothing was published yet
+): readonly string[] | "for ever" {
+  if (producer.served === undefined) return []; // nothing was published yet
   const mark = producer.served.get(name);
-  if (mark?.generation === generation) {
-    const isWaiting = mark.requests.some((one) => known.pending.has(keyOf(one)));
-    return isWaiting ? "catching-up" : "live";
-  }
-  return routesAmong(known.all, producer.name, name) ? "catching-up" : "partial";
+  if (mark?.generation === generation)
+    return mark.requests.filter((one) => known.pending.has(keyOf(one))).map(({ source }) => source);
+  const routes = routesAmong(known.all, producer.name, name);
+  return routes?.map(({ source }) => source) ?? "for ever";
 }
 
 /** Which of the marks' requests are not completed. */
