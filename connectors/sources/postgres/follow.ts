@@ -37,6 +37,9 @@ export async function* follow(
   const database = await openDatabase(config, run);
   try {
     const { session, watcher, replication, names } = database;
+    // A full stream that nobody reads notices nothing, and would hold up a server that shuts down.
+    for (const { lost } of [session, watcher])
+      lost.addEventListener("abort", () => stop.abort(lost.reason), { once: true });
     const { slot } = names;
     if (checkpoint?.isDone) {
       if (config.setup) await dropSlot(session, slot);
