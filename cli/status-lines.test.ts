@@ -69,6 +69,8 @@ describe("the lines of a process", () => {
     expect(told({ phase: "snapshot", done: 500 })).toBe("snapshot (500)");
     expect(told({ phase: "snapshot", done: 500, total: 400 })).toBe("snapshot (500/400)");
     expect(told({ phase: "streaming", done: 3, total: 4 })).toBe("streaming");
+    const asked = connector({ progress: { phase: "streaming" }, requests: 2 });
+    expect(statusLines(status(asked), { paint })[1]).toMatch(/ streaming, 2 snapshots asked for$/);
   });
 
   it("tell whose topic is not had whole, and since when", () => {

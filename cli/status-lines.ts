@@ -93,10 +93,11 @@ function rateOf({ name }: ConnectorStatus, rates: NonNullable<Rates>): string {
 }
 
 function doingOf(one: ConnectorStatus, isShort = false): string {
-  const { progress, subscriptions = [], deadLetters } = one;
+  const { progress, requests = 0, subscriptions = [], deadLetters } = one;
   const waiting = subscriptions.reduce((sum, { waiting: some }) => sum + some, 0);
   const parts: string[] = [];
   if (progress) parts.push(isShort ? percentOf(progress) : progressOf(progress));
+  if (requests > 0) parts.push(`${requests} snapshot${requests === 1 ? "" : "s"} asked for`);
   if (subscriptions.length > 0) {
     parts.push(`${amount(waiting)} waiting`);
     const standing = standingOf(subscriptions);

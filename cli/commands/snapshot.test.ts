@@ -63,6 +63,21 @@ it("asks for some tables only", async () => {
   expect(JSON.parse(stdout)).toMatchObject({ result: { collections: ["a", "b"] } });
 });
 
+it("can be taken back until it is done", async () => {
+  await run("notes");
+  await run("notes", "--table", "a");
+  const waiting = startCli(dir, ["snapshot", "notes", "--wait"]);
+  await until(() => waiting.stderr() !== "", waiting.stderr);
+  expect((await run("notes", "--cancel")).stdout).toMatch(/^✓ 2 of notes forgotten;/);
+  const { stdout } = await run("notes", "--cancel", "--json");
+  expect(JSON.parse(stdout)).toMatchObject({ result: { source: "notes", cancelled: [] } });
+  const told = await waiting.ended;
+  expect(told).toMatchObject({ code: 1, stdout: "" });
+  expect(told.stderr).toContain("the snapshot is not taken: it was cancelled");
+  const both = await run("notes", "--cancel", "--wait");
+  expect(both).toMatchObject({ code: 2, stdout: "" });
+});
+
 it("is refused where it cannot be had", async () => {
   const folder = makeFolder();
   writeFileSync(join(folder.dir, "sluice.json"), pipeline());

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { openBackend, type Backend } from "../../core/backend.ts";
 import type { SourceConnector } from "../../core/config/pipeline.ts";
 import { secretsOf } from "../../core/config/secrets.ts";
 import { SluiceError } from "../../core/errors.ts";
 import { askProcesses } from "../../core/runtime/read-status.ts";
-import { askSnapshot, fateOf } from "../../core/runtime/requests.ts";
+import { askSnapshot, cancelSnapshots, fateOf } from "../../core/runtime/requests.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { connectorOf } from "../connector-of.ts";
 import { quietLog } from "../log.ts";
@@ -18,6 +18,7 @@ const lookEveryMs = 500;
 interface SnapshotOptions extends PipelineOptions {
   readonly table: readonly string[];
   readonly wait?: boolean;
+  readonly cancel?: boolean;
 }
 
 export function snapshot(output: Output): Command {
@@ -41,6 +42,12 @@ export function snapshot(output: Output): Command {
       [],
     )
     .option("--wait", "show how far it is, and end when it is done")
+    .addOption(
+      new Option(
+        "--cancel",
+        "ask for nothing: forget what was asked for and is not done",
+      ).conflicts(["table", "wait"]),
+    )
     .action(async (name: string, files: readonly string[], options: SnapshotOptions) => {
       const pipeline = await openPipeline(files, options, output);
       const connector = connectorOf(pipeline, name, "source");
@@ -48,11 +55,22 @@ export function snapshot(output: Output): Command {
       const log = quietLog(output.note, secretsOf(pipeline));
       const backend = await openBackend(pipeline, { log });
       try {
-        await askFor(connector, backend, options, output);
+        if (options.cancel) await cancel(connector, backend, output);
+        else await askFor(connector, backend, options, output);
       } finally {
         await backend.close(1_000);
       }
     });
+}
+
+async function cancel({ name }: SourceConnector, backend: Backend, output: Output): Promise<void> {
+  const forgotten = await cancelSnapshots(backend.state.scope(name).state);
+  const cancelled = forgotten.map(({ id }) => id);
+  output.result("snapshot", { source: name, cancelled }, () =>
+    cancelled.length === 0
+      ? `Nothing is asked of ${name}.`
+      : `${output.paint("green", "✓")} ${cancelled.length} of ${name} forgotten; one that it is reading now may still be finished`,
+  );
 }
 
 async function askFor(
@@ -91,7 +109,7 @@ async function untilDone(
     for (;;) {
       const fate = await fateOf(state.scope(name).state, id);
       if (fate === "done") return;
-      if (fate === "gone") throw lost(name);
+      if (fate === "gone" || fate === "cancelled") throw lost(name, fate);
       line.say(`${name}: ${await doingOf(name, fate, state)}`);
       await sleep(lookEveryMs);
     }
@@ -127,10 +145,11 @@ function refuseUnable({ name, source }: SourceConnector): void {
   });
 }
 
-function lost(name: string): SluiceError {
-  return new SluiceError(`${name}: its state is gone, and the request with it.`, {
+function lost(name: string, fate: "gone" | "cancelled"): SluiceError {
+  const why = fate === "gone" ? "its state is gone, and the request with it" : "it was cancelled";
+  return new SluiceError(`${name}: the snapshot is not taken: ${why}.`, {
     code: "cli.request-lost",
-    fix: "Was the source removed, or did Redis lose its data? Ask again once it runs.",
+    fix: "Ask again. Was the state lost? Then Redis was, or the source was removed.",
   });
 }
 

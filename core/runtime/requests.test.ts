@@ -2,7 +2,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { SnapshotRequest } from "../connector.ts";
 import { fakes } from "../testing/index.ts";
-import { askedWrite, askSnapshot, fateOf, pendingRequests, requestFeed } from "./requests.ts";
+import {
+  askedWrite,
+  askSnapshot,
+  cancelSnapshots,
+  fateOf,
+  pendingRequests,
+  requestFeed,
+} from "./requests.ts";
 
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -55,6 +62,17 @@ describe("what is asked of a source", () => {
     expect((await askSnapshot(place.state)).isNew).toBe(true);
     await end();
   });
+});
+
+it("what people asked for can be taken back, catch-ups cannot", async () => {
+  const place = fakes.state();
+  const { request } = await askSnapshot(place.state);
+  await place.state.each([askedWrite({ id: "1", audience: "late" })]);
+  expect(ids(await cancelSnapshots(place.state))).toEqual([request.id]);
+  expect(ids(await pendingRequests(place.state))).toEqual(["1"]);
+  expect(await cancelSnapshots(place.state)).toEqual([]);
+  expect(await fateOf(place.state, request.id)).toBe("cancelled");
+  expect((await askSnapshot(place.state)).isNew).toBe(true);
 });
 
 describe("a run of the source", () => {

@@ -12,6 +12,8 @@ export interface PendingRequest extends SnapshotRequest {
   readonly askedAt: string;
   /** When a source first got it, RFC 3339. */
   readonly begunAt?: string;
+  /** Taken back: kept for a minute, for whoever waits for it. */
+  readonly isCancelled?: true;
 }
 
 interface Kept {
@@ -20,6 +22,7 @@ interface Kept {
 }
 
 const prefix = "requests/";
+const cancelledForMs = 60_000;
 /** How late a request of another process may be noticed. */
 const pollMs = 500;
 
@@ -32,8 +35,8 @@ async function kept(state: StateStore): Promise<readonly Kept[]> {
   const found: Kept[] = [];
   for await (const page of state.scan(prefix))
     for (const { value, revision } of page)
-      found.push({ request: value as unknown as PendingRequest, revision }); // written by `askedWrite` only
-  return found;
+      found.push({ request: value as unknown as PendingRequest, revision }); // written here only
+  return found.filter(({ request }) => !request.isCancelled);
 }
 
 /**
@@ -58,17 +61,32 @@ export async function askSnapshot(
   return { request: write.value as unknown as PendingRequest, isNew: true };
 }
 
+/** Forgets what people asked for and is not done; catch-ups stay. A run that has one of them may still finish it. */
+export async function cancelSnapshots(state: StateStore): Promise<readonly PendingRequest[]> {
+  const all = (await pendingRequests(state)).filter(({ audience }) => audience === undefined);
+  await state.each(
+    all.map((request) => ({
+      key: prefix + request.id,
+      value: { ...request, isCancelled: true } as unknown as Json,
+      ttlMs: cancelledForMs,
+    })),
+  );
+  return all;
+}
+
 /**
- * What became of a request: `asked`, `begun` (a source got it), `done`, or `gone`: the source has no
- * checkpoint either, so its state was removed or lost.
+ * What became of a request: `asked`, `begun` (a source got it), `done`, `cancelled`, or `gone`: the
+ * source has no checkpoint either, so its state was removed or lost.
  */
 export async function fateOf(
   state: StateStore,
   id: string,
-): Promise<"asked" | "begun" | "done" | "gone"> {
+): Promise<"asked" | "begun" | "done" | "cancelled" | "gone"> {
   const [entry, checkpoint] = await state.get([prefix + id, checkpointKey]);
   if (entry === undefined) return checkpoint === undefined ? "gone" : "done";
-  return (entry.value as unknown as PendingRequest).begunAt === undefined ? "asked" : "begun";
+  const { begunAt, isCancelled } = entry.value as unknown as PendingRequest;
+  if (isCancelled) return "cancelled";
+  return begunAt === undefined ? "asked" : "begun";
 }
 
 /** The write that asks for a snapshot, unless the same id is asked for already. */

@@ -10,6 +10,7 @@ import { statusBoard, type Board } from "./board.ts";
 import { runConsumer } from "./consumer-task.ts";
 import { orphansOf } from "./orphans.ts";
 import { registerProcess } from "./processes.ts";
+import { pendingRequests } from "./requests.ts";
 import { runSource } from "./source-task.ts";
 import { readSubscriptions } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
@@ -140,10 +141,14 @@ async function readPipelineStatus(
   // A queue that does not answer must not keep the process from saying so.
   const patience = new AbortController();
   const answer = await Promise.race([
-    Promise.all([readSubscriptions(backend), backend.topics.durability()]),
+    Promise.all([
+      readSubscriptions(backend),
+      countRequests(pipeline, backend),
+      backend.topics.durability(),
+    ]),
     sleep(answerWithinMs, undefined, { signal: patience.signal, ref: false }),
   ]).finally(() => patience.abort());
-  const [subscriptions, durability] = answer ?? [[], started.durability];
+  const [subscriptions, requests, durability] = answer ?? [[], new Map(), started.durability];
   return {
     project: pipeline.project,
     pid: process.pid,
@@ -155,9 +160,26 @@ async function readPipelineStatus(
     connectors: [...boards.values()].map((board) => {
       const status = board.read();
       const own = subscriptions.filter(({ name }) => name === status.name);
-      return own.length === 0 ? status : { ...status, subscriptions: own };
+      const asked = requests.get(status.name) ?? 0;
+      return {
+        ...status,
+        ...(asked > 0 && { requests: asked }),
+        ...(own.length > 0 && { subscriptions: own }),
+      };
     }),
   };
+}
+
+/** How many snapshots each source has still to take. */
+async function countRequests(
+  { connectors }: Pipeline,
+  { state }: Backend,
+): Promise<ReadonlyMap<string, number>> {
+  const sources = connectors.filter(({ kind }) => kind === "source");
+  const counts = sources.map(
+    async ({ name }) => [name, (await pendingRequests(state.scope(name).state)).length] as const,
+  );
+  return new Map(await Promise.all(counts));
 }
 
 async function warnOfOrphans(pipeline: Pipeline, backend: Backend, log: Log): Promise<void> {

@@ -32,6 +32,8 @@ export interface ConnectorStatus {
     readonly total?: number;
     readonly lag?: string;
   };
+  /** Sources: snapshots that were asked for and are not done. */
+  readonly requests?: number;
   /** Events published (sources) or handled (transforms, sinks) by this process. */
   readonly events: number;
   readonly deadLetters: number;
