@@ -1,34 +1,26 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { randomUUID } from "node:crypto";
-import { ConfigError } from "sluice";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Log } from "sluice";
+import { openEmbedder, type EmbeddingConfig } from "../../../_shared/embedders/embedding.ts";
+import { checkAccess } from "./access.ts";
+import { administer, adminPath, type Administered } from "./admin.ts";
+import { namespaceOf, openApi } from "./api.ts";
 import { parseBody, readBody, type Body } from "./body.ts";
-import type { Answer } from "./call.ts";
 import { openDatabase } from "./database.ts";
-import { isOwnHost } from "./host.ts";
-import { Refusal } from "./refusal.ts";
-import { answer, isControl } from "./routes.ts";
+import { openFaults, type Disturbance, type Fault } from "./faults.ts";
+import { notListening } from "./listening.ts";
+import { idsOf, openLog, type Served } from "./log.ts";
+import { openRates } from "./rates.ts";
+import { notFound } from "./refusal.ts";
+import { send, toErrorReply, toReply, type Reply } from "./reply.ts";
+import { isControl, routeOf, type Routed } from "./routes.ts";
+import { standardSettings } from "./settings.ts";
+import { openTextModel } from "./text-model.ts";
 
-/** What a test does to a request instead of answering it truly. `reset-after` applies it first. */
-export type Fault =
-  | {
-      readonly status: number;
-      readonly headers?: Readonly<Record<string, string>>;
-      readonly body?: unknown;
-    }
-  | "reset-before"
-  | "reset-after"
-  | "hang";
-
-export interface Served {
-  readonly method: string;
-  /** With the query string. */
-  readonly path: string;
-  readonly bytes: number;
-  /** 0 where the connection was cut or left hanging. */
-  readonly status: number;
-}
+export type { Fault } from "./faults.ts";
+export type { Served } from "./log.ts";
 
 export interface LocalPinecone {
   /** Give it to the client as `controllerHostUrl`. */
@@ -39,30 +31,61 @@ export interface LocalPinecone {
   readonly close: () => Promise<void>;
 }
 
-const maxRequestsKept = 1_000;
-
-/**
- * Serves Pinecone's API over `dir/pinecone.db`. All state is in that file: an acknowledged write
- * survives a kill, and several servers, in several processes, may serve one folder at once.
- */
-export async function startLocalPinecone(options: {
+export interface LocalOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
   readonly dir: string;
   /** Refuse to create or change anything. */
   readonly readOnly?: boolean;
+  /** The only key that is let in; without it any key is. */
+  readonly apiKey?: string;
+  /** What embeds the texts of records; the local model by default. */
+  readonly embedding?: EmbeddingConfig;
+  /** Most bytes of vectors to hold in memory for searching. */
+  readonly maxMemoryBytes?: number;
+  /** Longest request line and headers: 16 KiB by default, as the real service takes. */
+  readonly maxHeaderBytes?: number;
+  readonly log?: Log;
   readonly intercept?: (request: {
     readonly method: string;
     readonly path: string;
     readonly body: string;
   }) => Fault | undefined;
-}): Promise<LocalPinecone> {
-  const database = openDatabase(options.dir, { readOnly: options.readOnly ?? false });
-  const served: Served[] = [];
+}
+
+/** A request as it was read. */
+interface Asked {
+  readonly method: string;
+  /** With the query string, as it came. */
+  readonly url: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly body: Body;
+  readonly headers: IncomingMessage["headers"];
+}
+
+const standardMemoryBytes = 2 ** 30;
+const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/**
+ * Serves Pinecone's API over `dir/pinecone.db`. All state is in that file: an acknowledged write
+ * survives a kill, and several servers, in several processes, may serve one folder at once.
+ */
+export async function startLocalPinecone(options: LocalOptions): Promise<LocalPinecone> {
+  const { readOnly = false, embedding = { provider: "local" }, log: warn = quiet } = options;
+  const database = openDatabase(options.dir, { readOnly });
+  const { signal } = new AbortController();
+  const model = openTextModel(() => openEmbedder(embedding, { signal, log: warn }));
+  const maxBytes = options.maxMemoryBytes ?? standardMemoryBytes;
+  const api = openApi({ database, readOnly, model, maxBytes });
+  const settings = { current: standardSettings };
+  const server: Administered = { database, api, log: openLog(), faults: openFaults(), settings };
+  const rates = openRates();
   let url = "";
 
-  const server = createServer((request, response) => {
+  const http = createServer({ maxHeaderSize: options.maxHeaderBytes ?? 16_384 });
+  http.on("request", (request, response) => {
     void serve(request, response).catch(() => {
       // The connection broke while its body was read: there is nobody to answer.
       request.destroy();
@@ -70,154 +93,156 @@ export async function startLocalPinecone(options: {
   });
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const { method = "GET", url: path = "/" } = request;
     const body = await readBody(request);
-    const note = (status: number): void => {
-      served.push({ method, path, bytes: body.bytes, status });
-      if (served.length > maxRequestsKept) served.shift();
-    };
-    const fault = options.intercept?.({ method, path, body: body.text });
-    if (fault === "hang") return note(0);
-    if (fault === "reset-before") {
-      note(0);
-      request.socket.destroy();
-      return;
-    }
-    if (typeof fault === "object") {
-      note(fault.status);
-      return send(response, fault.status, fault.body, fault.headers);
-    }
-    const { status = 200, body: result, ...lsns } = outcome(request, body);
-    if (fault === "reset-after") {
-      note(0);
-      request.socket.destroy();
-      return;
-    }
-    note(status);
-    send(response, status, result, lsnHeaders(lsns));
-  };
-
-  const outcome = (request: IncomingMessage, body: Body): Answer => {
-    const [pathname = "/", search = ""] = (request.url ?? "/").split("?", 2);
+    const { method = "GET", url: given = "/", headers } = request;
+    const [pathname = "/", search = ""] = given.split("?", 2);
     // A host that ends with a slash makes clients send two.
     const path = pathname.replaceAll(/\/{2,}/g, "/");
+    const asked = { method, url: given, path, query: new URLSearchParams(search), body, headers };
+    if (path.startsWith(`${adminPath}/`)) return send(response, administered(asked));
+    await disturbed(asked, request, response);
+  };
+
+  const administered = (asked: Asked): Reply => {
     try {
-      const { host } = request.headers;
-      if (host !== undefined && !isOwnHost(host, options.host))
-        throw new Refusal(
-          403,
-          7,
-          `Host ${JSON.stringify(host)} is neither an address nor the name this server listens on: use its address, or start it with that name as its host`,
-        );
-      if (!request.headers["api-key"])
-        throw new Refusal(401, 16, "Invalid API Key: the Api-Key header is missing");
-      const query = new URLSearchParams(search);
-      // As the client reached us, which may be another name than the one we listen on.
-      return answer(database, host === undefined ? url : `http://${host}`, {
-        method: request.method ?? "GET",
-        path,
-        query,
-        body: parseBody(body, path),
-      });
+      checkAccess(asked.headers, { host: options.host, apiKey: options.apiKey, versions: [] });
+      const body = parseBody(asked.body, asked.path);
+      const answer = administer(server, asked.method, asked.path, { query: asked.query, body });
+      return toReply(answer, standardSettings);
     } catch (error) {
-      const refusal = toRefusal(error);
-      return {
-        status: refusal.status,
-        body: isControl(path) ? controlError(refusal) : dataError(refusal),
-      };
+      return toErrorReply(error, true);
+    }
+  };
+
+  /** Answers a call of the API, or does what a fault says. */
+  const disturbed = async (
+    asked: Asked,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> => {
+    const started = performance.now();
+    const understood = understand(asked);
+    const { operation, index, namespace } = understood;
+    const { method, url: path, body } = asked;
+    const done = server.log.begin({
+      ...{ method, path, bytes: body.bytes, operation, index, namespace },
+      ids: idsOf(understood.body, asked.query),
+    });
+    const fault =
+      options.intercept?.({ method, path, body: body.text }) ??
+      server.faults.of({ method, path, body: body.text, operation, index, namespace });
+    if (fault === "hang") return done(0);
+    if (fault === "reset-before") {
+      done(0);
+      request.socket.destroy();
+      return;
+    }
+    if (typeof fault === "object" && "status" in fault) {
+      done(fault.status);
+      return send(response, fault);
+    }
+    const { delayMs = 0, dropHeaders = false, staleLsn = false, ...spoiling } = disturbance(fault);
+    if (delayMs > 0) await sleep(delayMs);
+    const reply = await answered(asked, understood, staleLsn);
+    if (fault === "reset-after") {
+      done(0);
+      request.socket.destroy();
+      return;
+    }
+    const latency = {
+      "x-pinecone-request-latency-ms": String(Math.round(performance.now() - started)),
+    };
+    done(reply.status);
+    await send(
+      response,
+      { ...reply, headers: dropHeaders ? {} : { ...latency, ...reply.headers } },
+      spoiling,
+    );
+  };
+
+  const understand = (asked: Asked): Understood => {
+    const found: { routed?: Routed; body?: unknown; error?: unknown } = {};
+    try {
+      const routed = routeOf(asked.method, asked.path);
+      if (routed !== undefined) found.routed = routed;
+      else throw notFound(`${asked.method} ${asked.path} is not a call of this API`);
+      // Records come as lines of JSON.
+      const lines = routed.route.plane === "records" && routed.route.operation === "upsert";
+      found.body = lines ? undefined : parseBody(asked.body, asked.path);
+    } catch (error) {
+      found.error = error;
+    }
+    const { routed, body } = found;
+    return {
+      ...{ routed, body, error: found.error },
+      operation: routed?.route.operation,
+      index: routed?.index,
+      namespace: namespaceOf(routed, { query: asked.query, body }),
+    };
+  };
+
+  const answered = async (
+    asked: Asked,
+    { routed, body, error, index = "", namespace }: Understood,
+    staleLsn: boolean,
+  ): Promise<Reply> => {
+    const { headers, query } = asked;
+    try {
+      const { versions, rateLimits } = settings.current;
+      checkAccess(headers, { host: options.host, apiKey: options.apiKey, versions });
+      if (routed === undefined || error !== undefined) throw error;
+      if (rateLimits !== null) {
+        const { operation } = routed.route;
+        const { bytes } = asked.body;
+        rates.spend({ operation, index, namespace, bytes, body }, rateLimits, Date.now());
+      }
+      // As the client reached us, which may be another name than the one we listen on.
+      const address = headers.host === undefined ? url : `http://${headers.host}`;
+      const ask = { query, body, text: asked.body.text, address };
+      const answer = await api.answer(routed, ask, settings.current);
+      const { indexed } = answer;
+      const told = staleLsn && indexed !== undefined ? { ...answer, indexed: indexed - 1 } : answer;
+      return toReply(told, settings.current);
+    } catch (error) {
+      return toErrorReply(error, isControl(asked.path));
     }
   };
 
   try {
-    server.listen({ host: options.host, port: options.port });
-    await once(server, "listening");
+    http.listen({ host: options.host, port: options.port });
+    await once(http, "listening");
   } catch (error) {
     database.close();
     throw notListening(options, error as NodeJS.ErrnoException); // as `listen` emits them
   }
-  const { port } = server.address() as AddressInfo;
+  const { port } = http.address() as AddressInfo;
   url = `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`;
 
   return {
     url,
-    requests: () => [...served],
+    requests: server.log.requests,
     close: async () => {
-      if (server.listening) {
-        const closed = once(server, "close");
-        server.close();
-        server.closeAllConnections();
+      if (http.listening) {
+        const closed = once(http, "close");
+        http.close();
+        http.closeAllConnections();
         await closed;
       }
+      await model.close();
       database.close();
     },
   };
 }
 
-function notListening(
-  { host, port }: { readonly host: string; readonly port: number },
-  cause: NodeJS.ErrnoException,
-): ConfigError {
-  const { code = cause.message } = cause;
-  if (code === "EADDRINUSE")
-    return new ConfigError(`pinecone: port ${port} of ${host} is in use.`, {
-      code: "pinecone.port-in-use",
-      fix: "Stop what listens there, or choose another port (0 takes a free one).",
-      cause,
-    });
-  return new ConfigError(`pinecone: cannot listen on ${host}:${port} (${code}).`, {
-    code: "pinecone.not-listening",
-    fix:
-      code === "EACCES"
-        ? "Choose a port above 1023."
-        : "Listen on an address of this machine, e.g. 127.0.0.1, or 0.0.0.0 for all of them.",
-    cause,
-  });
+interface Understood {
+  readonly routed: Routed | undefined;
+  readonly body: unknown;
+  readonly error: unknown;
+  readonly operation: string | undefined;
+  readonly index: string | undefined;
+  readonly namespace: string;
 }
 
-function send(
-  response: ServerResponse,
-  status: number,
-  body: unknown,
-  headers: Readonly<Record<string, string>> = {},
-): void {
-  const text = body === undefined ? "" : typeof body === "string" ? body : JSON.stringify(body);
-  response.writeHead(status, {
-    ...(text !== "" && { "content-type": "application/json" }),
-    "x-pinecone-request-id": randomUUID(),
-    "content-length": Buffer.byteLength(text),
-    ...headers,
-  });
-  response.end(text);
-}
-
-function lsnHeaders({ written, indexed }: Answer): Record<string, string> {
-  return {
-    ...(written !== undefined && { "x-pinecone-request-lsn": String(written) }),
-    ...(indexed !== undefined && { "x-pinecone-max-indexed-lsn": String(indexed) }),
-  };
-}
-
-function toRefusal(error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  const { code, message } = error as { code?: string; message?: string };
-  // Another process kept the file's write lock longer than we wait: the caller may try again.
-  if (code?.startsWith("SQLITE_BUSY") === true)
-    return new Refusal(503, 14, "the database file is busy");
-  return new Refusal(500, 13, message ?? "internal error");
-}
-
-function dataError({ code, message }: Refusal) {
-  return { code, message, details: [] };
-}
-
-function controlError({ status, message }: Refusal) {
-  const names: Record<number, string> = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "FORBIDDEN",
-    404: "NOT_FOUND",
-    409: "ALREADY_EXISTS",
-    501: "UNIMPLEMENTED",
-  };
-  return { status, error: { code: names[status] ?? "UNKNOWN", message } };
+function disturbance(fault: Fault | undefined): Disturbance {
+  return typeof fault === "object" && !("status" in fault) ? fault : {};
 }
