@@ -32,7 +32,14 @@ const apiKey = "the-right-key";
 
 // What jest gives to every file.
 Object.assign(globalThis, {
-  ...{ describe, test: it, it, expect, beforeAll, beforeEach, afterAll, afterEach },
+  describe,
+  it,
+  test: it,
+  expect,
+  beforeAll,
+  beforeEach,
+  afterAll,
+  afterEach,
   jest: vi,
 });
 const require = createRequire(import.meta.url);
@@ -98,7 +105,10 @@ async function fixtures() {
   });
   return {
     serverlessIndex: {
-      ...{ name, dimension: 2, metric: "dotproduct", recordIds: ids },
+      name,
+      dimension: 2,
+      metric: "dotproduct",
+      recordIds: ids,
       metadataFilter: { key, value },
     },
     assistant: { name: "none", testFilePath: "" },

@@ -24,10 +24,10 @@ export function checkAccess(
     throw new Refusal(401, 16, "Invalid API Key: the Api-Key header is missing");
   if (allowed.apiKey !== undefined && !isSame(String(key), allowed.apiKey))
     throw new Refusal(401, 16, "Invalid API Key");
-  const version = headers["x-pinecone-api-version"];
-  if (allowed.versions.length > 0 && !allowed.versions.includes(String(version)))
+  const version = String(headers["x-pinecone-api-version"] ?? "");
+  if (allowed.versions.length > 0 && !allowed.versions.includes(version))
     throw invalid(
-      `API version '${version ?? ""}' is not taken here: X-Pinecone-Api-Version must be one of ${allowed.versions.join(", ")}`,
+      `API version '${version}' is not taken here: X-Pinecone-Api-Version must be one of ${allowed.versions.join(", ")}`,
     );
 }
 

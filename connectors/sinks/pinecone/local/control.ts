@@ -1,13 +1,9 @@
 import type { Answer, IndexRow, Metric } from "./call.ts";
 import type { Database, Row } from "./database.ts";
+import { changedIndex } from "./index-changed.ts";
+import { settings, type IndexModel } from "./index-settings.ts";
 import { shownIndex } from "./index-shown.ts";
-import {
-  changedIndex,
-  settings,
-  wantedIndex,
-  wantedIndexForModel,
-  type Wanted,
-} from "./index-wanted.ts";
+import { wantedIndex, wantedIndexForModel } from "./index-wanted.ts";
 import { invalid, notFound, Refusal } from "./refusal.ts";
 
 /** One request about indexes, inside a transaction. `address` is where this server listens. */
@@ -30,15 +26,15 @@ export function createIndexForModel(call: ControlCall): Answer {
 
 export function listIndexes(call: ControlCall): Answer {
   const rows = call.database.rows("SELECT * FROM indexes ORDER BY name");
-  return { body: { indexes: rows.map((row) => shown(call, toWanted(row))) } };
+  return { body: { indexes: rows.map((row) => shown(call, toModel(row))) } };
 }
 
 export function describeIndex(call: ControlCall): Answer {
-  return { body: shown(call, toWanted(needIndex(call))) };
+  return { body: shown(call, toModel(needIndex(call))) };
 }
 
 export function configureIndex(call: ControlCall): Answer {
-  const changed = changedIndex(toWanted(needIndex(call)), call.body);
+  const changed = changedIndex(toModel(needIndex(call)), call.body);
   call.database.run("UPDATE indexes SET settings = ? WHERE name = ?", [
     JSON.stringify(changed.settings),
     changed.name,
@@ -49,7 +45,7 @@ export function configureIndex(call: ControlCall): Answer {
 export function deleteIndex(call: ControlCall): Answer {
   const { database } = call;
   const row = needIndex(call);
-  if (toWanted(row).settings.deletion_protection === "enabled")
+  if (toModel(row).settings.deletion_protection === "enabled")
     throw new Refusal(
       403,
       7,
@@ -88,7 +84,7 @@ export function indexById(database: Database, id: number): IndexRow {
   return toIndex(row);
 }
 
-function create(call: ControlCall, wanted: Wanted): Answer {
+function create(call: ControlCall, wanted: IndexModel): Answer {
   const { database } = call;
   if (database.rows("SELECT 1 FROM indexes WHERE name = ?", [wanted.name]).length > 0)
     throw new Refusal(409, 6, `Resource ${wanted.name} already exists`);
@@ -107,12 +103,12 @@ function needIndex({ database, name }: ControlCall): Row {
   return row;
 }
 
-function shown({ address, initializingMs }: ControlCall, index: Wanted): object {
+function shown({ address, initializingMs }: ControlCall, index: IndexModel): object {
   const ready = Date.now() >= index.settings.created + initializingMs;
   return shownIndex(index, { address, ready });
 }
 
-function toWanted(row: Row): Wanted {
+function toModel(row: Row): IndexModel {
   return {
     name: String(row["name"]),
     dimension: Number(row["dimension"]),
@@ -122,7 +118,7 @@ function toWanted(row: Row): Wanted {
 }
 
 function toIndex(row: Row): IndexRow {
-  const { name, dimension, metric, settings } = toWanted(row);
+  const { name, dimension, metric, settings } = toModel(row);
   const { model, field_map } = settings.embed ?? {};
   return {
     id: Number(row["id"]),

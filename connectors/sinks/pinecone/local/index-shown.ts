@@ -1,8 +1,8 @@
-import type { Settings, Wanted } from "./index-wanted.ts";
+import type { IndexModel, Settings } from "./index-settings.ts";
 
 /** An index as it is told, in the words of API 2026-04 and of 2026-07 together: clients take their own. */
 export function shownIndex(
-  index: Wanted,
+  index: IndexModel,
   { address, ready }: { readonly address: string; readonly ready: boolean },
 ): object {
   const { name, dimension, metric, settings } = index;
@@ -31,7 +31,7 @@ export function shownIndex(
   };
 }
 
-function fieldsOf({ dimension, metric, settings: { embed } }: Wanted): object {
+function fieldsOf({ dimension, metric, settings: { embed } }: IndexModel): object {
   if (embed != null) {
     const { model, read_parameters, write_parameters, field_map } = embed;
     const field = {

@@ -1,63 +1,19 @@
 import { z } from "sluice";
 import { parsed, type Metric } from "./call.ts";
+import {
+  anything,
+  deployment,
+  dimension,
+  embed,
+  metric,
+  protection,
+  tags,
+  withoutNull,
+  type IndexModel,
+  type Settings,
+} from "./index-settings.ts";
 import { dimensionOf, embedModel } from "./models.ts";
 import { invalid, unsupported } from "./refusal.ts";
-
-const metric = z.enum(["cosine", "dotproduct", "euclidean"]);
-const dimension = z.number().int().min(1).max(20_000);
-const protection = z.enum(["enabled", "disabled"]);
-const tags = z.record(z.string(), z.string());
-const anything = z.record(z.string(), z.unknown());
-
-/** Where an index would run, as it was asked for: told back, without effect. */
-const deployment = z.discriminatedUnion("deployment_type", [
-  z.object({ deployment_type: z.literal("managed"), cloud: z.string(), region: z.string() }),
-  z.object({ deployment_type: z.literal("byoc"), environment: z.string() }),
-  z.object({
-    deployment_type: z.literal("pod"),
-    environment: z.string(),
-    pod_type: z.string().default("p1.x1"),
-    replicas: z.number().int().min(1).default(1),
-    shards: z.number().int().min(1).default(1),
-  }),
-]);
-
-const embed = z.object({
-  model: z.string(),
-  metric: metric.nullish(),
-  dimension: dimension.nullish(),
-  field_map: z.record(z.string(), z.string()),
-  read_parameters: anything.nullish(),
-  write_parameters: anything.nullish(),
-});
-
-/** What an index is, besides its name, dimension and metric. Files of format 1 have cloud and region instead of a deployment. */
-export const settings = z.preprocess(
-  (stored) => {
-    const { cloud, region, ...rest } = anything.parse(stored);
-    if (cloud === undefined) return rest;
-    return { ...rest, deployment: { deployment_type: "managed", cloud, region } };
-  },
-  z.object({
-    deployment,
-    deletion_protection: protection.default("disabled"),
-    tags: tags.default({}),
-    readCapacity: anything.nullish(),
-    metadataSchema: anything.nullish(),
-    embed: embed.nullish(),
-    /** Milliseconds since the epoch. */
-    created: z.number().default(0),
-  }),
-);
-export type Settings = z.output<typeof settings>;
-
-export interface Wanted {
-  readonly name: string;
-  /** 0 on a sparse index. */
-  readonly dimension: number;
-  readonly metric: Metric;
-  readonly settings: Settings;
-}
 
 const common = {
   name: z.string(),
@@ -107,12 +63,12 @@ const forModel = z.object({
   embed,
 });
 
-export function wantedIndex(body: unknown): Wanted {
+export function wantedIndex(body: unknown): IndexModel {
   const { schema } = Object(body) as { schema?: unknown };
   return schema == null ? fromSpec(parsed(withSpec, body)) : fromSchema(parsed(withSchema, body));
 }
 
-export function wantedIndexForModel(body: unknown): Wanted {
+export function wantedIndexForModel(body: unknown): IndexModel {
   const wanted = parsed(forModel, body);
   const { cloud, region, embed, schema } = wanted;
   return withEmbed(
@@ -127,7 +83,11 @@ export function wantedIndexForModel(body: unknown): Wanted {
 }
 
 /** Settings with an embedding, and the dimension and metric that it brings. */
-function withEmbed(settings: Settings, name: string, asked: z.output<typeof embed>): Wanted {
+export function withEmbed(
+  settings: Settings,
+  name: string,
+  asked: z.output<typeof embed>,
+): IndexModel {
   if (asked.field_map["text"] === undefined)
     throw invalid("embed.field_map must map 'text' to the field that is embedded");
   const model = embedModel(asked.model);
@@ -145,14 +105,14 @@ function withEmbed(settings: Settings, name: string, asked: z.output<typeof embe
   };
 }
 
-function fromSpec(wanted: z.output<typeof withSpec>): Wanted {
+function fromSpec(wanted: z.output<typeof withSpec>): IndexModel {
   const { serverless, pod, byoc } = wanted.spec;
   const source = serverless?.source_collection ?? pod?.source_collection;
   const settings = base(wanted, deploymentOf(wanted.spec));
   checkedName(wanted.name);
   if (source != null) throw invalid(`Resource ${source} not found`);
   const shape =
-    wanted.vector_type === "sparse" ? sparseShape(wanted) : parsed(denseField, dropNull(wanted));
+    wanted.vector_type === "sparse" ? sparseShape(wanted) : parsed(denseField, withoutNull(wanted));
   return {
     name: wanted.name,
     ...shape,
@@ -164,7 +124,7 @@ function fromSpec(wanted: z.output<typeof withSpec>): Wanted {
   };
 }
 
-function fromSchema(wanted: z.output<typeof withSchema>): Wanted {
+function fromSchema(wanted: z.output<typeof withSchema>): IndexModel {
   const { _values: dense, _sparse_values: sparse, ...others } = wanted.schema.fields;
   checkedName(wanted.name);
   if (dense === undefined && sparse === undefined)
@@ -210,7 +170,7 @@ function deploymentOf({ serverless, pod, byoc }: z.output<typeof spec>): Setting
   if (serverless != null)
     return { deployment_type: "managed", cloud: serverless.cloud, region: serverless.region };
   if (byoc != null) return { deployment_type: "byoc", environment: byoc.environment };
-  return parsed(deployment, { ...dropNull(pod ?? {}), deployment_type: "pod" });
+  return parsed(deployment, { ...withoutNull(pod ?? {}), deployment_type: "pod" });
 }
 
 function sparseShape(wanted: { readonly dimension?: unknown; readonly metric?: unknown }) {
@@ -220,10 +180,6 @@ function sparseShape(wanted: { readonly dimension?: unknown; readonly metric?: u
   return { dimension: 0, metric: "dotproduct" } as const;
 }
 
-function dropNull(value: object): object {
-  return Object.fromEntries(Object.entries(value).filter(([, held]) => held != null));
-}
-
 function checkedName(name: string): string {
   if (!/^[a-z0-9]([a-z0-9-]{0,43}[a-z0-9])?$/.test(name)) {
     throw invalid(
@@ -231,55 +187,4 @@ function checkedName(name: string): string {
     );
   }
   return name;
-}
-
-const changes = z.object({
-  deletion_protection: protection.nullish(),
-  tags: tags.nullish(),
-  read_capacity: anything.nullish(),
-  spec: z
-    .object({
-      serverless: z.object({ read_capacity: anything.nullish() }).nullish(),
-      pod: z
-        .object({ replicas: z.number().int().nullish(), pod_type: z.string().nullish() })
-        .nullish(),
-    })
-    .nullish(),
-  deployment: z
-    .object({ replicas: z.number().int().nullish(), pod_type: z.string().nullish() })
-    .nullish(),
-  embed: embed.partial().nullish(),
-});
-
-/** An index with the changes that a PATCH asks for. */
-export function changedIndex(held: Wanted, body: unknown): Wanted {
-  const { deletion_protection, tags, read_capacity, spec, deployment, embed } = parsed(
-    changes,
-    body,
-  );
-  const pod = deployment ?? spec?.pod;
-  if (pod != null && held.settings.deployment.deployment_type !== "pod")
-    throw invalid("replicas and pod_type are for pod indexes only");
-  // A tag set to "" is removed, as the real service does.
-  const merged = Object.entries({ ...held.settings.tags, ...tags }).filter(([, tag]) => tag !== "");
-  const settings: Settings = {
-    ...held.settings,
-    deployment: { ...held.settings.deployment, ...dropNull(pod ?? {}) } as Settings["deployment"],
-    deletion_protection: deletion_protection ?? held.settings.deletion_protection,
-    tags: Object.fromEntries(merged),
-    readCapacity: read_capacity ?? spec?.serverless?.read_capacity ?? held.settings.readCapacity,
-  };
-  if (embed == null) return { ...held, settings };
-  const joined = withEmbed(settings, held.name, {
-    ...held.settings.embed,
-    ...embed,
-    model: embed.model ?? held.settings.embed?.model ?? "",
-    metric: held.metric,
-    dimension: held.dimension || undefined,
-    field_map: embed.field_map ?? held.settings.embed?.field_map ?? {},
-  });
-  const current = held.settings.embed?.model;
-  if (current !== undefined && current !== joined.settings.embed?.model)
-    throw invalid(`the index embeds with '${current}', which cannot be changed`);
-  return joined;
 }

@@ -85,7 +85,7 @@ export function textsToRank(
     fields
       .map((field) => {
         const text = Object.hasOwn(one, field) ? one[field] : undefined;
-        if (text !== undefined) return String(text);
+        if (text !== undefined) return typeof text === "string" ? text : JSON.stringify(text);
         throw invalid(
           given === undefined
             ? 'Documents must be a list of strings or objects containing the "text" field'

@@ -27,7 +27,11 @@ import type { TextModel } from "./text-model.ts";
 import { remove, update, upsert } from "./write.ts";
 
 /** What a request means. `operation` names it in the log, the counters and the rate limits. */
-export type Route = { readonly operation: string } & (
+export type Route = {
+  readonly operation: string;
+  /** Its body is JSON a line, which it parses itself. */
+  readonly lines?: boolean;
+} & (
   | {
       readonly plane: "control";
       readonly kind: "read" | "write";
@@ -92,6 +96,7 @@ const routes: Readonly<Record<string, Route>> = {
   "POST /records/namespaces/*/upsert": {
     plane: "records",
     operation: "upsert",
+    lines: true,
     run: upsertRecords,
   },
   "POST /records/namespaces/*/search": {

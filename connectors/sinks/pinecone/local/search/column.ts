@@ -1,4 +1,3 @@
-import type { Row } from "../database.ts";
 import type { Filter, Scalar } from "../filter.ts";
 import { metadataOf } from "../row.ts";
 import { roomFor } from "./growing.ts";

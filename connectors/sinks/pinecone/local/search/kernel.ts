@@ -38,6 +38,8 @@ export function openKernel(maxPages: number): { readonly memory: WasmMemory; rea
   return { memory, dots: exports.dots };
 }
 
+const header = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+
 // Opcodes of the WebAssembly core specification, sections 5.4.1 to 5.4.8.
 const [i32, v128] = [0x7f, 0x7b];
 const get = (local: number) => [0x20, local];
@@ -63,29 +65,35 @@ function assemble(maxPages: number): Uint8Array {
   const [codes, rows, stride, query, out] = [0, 1, 2, 3, 4];
   const [low, high, piece, factor, rowEnd] = [5, 6, 7, 8, 9];
   const body = [
-    ...loop,
-    ...[...zeros, ...set(low), ...zeros, ...set(high)],
-    ...[...get(query), ...set(factor), ...get(codes), ...get(stride), ...add, ...set(rowEnd)],
-    ...loop,
-    ...[...get(codes), ...load(0), ...set(piece)],
-    ...[...get(low), ...get(piece), ...widenLow, ...get(factor), ...load(0)],
-    ...[...multiplyAddPairs, ...addLanes, ...set(low)],
-    ...[...get(high), ...get(piece), ...widenHigh, ...get(factor), ...load(16)],
-    ...[...multiplyAddPairs, ...addLanes, ...set(high)],
-    ...[...get(factor), ...constant(32), ...add, ...set(factor)],
-    ...[...get(codes), ...constant(16), ...add, ...tee(codes), ...get(rowEnd), ...differ, ...again],
-    ...end,
-    ...[...get(low), ...get(high), ...addLanes, ...set(low), ...get(out)],
-    ...[...get(low), ...lane(0), ...get(low), ...lane(1), ...add],
-    ...[...get(low), ...lane(2), ...add, ...get(low), ...lane(3), ...add, ...store],
-    ...[...get(out), ...constant(4), ...add, ...set(out)],
-    ...[...get(rows), ...constant(1), ...subtract, ...tee(rows), ...again],
-    ...end,
-    ...end,
-  ];
+    loop,
+    [zeros, set(low), zeros, set(high)],
+    [get(query), set(factor), get(codes), get(stride), add, set(rowEnd)],
+    loop,
+    [get(codes), load(0), set(piece)],
+    [get(low), get(piece), widenLow, get(factor), load(0), multiplyAddPairs, addLanes, set(low)],
+    [
+      get(high),
+      get(piece),
+      widenHigh,
+      get(factor),
+      load(16),
+      multiplyAddPairs,
+      addLanes,
+      set(high),
+    ],
+    [get(factor), constant(32), add, set(factor)],
+    [get(codes), constant(16), add, tee(codes), get(rowEnd), differ, again],
+    end,
+    [get(low), get(high), addLanes, set(low), get(out)],
+    [get(low), lane(0), get(low), lane(1), add, get(low), lane(2), add, get(low), lane(3), add],
+    [store, get(out), constant(4), add, set(out)],
+    [get(rows), constant(1), subtract, tee(rows), again],
+    end,
+    end,
+  ].flat(2);
   const code = [2, 3, v128, 2, i32, ...body];
   return Uint8Array.of(
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...header,
     ...section(1, [1, 0x60, 5, i32, i32, i32, i32, i32, 0]),
     ...section(2, [1, ...text("host"), ...text("memory"), 2, 1, 1, ...leb(maxPages)]),
     ...section(3, [1, 0]),

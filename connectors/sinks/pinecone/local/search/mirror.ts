@@ -1,5 +1,5 @@
 import type { IndexRow } from "../call.ts";
-import type { Database, Row } from "../database.ts";
+import type { Database } from "../database.ts";
 import { fieldsOf, type Filter } from "../filter.ts";
 import type { Namespace } from "../namespace.ts";
 import type { Arena } from "./arena.ts";
@@ -180,5 +180,6 @@ function numbersSince(database: Database, namespace: number, change: number): nu
     "SELECT json_group_array(number) numbers FROM vectors WHERE namespace = ? AND change > ?",
     [namespace, change],
   );
-  return JSON.parse(String((row satisfies Row | undefined)?.["numbers"] ?? "[]")) as number[];
+  const text = row?.["numbers"];
+  return typeof text === "string" ? (JSON.parse(text) as number[]) : [];
 }
