@@ -3,6 +3,7 @@ const benchmarks: Readonly<
   Record<string, () => Promise<{ main: (args: readonly string[]) => Promise<number> }>>
 > = {
   queue: () => import("./queue.ts"),
+  pinecone: () => import("./pinecone.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { z } from "sluice";
 import { namespaceName, parsed, usage, type Handler } from "./call.ts";
 import { checkIds } from "./check.ts";
@@ -32,7 +33,7 @@ export const fetchByMetadata: Handler = (call) => {
   const { database, index } = call;
   const { namespace, filter, limit, paginationToken } = parsed(byMetadata, call.body);
   const condition = parseFilter(filter);
-  const scope = { namespace, filter: JSON.stringify(filter) };
+  const scope = { namespace, filter: digest(JSON.stringify(filter)) };
   const after = openPage(paginationToken, scope);
   const home = findNamespace(database, index.id, namespace);
   const found = home === undefined ? [] : targets({ ...call, home }, { filter: condition });
@@ -53,6 +54,11 @@ export const fetchByMetadata: Handler = (call) => {
     indexed: home?.visible ?? 0,
   };
 };
+
+/** A token names its filter, which may be long. */
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("base64url");
+}
 
 /** Not a literal, in which the id `__proto__` would be lost. */
 function byId(rows: readonly Row[]): object {

@@ -46,6 +46,8 @@ export interface LocalOptions {
 const standardMemoryBytes = 2 ** 30;
 const maxMemoryBytes = 2 ** 32 - 2 ** 20; // what 32-bit addresses reach, less what the kernel takes
 const standardHeaderBytes = 16_384;
+// Longer than clients keep idle connections: one that we close first may cost them a request.
+const keepAliveMs = 90_000;
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /**
@@ -73,7 +75,10 @@ export async function startLocalPinecone(options: LocalOptions): Promise<LocalPi
   };
 
   const http = createServer(
-    { maxHeaderSize: options.maxHeaderBytes ?? standardHeaderBytes },
+    {
+      maxHeaderSize: options.maxHeaderBytes ?? standardHeaderBytes,
+      keepAliveTimeout: keepAliveMs,
+    },
     (request, response) => {
       void serve(service, request, response).catch(() => {
         // The connection broke while its body was read: there is nobody to answer.

@@ -113,7 +113,7 @@ function encode(values: Float32Array, target: Int8Array): { scale: number; error
   let squares = 0;
   for (let i = 0; i < values.length; i++) {
     const value = values[i] ?? 0;
-    const code = Math.round(value * inverse);
+    const code = nearestInteger(value * inverse);
     target[i] = code;
     squares += (value - code * scale) ** 2;
   }
@@ -135,9 +135,14 @@ function placeQuery(arena: Arena, query: Float32Array, stride: number) {
   let lost = 0;
   target.fill(0);
   for (const [at, value] of query.entries()) {
-    const code = scale === 0 ? 0 : Math.round(value / scale);
+    const code = scale === 0 ? 0 : nearestInteger(value / scale);
     target[at] = code;
     lost += (value - code * scale) ** 2;
   }
   return { scale, error: Math.sqrt(lost), length: Math.sqrt(squares) };
+}
+
+/** Of a number far below 2^31. Many times faster than `Math.round`, which must keep -0. */
+function nearestInteger(value: number): number {
+  return (value < 0 ? value - 0.5 : value + 0.5) | 0;
 }

@@ -36,6 +36,16 @@ export function openColumn(field: string): Column {
     lists.delete(slot);
   };
 
+  const mark = (selected: Uint8Array, kind: number, wanted: ReadonlySet<number>): void => {
+    if (wanted.size === 0) return;
+    const [only] = wanted;
+    for (let slot = 0; slot < selected.length; slot++) {
+      if (kinds[slot] !== kind) continue;
+      const value = values[slot] ?? 0;
+      if (wanted.size === 1 ? value === only : wanted.has(value)) selected[slot] = 1;
+    }
+  };
+
   const selectAny = (wanted: readonly Scalar[], size: number): Uint8Array => {
     const selected = new Uint8Array(size);
     const texts = new Set<number>();
@@ -49,12 +59,12 @@ export function openColumn(field: string): Column {
         if (code !== undefined) texts.add(code);
       }
     }
-    const byKind = { [number]: numbers, [text]: texts, [flag]: flags };
-    for (let slot = 0; slot < size; slot++) {
-      const kind = kinds[slot] ?? missing;
-      if (kind !== missing && kind !== list)
-        selected[slot] = Number(byKind[kind]?.has(values[slot] ?? 0));
-    }
+    for (const [kind, held] of [
+      [number, numbers] as const,
+      [text, texts] as const,
+      [flag, flags] as const,
+    ])
+      mark(selected, kind, held);
     for (const [slot, held] of lists)
       if (slot < size) selected[slot] = Number(held.some((code) => texts.has(code)));
     return selected;

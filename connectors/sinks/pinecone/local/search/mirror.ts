@@ -5,6 +5,7 @@ import type { Namespace } from "../namespace.ts";
 import type { Arena } from "./arena.ts";
 import { openCodes, type Codes } from "./codes.ts";
 import { openColumn, type Column } from "./column.ts";
+import { roomFor } from "./growing.ts";
 import type { Part } from "./part.ts";
 import { openSparseRows, type SparseRows } from "./sparse-rows.ts";
 
@@ -24,6 +25,8 @@ export interface Mirror {
   readonly select: (database: Database, filter: Filter) => Uint8Array;
   /** Numbers of the rows that a filter selects. */
   readonly matching: (database: Database, filter: Filter) => readonly number[];
+  /** Room for a number a slot, twice, to be written before it is read; its length may be more than `size`. */
+  readonly scratch: () => { readonly low: Float64Array; readonly high: Float64Array };
   /** Gives its memory back; it starts empty again. */
   readonly free: () => void;
 }
@@ -38,6 +41,8 @@ export function openMirror(arena: Arena, index: IndexRow): Mirror {
   const columns = new Map<string, Column>();
   let codes: Codes | undefined;
   let sparse: SparseRows | undefined;
+  let low = new Float64Array(0);
+  let high = new Float64Array(0);
 
   const parts = (): readonly Part[] => [
     ...(codes ? [codes] : []),
@@ -161,6 +166,11 @@ export function openMirror(arena: Arena, index: IndexRow): Mirror {
     matching: (database, filter) => {
       const selected = select(database, filter);
       return numbers.filter((_number, slot) => selected[slot] === 1);
+    },
+    scratch: () => {
+      low = roomFor(low, numbers.length);
+      high = roomFor(high, numbers.length);
+      return { low, high };
     },
     free: () => {
       codes?.free();

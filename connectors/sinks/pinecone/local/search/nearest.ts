@@ -51,12 +51,14 @@ function candidatesOf(
   selected: Uint8Array | undefined,
 ): number[] {
   const size = mirror.size();
-  const low = new Float64Array(size);
-  const high = new Float64Array(size);
+  const { low, high } = mirror.scratch();
   // A sparse index finds only what shares an index with the query.
   let eligible = selected;
-  if (vector === undefined) eligible = new Uint8Array(size);
-  else {
+  if (vector === undefined) {
+    eligible = new Uint8Array(size);
+    low.fill(0);
+    high.fill(0);
+  } else {
     const codes = mirror.codes(database);
     if (codes.full()) {
       low.fill(-Infinity);
@@ -71,7 +73,7 @@ function candidatesOf(
       if (vector === undefined && eligible !== undefined) eligible[slot] = selected?.[slot] ?? 1;
     });
   }
-  const least = kthGreatest(low, topK, eligible);
+  const least = kthGreatest(low.subarray(0, size), topK, eligible);
   const candidates: number[] = [];
   for (let slot = 0; slot < size; slot++)
     if ((high[slot] ?? 0) >= least && (eligible === undefined || eligible[slot] === 1))
