@@ -85,7 +85,7 @@ export function checkMetadata(metadata: unknown): string {
       throw invalid(`Metadata keys must not start with '$', got '${field}'`);
     const list = Array.isArray(value) && value.every((item) => typeof item === "string");
     const scalar =
-      typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+      typeof value === "string" || Number.isFinite(value) || typeof value === "boolean";
     if (!list && !scalar) {
       throw invalid(
         `Metadata value must be a string, number, boolean or list of strings, got '${shown(value)}' for field '${field}'`,

@@ -90,7 +90,8 @@ function condition(field: string, operator: string, operand: unknown): Filter {
     case "$gte":
     case "$lt":
     case "$lte":
-      if (typeof operand !== "number") throw wrongOperand(field, operator, "a number", operand);
+      if (typeof operand !== "number" || !Number.isFinite(operand))
+        throw wrongOperand(field, operator, "a number", operand);
       return { op: operator, field, value: operand };
     case "$exists": {
       if (typeof operand !== "boolean") throw wrongOperand(field, operator, "a boolean", operand);
@@ -109,7 +110,7 @@ function all(of: readonly Filter[]): Filter {
 
 function listOf(field: string, operator: string, operand: unknown): readonly Scalar[] {
   const strings = Array.isArray(operand) && operand.every((value) => typeof value === "string");
-  const numbers = Array.isArray(operand) && operand.every((value) => typeof value === "number");
+  const numbers = Array.isArray(operand) && operand.every((value) => Number.isFinite(value));
   if (!strings && !numbers)
     throw wrongOperand(field, operator, "a list of strings or a list of numbers", operand);
   if (operand.length > maxListValues) {
@@ -127,7 +128,8 @@ function wrongOperand(field: string, operator: string, wanted: string, got: unkn
 }
 
 function isScalar(value: unknown): value is Scalar {
-  return typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+  // JSON has no number so large, but its parser makes 1e999 infinite.
+  return typeof value === "string" || Number.isFinite(value) || typeof value === "boolean";
 }
 
 function entriesOf(value: unknown, what: string): [string, unknown][] {

@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Answer } from "./call.ts";
-import { Refusal } from "./refusal.ts";
+import { invalid, Refusal } from "./refusal.ts";
 import type { Settings } from "./settings.ts";
 
 export interface Reply {
@@ -101,6 +101,9 @@ function toRefusal(error: unknown): Refusal {
     return new Refusal(503, 14, "the database file is busy");
   if (code === "SQLITE_READONLY")
     return new Refusal(403, 7, "this server was started for reading only");
+  // Only a body can be nested so deeply.
+  if (error instanceof RangeError && /call stack/.test(error.message))
+    return invalid("the body is nested too deeply");
   return new Refusal(500, 13, message ?? "internal error");
 }
 
