@@ -18,7 +18,7 @@ const formats: readonly string[] = [
    ALTER TABLE namespaces ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
    ALTER TABLE namespaces ADD COLUMN schema TEXT;
    ALTER TABLE vectors ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
-   UPDATE namespaces SET visible = lsn, change = 1;
+   UPDATE namespaces SET visible = lsn;
    CREATE INDEX changed ON vectors (namespace, change);
    CREATE TABLE pending (
      namespace INTEGER NOT NULL, lsn INTEGER NOT NULL, due INTEGER,

@@ -31,11 +31,13 @@ export interface Mirror {
   readonly free: () => void;
 }
 
+/** Before the first change: vectors of files older than changes have number 0. */
+const nothing = -1;
 const rowsAtOnce = 1_000;
 const maxColumns = 64;
 
 export function openMirror(arena: Arena, index: IndexRow): Mirror {
-  let change = 0;
+  let change = nothing;
   const numbers: number[] = [];
   const slots = new Map<number, number>();
   const columns = new Map<string, Column>();
@@ -144,8 +146,8 @@ export function openMirror(arena: Arena, index: IndexRow): Mirror {
     number: (slot) => numbers[slot] ?? 0,
     follow: (database, home) => {
       if (home.change === change) return;
-      if (home.removed > change) {
-        const left = new Set(numbersSince(database, home.id, -1));
+      if (change !== nothing && home.removed > change) {
+        const left = new Set(numbersSince(database, home.id, nothing));
         drop(numbers.filter((number) => !left.has(number)));
       }
       const changed = numbersSince(database, home.id, change);
@@ -179,7 +181,7 @@ export function openMirror(arena: Arena, index: IndexRow): Mirror {
       columns.clear();
       slots.clear();
       numbers.length = 0;
-      change = 0;
+      change = nothing;
     },
   };
 }
