@@ -17,9 +17,13 @@ const main = new URL("../../cli/main.js", import.meta.url).pathname;
 
 /** `sluice pinecone` as a user starts it. */
 export async function startServer(dir: string): Promise<Server> {
-  const child = spawn(process.execPath, [main, "pinecone", "--port", "0", "--data", dir, "--json"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    [main, "pinecone", "--port", "0", "--data", dir, "--json"],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   const [line] = (await once(child.stdout.setEncoding("utf8"), "data")) as [string];
   const { url } = (JSON.parse(line) as { result: { url: string } }).result;
   const agent = new Agent({ keepAlive: true });

@@ -49,6 +49,12 @@ export const namespaceName = z
   .nullish()
   .transform((name) => name || "__default__");
 
+/** The namespace as a body names it: answers repeat it, whichever of its two names the default one was given. */
+export function givenNamespace(body: unknown): string {
+  const { namespace } = Object(body) as { namespace?: unknown };
+  return typeof namespace === "string" ? namespace : "";
+}
+
 export const usage = { readUnits: 1 };
 
 /** The body, or a refusal that names the first field that is wrong. */

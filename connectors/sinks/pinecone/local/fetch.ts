@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "sluice";
-import { namespaceName, parsed, usage, type Handler } from "./call.ts";
+import { givenNamespace, namespaceName, parsed, usage, type Handler } from "./call.ts";
 import { checkIds } from "./check.ts";
 import type { Row } from "./database.ts";
 import { parseFilter } from "./filter.ts";
@@ -47,7 +47,7 @@ export const fetchByMetadata: Handler = (call) => {
   return {
     body: {
       vectors: byId(page),
-      namespace,
+      namespace: givenNamespace(call.body),
       usage,
       ...(next !== undefined && { pagination: { next } }),
     },

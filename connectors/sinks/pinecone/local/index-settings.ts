@@ -1,7 +1,10 @@
 import { z } from "sluice";
 import type { Metric } from "./call.ts";
 
-export const metric = z.enum(["cosine", "dotproduct", "euclidean"]);
+export const metric = z.enum(
+  ["cosine", "dotproduct", "euclidean"],
+  "Invalid field 'metric': must be cosine, dotproduct or euclidean",
+);
 export const dimension = z.number().int().min(1).max(20_000);
 export const protection = z.enum(["enabled", "disabled"]);
 export const tags = z.record(z.string(), z.string());

@@ -89,7 +89,7 @@ export function withEmbed(
   asked: z.output<typeof embed>,
 ): IndexModel {
   if (asked.field_map["text"] === undefined)
-    throw invalid("embed.field_map must map 'text' to the field that is embedded");
+    throw invalid("Missing required key 'text' in embed.field_map: the field that is embedded");
   const model = embedModel(asked.model);
   const metric = asked.metric ?? (model.metrics[0] as Metric);
   if (!model.metrics.includes(metric))

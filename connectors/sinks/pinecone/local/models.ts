@@ -80,7 +80,7 @@ export function listModels(query: URLSearchParams): { readonly models: readonly 
 
 export function describeModel(name: string): object {
   const found = models.find(({ model }) => model === name);
-  if (found === undefined) throw notFound(`Model '${name}' not found`);
+  if (found === undefined) throw notFound(`Model '${name}' not found.`);
   return shown(found);
 }
 
@@ -125,5 +125,7 @@ function shown(one: EmbedModel | RerankModel): object {
 
 function unknownModel(name: string, type: EmbedModel["type"] | RerankModel["type"]) {
   const known = models.flatMap((one) => (one.type === type ? [one.model] : []));
-  return notFound(`Model '${name}' not found. Supported models: ${known.join(", ")}`);
+  // The control plane writes the name plain, inference between quotes.
+  const shown = type === "embed" ? name : `'${name}'`;
+  return notFound(`Model ${shown} not found. Supported models: ${known.join(", ")}`);
 }

@@ -1,5 +1,13 @@
 import { z } from "sluice";
-import { namespaceName, parsed, usage, type Call, type Handler, type IndexRow } from "./call.ts";
+import {
+  givenNamespace,
+  namespaceName,
+  parsed,
+  usage,
+  type Call,
+  type Handler,
+  type IndexRow,
+} from "./call.ts";
 import { limits, toFloats, toSparse } from "./check.ts";
 import type { Row } from "./database.ts";
 import { parseFilter } from "./filter.ts";
@@ -10,6 +18,7 @@ import { nearest } from "./search/nearest.ts";
 import type { Scored } from "./search/score.ts";
 
 const maxAnswerBytes = 4 * 1024 * 1024;
+const rowsAtOnce = 500;
 const queryBody = z.object({
   namespace: namespaceName,
   topK: z.number("topK must be a number").int().min(1).max(limits.topK),
@@ -34,12 +43,13 @@ export const query: Handler = (call) => {
   const { database, index, mirrors, trial } = call;
   const request = parsed(queryBody, call.body);
   const asked = questionOf(request, index);
-  const filter = request.filter == null ? undefined : parseFilter(request.filter);
+  // Here, and only here, an empty filter is none: clients send it.
+  const filter = isEmpty(request.filter) ? undefined : parseFilter(request.filter);
   const home = findNamespace(database, index.id, request.namespace);
   const indexed = home?.visible ?? 0;
   const question = asked ?? (home && questionOfId(call, home.id, request.id ?? ""));
   const answer = (matches: readonly object[]) => ({
-    body: { matches, namespace: request.namespace, usage },
+    body: { matches, namespace: givenNamespace(call.body), usage },
     indexed,
   });
   if (home === undefined || question === undefined) return answer([]);
@@ -51,12 +61,6 @@ export const query: Handler = (call) => {
     values: request.includeValues === true,
     metadata: request.includeMetadata === true,
   });
-  const bytes = matches.reduce((sum, match) => sum + JSON.stringify(match).length, 0);
-  if (bytes > maxAnswerBytes) {
-    throw invalid(
-      `the answer to the query has ${bytes} bytes, over the limit of ${maxAnswerBytes}: lower topK or leave out values`,
-    );
-  }
   return answer(matches);
 };
 
@@ -69,6 +73,8 @@ function questionOf(
   const dense = vector != null && !(Array.isArray(vector) && vector.length === 0);
   const given = dense || (index.dimension === 0 && sparseVector != null);
   if (given === (id != null)) throw invalid("query takes exactly one of vector and id");
+  if (id != null && sparseVector != null)
+    throw invalid("query takes a sparseVector beside a vector, not beside an id");
   const sparse = sparseVector == null ? undefined : toSparse(sparseVector, index);
   if (!given) return undefined;
   if (dense && index.dimension === 0)
@@ -85,7 +91,12 @@ function questionOfId(
     "SELECT embedding, sparse FROM vectors WHERE namespace = ? AND id = ?",
     [namespace, id],
   );
-  return row && { vector: index.dimension > 0 ? floatsOf(row) : undefined, sparse: sparseOf(row) };
+  return (
+    row && {
+      vector: index.dimension > 0 ? floatsOf(row).slice() : undefined,
+      sparse: sparseOf(row),
+    }
+  );
 }
 
 function matchesOf(
@@ -95,13 +106,31 @@ function matchesOf(
 ): readonly object[] {
   if (!parts.values && !parts.metadata)
     return best.map(({ id, score }) => ({ id, score, values: [] }));
-  const rows = database.rows(
-    "SELECT * FROM vectors WHERE number IN (SELECT value FROM json_each(?))",
-    [JSON.stringify(best.map(({ number }) => number))],
-  );
-  const byNumber = new Map<number, Row>(rows.map((row) => [Number(row["number"]), row]));
-  return best.flatMap(({ number, score }) => {
-    const row = byNumber.get(number);
-    return row === undefined ? [] : [{ ...toRecord(row, parts), score }];
-  });
+  const matches: object[] = [];
+  let bytes = 0;
+  for (let at = 0; at < best.length; at += rowsAtOnce) {
+    const some = best.slice(at, at + rowsAtOnce);
+    const rows = database.rows(
+      "SELECT * FROM vectors WHERE number IN (SELECT value FROM json_each(?))",
+      [JSON.stringify(some.map(({ number }) => number))],
+    );
+    const byNumber = new Map<number, Row>(rows.map((row) => [Number(row["number"]), row]));
+    for (const { number, score } of some) {
+      const row = byNumber.get(number);
+      if (row === undefined) continue;
+      const match = { ...toRecord(row, parts), score };
+      bytes += JSON.stringify(match).length;
+      if (bytes > maxAnswerBytes)
+        throw invalid(
+          `the answer to the query is larger than the limit of ${maxAnswerBytes} bytes: lower topK or leave out values`,
+        );
+      matches.push(match);
+    }
+  }
+  return matches;
+}
+
+function isEmpty(filter: unknown): boolean {
+  if (filter == null) return true;
+  return typeof filter === "object" && !Array.isArray(filter) && Object.keys(filter).length === 0;
 }
