@@ -13,11 +13,12 @@ export function checkAccess(
   },
 ): void {
   const { host } = headers;
-  if (host !== undefined && !isOwnHost(host, allowed.host))
+  // Where a key is needed, a page that reaches us by a name of its own does not have it.
+  if (allowed.apiKey === undefined && host !== undefined && !isOwnHost(host, allowed.host))
     throw new Refusal(
       403,
       7,
-      `Host ${JSON.stringify(host)} is neither an address nor the name this server listens on: use its address, or start it with that name as its host`,
+      `Host ${JSON.stringify(host)} is neither an address nor the name this server listens on: use its address, or start it with that name as its host, or with an API key`,
     );
   const key = headers["api-key"];
   if (key === undefined || key === "")

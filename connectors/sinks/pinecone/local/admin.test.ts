@@ -156,7 +156,8 @@ describe("the log", () => {
       peakConcurrency: 3,
       idsWrittenTwiceAtOnce: [expect.stringMatching(/\/ns\/b$/)],
     });
-    expect((body?.["requests"] as unknown as object[]).at(-1)).toMatchObject({
+    const requests: object[] = body?.["requests"] ?? [];
+    expect(requests.at(-1)).toMatchObject({
       method: "POST",
       path: "/i/kb/query",
       operation: "query",

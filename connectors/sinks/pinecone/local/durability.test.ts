@@ -76,7 +76,7 @@ function openWriter(namespace: string) {
 }
 
 function sorted(state: State): string {
-  return JSON.stringify([...state].toSorted());
+  return JSON.stringify([...state].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 it("keeps every acknowledged write, and each whole, over 20 kills of 20", async () => {

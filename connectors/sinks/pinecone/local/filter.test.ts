@@ -115,7 +115,7 @@ function makeCondition(): [string, Json] {
   const operator = one(["$eq", "$ne", "$in", "$nin", "$gt", "$gte", "$lt", "$lte", "$exists"]);
   if (operator === "$exists") return [operator, one([true, false])];
   if (/^\$(gt|lt)/.test(operator)) return [operator, one(numbers)];
-  if (/in$/.test(operator)) return [operator, some<Json>(one([texts, numbers]), 4)];
+  if (operator.endsWith("in")) return [operator, some<Json>(one([texts, numbers]), 4)];
   return [operator, one(scalars)];
 }
 

@@ -407,6 +407,13 @@ describe("the server", () => {
     expect(await askAs("LOCALHOST", named.url)).toMatchObject({ status: 200 });
     expect(await askAs("evil.com", named.url)).toMatchObject({ status: 403 });
     await named.close();
+    // A page does not have the key; other containers do, and call us by a name of theirs.
+    const keyed = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir, apiKey: "any" });
+    expect(await askAs("pinecone:5081", keyed.url)).toEqual({
+      status: 200,
+      hosts: ["http://pinecone:5081/i/kb"],
+    });
+    await keyed.close();
   });
 
   it("opens nothing for reading that is not there", async () => {
