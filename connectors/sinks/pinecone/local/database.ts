@@ -24,6 +24,12 @@ export interface Database {
 const busyTimeoutMs = 10_000;
 const cacheKib = 32_768;
 
+interface Prepared {
+  readonly sql: string;
+  readonly statement: Libsql.Statement;
+  readonly parameters: number;
+}
+
 /** Opens `pinecone.db` in `dir`. `readOnly` needs it to be there and writes nothing to it. */
 export function openDatabase(dir: string, options: { readonly readOnly: boolean }): Database {
   return inFolder(dir, () => open(dir, options));
@@ -34,17 +40,23 @@ function open(dir: string, options: { readonly readOnly: boolean }): Database {
   if (options.readOnly && !existsSync(file)) throw noIndexYet(file);
   if (!options.readOnly) mkdirSync(dir, { recursive: true });
   const libsql = new Libsql(file, { timeout: busyTimeoutMs });
-  const kept = new Map<string, Libsql.Statement>();
-  const prepared = (sql: string): Libsql.Statement => {
+  const kept = new Map<string, Prepared>();
+  const prepared = (sql: string): Prepared => {
     const known = kept.get(sql);
     if (known !== undefined) return known;
-    const statement = libsql.prepare(sql);
-    kept.set(sql, statement);
-    return statement;
+    const made = { sql, statement: libsql.prepare(sql), parameters: sql.split("?").length - 1 };
+    kept.set(sql, made);
+    return made;
   };
   const database: Database = {
-    rows: (sql, values = []) => prepared(sql).all(bound(sql, values)) as Row[],
-    run: (sql, values = []) => prepared(sql).run(bound(sql, values)).changes,
+    rows: (sql, values = []) => {
+      const known = prepared(sql);
+      return known.statement.all(bound(known, values)) as Row[];
+    },
+    run: (sql, values = []) => {
+      const known = prepared(sql);
+      return known.statement.run(bound(known, values)).changes;
+    },
     transaction: (kind, work) => {
       libsql.exec(kind === "read" ? "BEGIN" : "BEGIN IMMEDIATE");
       try {
@@ -84,10 +96,9 @@ function open(dir: string, options: { readonly readOnly: boolean }): Database {
 }
 
 /** The one place where values meet libsql: it aborts the process on a boolean, an object or a lone buffer, and ignores a wrong count. */
-function bound(sql: string, values: readonly Value[]): Value[] {
-  const expected = sql.split("?").length - 1;
-  if (expected !== values.length)
-    throw new TypeError(`${expected} values expected, ${values.length} given: ${sql}`);
+function bound({ sql, parameters }: Prepared, values: readonly Value[]): Value[] {
+  if (parameters !== values.length)
+    throw new TypeError(`${parameters} values expected, ${values.length} given: ${sql}`);
   for (const value of values) {
     const ok =
       value === null ||

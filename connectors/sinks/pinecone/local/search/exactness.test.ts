@@ -21,8 +21,8 @@ afterEach(async () => {
   await rm(dir, { recursive: true });
 });
 
-async function start(maxMemoryBytes?: number): Promise<LocalPinecone> {
-  const options = { host: "127.0.0.1", port: 0, dir };
+async function start(maxMemoryBytes?: number, readOnly = false): Promise<LocalPinecone> {
+  const options = { host: "127.0.0.1", port: 0, dir, readOnly };
   const server = await startLocalPinecone({
     ...options,
     ...(maxMemoryBytes && { maxMemoryBytes }),
@@ -111,16 +111,18 @@ for (const [metric, memory] of [
   ["cosine", 1],
 ] as const) {
   const where = memory === undefined ? "" : ", without room for codes";
-  it(`finds by ${metric} what a full comparison finds, while two servers write${where}`, async () => {
+  it(`finds by ${metric} what a full comparison finds, while two servers write and one only reads${where}`, async () => {
     const [one, two] = [await start(memory), await start(memory)];
     const next = random(metric.length + (memory ?? 0));
     const hybrid = metric === "dotproduct";
     const spec = { serverless: { cloud: "aws", region: "us-east-1" } };
     await call(one, "/indexes", { name: "kb", dimension, metric, spec });
+    const three = await start(memory, true);
     const live = new Map<string, Vector>();
 
     for (let round = 0; round < 24; round++) {
-      const [writer, reader] = round % 2 === 0 ? [one, two] : [two, one];
+      const [writer, other] = round % 2 === 0 ? [one, two] : [two, one];
+      const reader = round % 3 === 0 ? three : other;
       const vectors = Array.from({ length: 100 }, () =>
         makeVector(`v${Math.round((next() + 1) * 400)}`, next, hybrid),
       );

@@ -19,11 +19,16 @@ export function scorer(
       return dot;
     }
     for (let i = 0; i < vector.length; i++) dot += (values[i] ?? 0) * (vector[i] ?? 0);
-    if (metric === "cosine") return norm === 0 ? 0 : dot / (norm * Number(row["norm"]));
+    if (metric === "cosine") return norm === 0 ? 0 : bounded(dot / (norm * Number(row["norm"])));
     const sparse = weights === undefined ? undefined : sparseOf(row);
     if (weights !== undefined && sparse !== undefined) dot += sparseDot(weights, sparse) ?? 0;
     return dot;
   };
+}
+
+/** Rounding may bring a cosine just past one. */
+function bounded(cosine: number): number {
+  return Math.max(-1, Math.min(1, cosine));
 }
 
 /** Orders the best first; ties by id. */
