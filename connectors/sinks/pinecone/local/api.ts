@@ -1,7 +1,8 @@
 import { namespaceName, type Answer, type Call, type Handler, type IndexRow } from "./call.ts";
-import { indexOf } from "./control.ts";
+import { indexOf, isThere } from "./control.ts";
 import type { Database } from "./database.ts";
 import { isDue, release, type Which } from "./pending.ts";
+import { notFound } from "./refusal.ts";
 import type { RecordsCall, Route, Routed } from "./routes.ts";
 import { openMirrors, type Mirrors } from "./search/mirrors.ts";
 import type { Settings } from "./settings.ts";
@@ -44,12 +45,13 @@ export function openApi(given: {
   ): Answer => {
     const now = Date.now();
     if (!readOnly && isDue(database, now)) releaseNow({ now });
-    const isFresh = request.settings.fresh.some((kind) => kind === route.reads);
-    const context = { ...request, database, mirrors, trial: isFresh };
-    if (!isFresh || readOnly) return database.transaction(route.kind, () => route.run(context));
-    return database.transaction("trial", () => {
-      release(database, mirrors, "all");
-      return route.run(context);
+    const isFresh = !readOnly && request.settings.fresh.some((kind) => kind === route.reads);
+    return database.transaction(isFresh ? "trial" : route.kind, () => {
+      // Texts were embedded meanwhile, or another process was faster.
+      if (!isThere(database, request.index))
+        throw notFound(`Index ${request.index.name} not found`);
+      if (isFresh) release(database, mirrors, "all");
+      return route.run({ ...request, database, mirrors, trial: isFresh });
     });
   };
 

@@ -78,6 +78,10 @@ export function indexOf(database: Database, name: string | undefined): IndexRow 
   return toIndex(row);
 }
 
+export function isThere(database: Database, { id }: IndexRow): boolean {
+  return database.rows("SELECT 1 FROM indexes WHERE id = ?", [id]).length > 0;
+}
+
 export function indexById(database: Database, id: number): IndexRow {
   const [row] = database.rows("SELECT * FROM indexes WHERE id = ?", [id]);
   if (row === undefined) throw new Error(`index ${id} of a namespace is gone`);

@@ -35,10 +35,11 @@ export function applyRemove(
   change: number,
   numbers: readonly number[] | "all",
 ): void {
-  if (numbers === "all") database.run("DELETE FROM vectors WHERE namespace = ?", [home]);
-  else
-    database.run("DELETE FROM vectors WHERE number IN (SELECT value FROM json_each(?))", [
-      JSON.stringify(numbers),
-    ]);
-  database.run("UPDATE namespaces SET removed = ? WHERE id = ?", [change, home]);
+  const removed =
+    numbers === "all"
+      ? database.run("DELETE FROM vectors WHERE namespace = ?", [home])
+      : database.run("DELETE FROM vectors WHERE number IN (SELECT value FROM json_each(?))", [
+          JSON.stringify(numbers),
+        ]);
+  if (removed > 0) database.run("UPDATE namespaces SET removed = ? WHERE id = ?", [change, home]);
 }
