@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { ask } from "./harness.ts";
 import { startLocalPinecone, type LocalPinecone } from "./server.ts";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -175,4 +176,20 @@ it("compares the text of a long filter, and pages by it", async () => {
     expect(paginationToken?.length ?? 0).toBeLessThan(300);
   } while (paginationToken !== undefined);
   expect(seen.toSorted()).toEqual(vectors.slice(0, 20).map(({ id }) => id));
+});
+
+it("is refused when it is larger than any filter has reason to be", async () => {
+  const names = Array.from({ length: 300 }, (_, at) => `field${at}`);
+  const deep = (depth: number): Fields => (depth === 0 ? { a: 1 } : { $and: [deep(depth - 1)] });
+  for (const [filter, message] of [
+    [Object.fromEntries(names.map((name) => [name, 1])), "names 300 fields, more than 256"],
+    [deep(40), "nested deeper than 32"],
+    [{ a: { $in: Array.from({ length: 10_001 }, (_, at) => at) } }, "has 10001 values"],
+    [{ $or: Array.from({ length: 10_001 }, () => ({ a: 1 })) }, "more than 10000 conditions"],
+  ] as const) {
+    const body = { vector: [1, 1], topK: 1, filter };
+    const told = await ask(server.url, "POST", "/query", body);
+    expect(told.status).toBe(400);
+    expect(told.body?.["message"]).toContain(message);
+  }
 });

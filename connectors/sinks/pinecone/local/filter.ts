@@ -17,6 +17,7 @@ export type Filter =
 const maxListValues = 10_000;
 const maxDepth = 32;
 const maxConditions = 10_000;
+const maxFields = 256;
 
 /** Throws a `Refusal` that names the field and the operator. */
 export function parseFilter(filter: unknown): Filter {
@@ -44,7 +45,11 @@ export function parseFilter(filter: unknown): Filter {
     );
   };
 
-  return group(filter, 1);
+  const parsed = group(filter, 1);
+  const fields = fieldsOf(parsed).size;
+  if (fields > maxFields)
+    throw invalid(`the filter names ${fields} fields, more than ${maxFields}`);
+  return parsed;
 }
 
 /** The fields a filter reads. */

@@ -29,6 +29,8 @@ export function openColumn(field: string): Column {
     return codes.size - 1;
   };
   const put = (slot: number, kind: number, value: number): void => {
+    // A field that few vectors have costs nothing for those behind the last of them.
+    if (kind === missing && slot >= kinds.length) return;
     kinds = roomFor(kinds, slot);
     values = roomFor(values, slot);
     kinds[slot] = kind;

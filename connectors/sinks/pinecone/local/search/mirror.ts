@@ -89,18 +89,16 @@ export function openMirror(arena: Arena, index: IndexRow): Mirror {
     return part;
   };
 
-  const columnOf = (field: string): Column | undefined => columns.get(field);
-
   const prepare = (database: Database, fields: ReadonlySet<string>): void => {
-    const made: Column[] = [];
+    const made = new Map<string, Column>();
     for (const field of fields) {
       const known = columns.get(field);
-      const column = known?.worn(numbers.length) === false ? known : openColumn(field);
-      if (column !== known) made.push(column);
       columns.delete(field); // to the end: the first is the one not used for longest
-      columns.set(field, column);
+      if (known?.worn(numbers.length) === false) columns.set(field, known);
+      else made.set(field, openColumn(field));
     }
-    fill(database, made, numbers);
+    fill(database, [...made.values()], numbers);
+    for (const [field, column] of made) columns.set(field, column);
     for (const field of columns.keys()) {
       if (columns.size <= Math.max(maxColumns, fields.size)) break;
       columns.delete(field);
@@ -112,14 +110,16 @@ export function openMirror(arena: Arena, index: IndexRow): Mirror {
     switch (filter.op) {
       case "and":
       case "or": {
-        const [first = new Uint8Array(size), ...others] = filter.of.map(evaluate);
         const both = filter.op === "and";
-        for (const other of others)
+        const selected = new Uint8Array(size).fill(both ? 1 : 0);
+        for (const part of filter.of) {
+          const other = evaluate(part);
           for (let slot = 0; slot < size; slot++) {
-            const [a, b] = [first[slot] ?? 0, other[slot] ?? 0];
-            first[slot] = both ? a & b : a | b;
+            const [a, b] = [selected[slot] ?? 0, other[slot] ?? 0];
+            selected[slot] = both ? a & b : a | b;
           }
-        return first;
+        }
+        return selected;
       }
       case "not": {
         const selected = evaluate(filter.of);
@@ -132,7 +132,7 @@ export function openMirror(arena: Arena, index: IndexRow): Mirror {
       case "$gte":
       case "$lt":
       case "$lte":
-        return columnOf(filter.field)?.select(filter, size) ?? new Uint8Array(size);
+        return columns.get(filter.field)?.select(filter, size) ?? new Uint8Array(size);
     }
   };
 
