@@ -96,8 +96,7 @@ describe("an index for a model", () => {
 
   it("refuses records without their text, without an id, too many, and for an index without a model", async () => {
     const index = client.index({ name: "words" });
-    const upsert = (records: Record<string, string>[]) =>
-      index.upsertRecords({ records: records as { _id: string }[] });
+    const upsert = (records: Record<string, string>[]) => index.upsertRecords({ records });
     await expect(upsert([{ _id: "a", other: "x" }])).rejects.toThrow("no text in field 'body'");
     const many = Array.from({ length: 97 }, (_, at) => ({ _id: String(at), body: "x" }));
     await expect(upsert(many)).rejects.toThrow("1 to 96 lines");
