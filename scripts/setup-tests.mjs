@@ -1,6 +1,7 @@
 // Gets what the tests need and npm cannot give: a redis-server. On Debian as root it is installed
 // through apt; elsewhere this says precisely what is missing. SLUICE_TEST_REDIS (a URL) replaces it.
 import { spawnSync } from "node:child_process";
+import "./setup-mongod.mjs";
 
 const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
 const runs = (command, ...args) => spawnSync(command, args, { stdio: "ignore", env }).status === 0;
