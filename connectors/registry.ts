@@ -4,6 +4,7 @@ import type { Catalog } from "../core/config/catalog.ts";
 export const catalog: Catalog = {
   sources: {
     file: async () => (await import("./sources/file/file.ts")).file,
+    mongodb: async () => (await import("./sources/mongodb/mongodb.ts")).mongodb,
   },
   transforms: {
     parse: async () => (await import("./transforms/parse/parse.ts")).parse,
