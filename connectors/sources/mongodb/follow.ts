@@ -93,7 +93,7 @@ export async function* follow(
           yield* emits.answer(answer);
           mayBegin = answer.changes.length === 0;
           void watch(answer.position, answer.now);
-          if (!all.running()) progress({ phase: "streaming", ...lagOf(answer) });
+          if (!isCopying()) progress({ phase: "streaming", ...lagOf(answer) });
           break;
         }
         case "request":
@@ -115,7 +115,7 @@ export async function* follow(
         case "passed":
           yield* emits.passed(arrival.names);
           waitingSince = performance.now();
-          progress({ phase: "streaming" });
+          if (!isCopying()) progress({ phase: "streaming" });
           break;
       }
       for (const news of takeReady(held, emits.through())) yield* emits.chunk(news);
