@@ -36,6 +36,8 @@ export interface MongodOptions {
   readonly members?: number;
   /** Default 16. */
   readonly oplogMB?: number;
+  /** Default 0.25. Documents of 16 MB need more. */
+  readonly cacheGB?: number;
   /** A user `root` with the password `secret`; without it nobody gets in. */
   readonly auth?: boolean;
   /** Put behind the others. */
@@ -60,7 +62,9 @@ export async function startMongod(options: MongodOptions = {}): Promise<ReplicaS
   try {
     for (let at = 0; at < count; at++) {
       const security = auth ? ["--keyFile", keyFile] : [];
-      const more = ["--oplogSize", `${options.oplogMB ?? 16}`, ...security, ...args];
+      const { oplogMB = 16, cacheGB = 0.25 } = options;
+      const sizes = ["--oplogSize", `${oplogMB}`, "--wiredTigerCacheSizeGB", `${cacheGB}`];
+      const more = [...sizes, ...security, ...args];
       members.push(await openMember(join(dir, `${at}`), more));
     }
     await Promise.all(members.map((one) => one.start()));
@@ -100,7 +104,6 @@ async function openMember(data: string, args: readonly string[]): Promise<Member
   let child: ChildProcess | undefined;
   const all = [
     `--port ${port} --dbpath ${data} --bind_ip 127.0.0.1 --nounixsocket --replSet rs0`,
-    "--wiredTigerCacheSizeGB 0.25",
     // The oplog is cut at checkpoints: every second instead of every minute.
     "--syncdelay 1",
     // 13 MB of data a member instead of 300.

@@ -16,7 +16,7 @@ import {
   type Loose,
 } from "./harness.ts";
 
-const set = await startMongod({ oplogMB: 200 });
+const set = await startMongod({ oplogMB: 200, cacheGB: 1 });
 const client = set.client();
 const { start, stopAll } = connector(set);
 afterAll(() => set.stop());

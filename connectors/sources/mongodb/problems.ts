@@ -11,6 +11,7 @@ const code = {
   streamFatal: 280,
   historyLost: 286,
   tooLarge: 10_334,
+  pieceTooLarge: 7_182_500,
   notReplicaSet: 40_573,
 } as const;
 
@@ -22,9 +23,10 @@ const passing = new Set([
 const passingNames =
   /^Mongo(Network|ServerSelection|PoolCleared|WaitQueueTimeout|TopologyClosed|ExpiredSession)/;
 
-/** An event, or the fragments of one, does not fit into an answer. */
+/** An event, or a piece of one, does not fit into an answer. */
 export function isTooLarge(error: unknown): boolean {
-  return codeOf(error) === code.tooLarge;
+  const found = codeOf(error);
+  return found === code.tooLarge || found === code.pieceTooLarge;
 }
 
 /** The same request may succeed in a moment, maybe at another member. */

@@ -193,12 +193,10 @@ describe("a collection", () => {
     await equal(run, notes());
     const beyond = client.db(`x${db.databaseName}`);
     await posts().rename("elsewhere");
-    await client
-      .db("admin")
-      .command({
-        renameCollection: `${db.databaseName}.elsewhere`,
-        to: `${beyond.databaseName}.a`,
-      });
+    await client.db("admin").command({
+      renameCollection: `${db.databaseName}.elsewhere`,
+      to: `${beyond.databaseName}.a`,
+    });
     await equal(run, posts());
     await client
       .db("admin")

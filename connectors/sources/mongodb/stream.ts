@@ -67,6 +67,7 @@ export async function* stream(
       signal.throwIfAborted();
       if (isTooLarge(error)) {
         if (!size.failed()) throw tooLarge(error);
+        log.debug({ mode: size.mode() }, "mongodb: an event is too large for one answer");
       } else if (isPassing(error)) {
         if (outage.tries() === 0)
           log.warn({ reason: messageOf(error) }, "mongodb: the change stream broke, resuming");
