@@ -16,7 +16,7 @@ export interface Member {
   readonly url: string;
   /** SIGKILL by default. With SIGSTOP it freezes: connections stay open and nothing answers. */
   readonly kill: (signal?: NodeJS.Signals) => Promise<void>;
-  /** Starts it again on its port and data. */
+  /** Starts it again on its port and data; nothing while it runs. */
   readonly start: () => Promise<void>;
 }
 
@@ -102,6 +102,7 @@ async function openMember(data: string, args: readonly string[]): Promise<Member
   const port = await freePort();
   await mkdir(data);
   let child: ChildProcess | undefined;
+  const isRunning = () => child?.exitCode === null && child.signalCode === null;
   const all = [
     `--port ${port} --dbpath ${data} --bind_ip 127.0.0.1 --nounixsocket --replSet rs0`,
     // The oplog is cut at checkpoints: every second instead of every minute.
@@ -117,6 +118,7 @@ async function openMember(data: string, args: readonly string[]): Promise<Member
     port,
     url: `mongodb://127.0.0.1:${port}/?directConnection=true`,
     start: async () => {
+      if (isRunning()) return;
       // Its own libraries, and it dies with us.
       const env = { ...process.env, LD_LIBRARY_PATH: dirname(bin) };
       const pre = existsSync("/usr/bin/setpriv") ? ["setpriv", "--pdeathsig", "KILL", bin] : [bin];
@@ -125,7 +127,7 @@ async function openMember(data: string, args: readonly string[]): Promise<Member
       await listening(child);
     },
     kill: async (signal = "SIGKILL") => {
-      if (!child || child.exitCode !== null || child.signalCode !== null) return;
+      if (!child || !isRunning()) return;
       const ended = once(child, "exit");
       child.kill(signal);
       if (signal !== "SIGSTOP" && signal !== "SIGCONT") await ended;

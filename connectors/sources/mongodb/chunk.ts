@@ -72,14 +72,15 @@ export async function readChunk(
 }
 
 async function find(
-  { client, bson }: Deployment,
+  deployment: Deployment,
   options: Options,
   range: Range,
   run: ChunkRun & { readonly session: ClientSession },
 ): Promise<{ readonly reply: Reply; readonly isLast: boolean }> {
+  const { bson } = deployment;
   const { namespace, after, filter, session, signal } = run;
   const { database, collection } = namespace;
-  const send = (command: Document) => ask(client, database, command, { session, signal });
+  const send = (command: Document) => ask(deployment, database, command, { session, signal });
   const start = range.after ?? range.from;
   // The lower bound is included: one more, which is dropped.
   const limit = options.chunkDocuments + (range.after ? 1 : 0);
@@ -104,7 +105,7 @@ async function find(
     reply = { ...next, documents: [...reply.documents, ...next.documents] };
   }
   const isLast = reply.cursor === 0n && reply.documents.length < limit;
-  await forget(client, database, reply, bson);
+  await forget(deployment, database, reply);
   if (!isLast || !start || range.until) return { reply, isLast };
   // A lower bound brings along an upper one that leaves out the highest of all keys.
   const highest = await send({ find: collection, filter: { _id: new bson.MaxKey() }, readConcern });

@@ -30,7 +30,7 @@ export async function openCursor(
   mode: Mode,
   signal: AbortSignal,
 ): Promise<Cursor> {
-  const { client, bson } = deployment;
+  const { bson } = deployment;
   const { database, target, level, match } = capture;
   const { fullDocument, fullDocumentBeforeChange: before } = options;
   const own = fullDocument === "batchLookup" || mode === "lean";
@@ -41,10 +41,10 @@ export async function openCursor(
     ...(!own && { fullDocument }),
     ...(before !== "off" && mode !== "lean" && { fullDocumentBeforeChange: before }),
   };
-  const session = client.startSession({ causalConsistency: false });
+  const session = deployment.client.startSession({ causalConsistency: false });
   const run = { session, signal };
   const first = await ask(
-    client,
+    deployment,
     database,
     {
       aggregate: target,
@@ -63,12 +63,17 @@ export async function openCursor(
     more: async (maxTimeMS, size) => {
       const { collection, cursor } = first;
       const getMore = bson.Long.fromBigInt(cursor);
-      last = await ask(client, database, { getMore, collection, batchSize: size, maxTimeMS }, run);
+      last = await ask(
+        deployment,
+        database,
+        { getMore, collection, batchSize: size, maxTimeMS },
+        run,
+      );
       return last;
     },
     close: async () => {
       // Not awaited: a server that is gone would hold up its successor.
-      if (last.cursor !== 0n) void forget(client, database, last, bson);
+      if (last.cursor !== 0n) void forget(deployment, database, last);
       await session.endSession();
     },
   };

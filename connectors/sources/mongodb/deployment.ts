@@ -2,6 +2,7 @@ import { access } from "node:fs/promises";
 import { ConfigError, SluiceError } from "sluice";
 import type { BSON, Document, MongoClient, MongoClientOptions, Timestamp } from "mongodb";
 import type { Options } from "./config.ts";
+import { terms, type Terms } from "./term.ts";
 import { codeOf, explained, isPassing, messageOf, notReplicaSet, unreachable } from "./problems.ts";
 
 /** A replica set or sharded cluster that answers. */
@@ -19,6 +20,7 @@ export interface Deployment {
   readonly splits: boolean;
   /** Cluster time at the moment of connecting. */
   readonly now: bigint;
+  readonly terms: Terms;
   readonly close: () => Promise<void>;
 }
 
@@ -45,6 +47,7 @@ export async function connect(
   const make = (url: string, more: MongoClientOptions = {}) =>
     open(() => new driver.MongoClient(url, { ...clientOptions(options), ...more }));
   let client = make(options.url);
+  let within = terms(client);
   const close = () => closed(client);
   try {
     const ask = (command: Document) => client.db("admin").command(command, { signal: run.signal });
@@ -57,6 +60,7 @@ export async function connect(
       client = isSrv(options.url)
         ? make(options.url, { srvMaxHosts: 1 })
         : make(withOneHost(options.url));
+      within = terms(client);
     }
     const { version } = await ask({ buildInfo: 1 });
     return {
@@ -68,6 +72,7 @@ export async function connect(
       version: String(version),
       splits: canSplit(String(version)),
       now: toTime(hello["operationTime"]),
+      terms: within,
       close,
     };
   } catch (error) {

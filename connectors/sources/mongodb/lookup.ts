@@ -26,10 +26,11 @@ export interface Lookup {
 
 /** Reads documents by key, many at a time. */
 export function lookups(
-  { client, bson, isSharded }: Deployment,
+  deployment: Deployment,
   options: Options,
   run: { readonly signal: AbortSignal },
 ): Lookup {
+  const { bson, isSharded } = deployment;
   const read: Lookup["read"] = async (namespace, keys, after) => {
     const found = new Map<string, Value>();
     let time = after;
@@ -39,7 +40,7 @@ export function lookups(
       const filter = { _id: { $in: values } };
       const command = commandOf(options, namespace, filter, values.length);
       const reply = await ask(
-        client,
+        deployment,
         namespace.database,
         { ...command, readConcern: majority(after, bson) },
         run,
@@ -52,7 +53,7 @@ export function lookups(
       }
       if (reply.cursor === 0n) break;
       // Not all of them fit into 16 MB.
-      await forget(client, namespace.database, reply, bson);
+      await forget(deployment, namespace.database, reply);
       wanted = new Map([...wanted].filter(([text]) => !found.has(text)));
     }
     return { found, time };

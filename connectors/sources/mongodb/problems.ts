@@ -21,7 +21,7 @@ const passing = new Set([
   10_107, 11_600, 11_602, 13_388, 13_435, 13_436,
 ]);
 const passingNames =
-  /^Mongo(Network|ServerSelection|PoolCleared|WaitQueueTimeout|TopologyClosed|ExpiredSession)/;
+  /^(Mongo)?(Network|ServerSelection|PoolCleared|WaitQueueTimeout|TopologyClosed|ExpiredSession)/;
 
 /** An event, or a piece of one, does not fit into an answer. */
 export function isTooLarge(error: unknown): boolean {
@@ -32,6 +32,10 @@ export function isTooLarge(error: unknown): boolean {
 /** The same request may succeed in a moment, maybe at another member. */
 export function isPassing(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  if (error instanceof RetryableError) return error.reason === "unreachable";
+  // The driver lets some errors of the socket through as they are.
+  if ("code" in error && typeof error.code === "string" && /^E[A-Z]+$/.test(error.code))
+    return true;
   const labels =
     "errorLabels" in error && Array.isArray(error.errorLabels) ? error.errorLabels : [];
   return (

@@ -21,7 +21,7 @@ export async function countOf({ client }: Deployment, { namespace }: Existing): 
  * order of BSON, whatever types there are.
  */
 export async function split(
-  { client }: Deployment,
+  deployment: Deployment,
   { namespace }: Existing,
   count: number,
   options: Options,
@@ -36,7 +36,7 @@ export async function split(
     pipeline: [{ $sample: { size } }, { $project: { _id: 1 } }, { $sort: { _id: 1 } }],
     cursor: { batchSize: size + 1 },
   };
-  const { documents } = await ask(client, namespace.database, command, run);
+  const { documents } = await ask(deployment, namespace.database, command, run);
   const keys = documents.flatMap((document) => field(document, "_id") ?? []);
   const bounds = new Map<string, Value>();
   for (let part = 1; part < parts; part++) {

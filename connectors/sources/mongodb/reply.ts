@@ -1,7 +1,7 @@
-import type { BSON, ClientSession, Document, MongoClient } from "mongodb";
+import type { BSON, ClientSession, Document } from "mongodb";
 import { documentOf, fields, textAt, type Value } from "./bson.ts";
 import { tokenAt } from "./change.ts";
-import { toTime, toTimestamp } from "./deployment.ts";
+import { toTime, toTimestamp, type Deployment } from "./deployment.ts";
 import type { Token } from "./token.ts";
 
 /** What a command with a cursor answered; its documents are left as bytes. */
@@ -19,12 +19,13 @@ export interface Reply {
 
 /** Sends a command that answers with a cursor. Nothing is decoded that nobody asks for. */
 export async function ask(
-  client: MongoClient,
+  { client, terms }: Deployment,
   database: string,
   command: Document,
   run: { readonly session?: ClientSession; readonly signal: AbortSignal },
 ): Promise<Reply> {
-  const answer = await client.db(database).command(command, { ...run, raw: true });
+  const signal = terms.within(run.signal);
+  const answer = await client.db(database).command(command, { ...run, signal, raw: true });
   let cursor = 0n;
   let name = "";
   let token: Token | undefined;
@@ -57,10 +58,9 @@ export function majority(after: bigint, bson: typeof BSON): Document {
 
 /** Gives a cursor up. Best effort: the server ends it by itself after ten minutes. */
 export async function forget(
-  client: MongoClient,
+  { client, bson }: Deployment,
   database: string,
   { cursor, collection }: Pick<Reply, "cursor" | "collection">,
-  bson: typeof BSON,
 ): Promise<void> {
   if (cursor === 0n) return;
   const command = { killCursors: collection, cursors: [bson.Long.fromBigInt(cursor)] };
