@@ -162,11 +162,8 @@ async function initiate(
     await admin.command({
       replSetInitiate: {
         _id: "rs0",
-        members: members.map(({ port }, _id) => ({
-          _id,
-          host: `127.0.0.1:${port}`,
-          priority: _id === 0 ? 2 : 1,
-        })),
+        // Of equal priority: nobody takes over from a primary that is well.
+        members: members.map(({ port }, _id) => ({ _id, host: `127.0.0.1:${port}` })),
         settings: {
           electionTimeoutMillis: 1_000,
           heartbeatIntervalMillis: 200,
