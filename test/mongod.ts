@@ -40,6 +40,8 @@ export interface MongodOptions {
   readonly cacheGB?: number;
   /** A user `root` with the password `secret`; without it nobody gets in. */
   readonly auth?: boolean;
+  /** One server that is no replica set. */
+  readonly standalone?: boolean;
   /** Put behind the others. */
   readonly args?: readonly string[];
   /** What a client needs to get in at all, e.g. for TLS. */
@@ -48,7 +50,8 @@ export interface MongodOptions {
 
 /** Starts a mongod replica set of our own on free ports with its data in a fresh folder. */
 export async function startMongod(options: MongodOptions = {}): Promise<ReplicaSet> {
-  const { members: count = 1, auth = false, args = [], client: always = {} } = options;
+  const { members: count = 1, auth = false, standalone = false } = options;
+  const { args = [], client: always = {} } = options;
   const dir = await mkdtemp(join(tmpdir(), "sluice-mongod-"));
   const keyFile = join(dir, "key");
   await writeFile(keyFile, randomBytes(96).toString("base64"), { mode: 0o400 });
@@ -64,18 +67,20 @@ export async function startMongod(options: MongodOptions = {}): Promise<ReplicaS
       const security = auth ? ["--keyFile", keyFile] : [];
       const { oplogMB = 16, cacheGB = 0.25 } = options;
       const sizes = ["--oplogSize", `${oplogMB}`, "--wiredTigerCacheSizeGB", `${cacheGB}`];
-      const more = [...sizes, ...security, ...args];
+      const kind = standalone ? [] : ["--replSet", "rs0"];
+      const more = [...sizes, ...kind, ...security, ...args];
       members.push(await openMember(join(dir, `${at}`), more));
     }
     await Promise.all(members.map((one) => one.start()));
-    await initiate(members, auth, always);
+    if (!standalone) await initiate(members, auth, always);
   } catch (error) {
     await stop();
     throw error;
   }
 
   const hosts = members.map(({ port }) => `127.0.0.1:${port}`).join(",");
-  const url = `mongodb://${auth ? "root:secret@" : ""}${hosts}/?replicaSet=rs0`;
+  const set = standalone ? "" : "?replicaSet=rs0";
+  const url = `mongodb://${auth ? "root:secret@" : ""}${hosts}/${set}`;
   const client = (more: MongoClientOptions = {}) => {
     const one = new MongoClient(url, { ...always, ...more });
     clients.add(one);
@@ -104,7 +109,7 @@ async function openMember(data: string, args: readonly string[]): Promise<Member
   let child: ChildProcess | undefined;
   const isRunning = () => child?.exitCode === null && child.signalCode === null;
   const all = [
-    `--port ${port} --dbpath ${data} --bind_ip 127.0.0.1 --nounixsocket --replSet rs0`,
+    `--port ${port} --dbpath ${data} --bind_ip 127.0.0.1 --nounixsocket`,
     // The oplog is cut at checkpoints: every second instead of every minute.
     "--syncdelay 1",
     // 13 MB of data a member instead of 300.
