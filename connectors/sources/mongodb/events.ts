@@ -87,54 +87,47 @@ export function meanings(place: {
   const bytesOf = ({ bytes, type, at }: Value) =>
     envelopeBytes + lengthOf(type, bytes, at) * stretch[dialect];
 
+  const aboutOf = (change: Change, target: Target): About => ({
+    source: target.source,
+    version: versionAt(change.time, change.token.data),
+    time: change.wallMs === undefined ? instantOf(change.time) : clock(change.wallMs),
+    meta: metaOf(target.namespace, change.operation, change.time, change.transaction),
+  });
   const ofRecord = (change: Change, target: Target): Meaning => {
-    const { operation, token, time, wallMs, key, document, before, transaction } = change;
+    const { operation, time, key, document } = change;
     if (!key || time === 0n) throw brokenEvent(operation, change.namespace);
+    const about = aboutOf(change, target);
     const subject = keyText(key);
-    const about = {
-      source: target.source,
-      version: versionAt(time, token.data),
-      time: wallMs === undefined ? instantOf(time) : clock(wallMs),
-      meta: metaOf(target.namespace, operation, time, transaction),
-    };
-    const was = before && { before: toJson(before, dialect, shape) };
-    const gone = () =>
-      deleted({ ...about, key: { _id: valueToJson(key, "canonical") ?? null }, subject, ...was });
-    const size = (document ? bytesOf(document) : envelopeBytes) + (before ? bytesOf(before) : 0);
+    const before = change.before && toJson(change.before, dialect, shape);
+    const bytes =
+      (document ? bytesOf(document) : envelopeBytes) + (change.before ? bytesOf(change.before) : 0);
     const collection = target.name;
+    const told = (events: readonly SluiceEvent[], ...keys: readonly string[]) => ({
+      events,
+      bytes,
+      collection,
+      keys,
+    });
     if (operation === "delete" || !document)
-      return { events: [gone()], bytes: size, collection, keys: [subject] };
+      return told([gone(about, key, subject, before)], subject);
 
     const id = field(document, "_id") ?? key;
-    const isSame = sameValue(id, key);
-    const now = isSame ? subject : keyText(id);
-    // 1 may be replaced by 1.0, which is the same to the server.
-    const events: SluiceEvent[] = isSame ? [] : [gone()];
-    if (matches(document)) {
-      const after = toJson(document, dialect, shape);
-      const op = operation === "insert" ? "create" : "update";
-      events.push(
-        upserted({
-          ...about,
-          key: { _id: valueToJson(id, "canonical") ?? null },
-          subject: now,
-          op,
-          after,
-          ...was,
-        }),
-      );
-    } else if (operation !== "insert" && isSame) events.push(gone());
-    return { events, bytes: size, collection, keys: isSame ? [subject] : [subject, now] };
+    const op = operation === "insert" ? "create" : "update";
+    const after = matches(document) ? toJson(document, dialect, shape) : undefined;
+    if (!sameValue(id, key)) {
+      // 1 may be replaced by 1.0, which is the same to the server.
+      const now = keyText(id);
+      const fresh = after && [present(about, id, now, op, after, before)];
+      return told([gone(about, key, subject, before), ...(fresh ?? [])], subject, now);
+    }
+    if (after) return told([present(about, id, subject, op, after, before)], subject);
+    return told(op === "create" ? [] : [gone(about, key, subject, before)], subject);
   };
 
-  const clear = (target: Target, change: Change, reason: "drop"): SluiceEvent =>
-    cleared({
-      source: target.source,
-      below: versionAt(change.time, change.token.data),
-      reason,
-      time: change.wallMs === undefined ? instantOf(change.time) : clock(change.wallMs),
-      meta: metaOf(target.namespace, change.operation, change.time, undefined),
-    });
+  const clear = (target: Target, change: Change): SluiceEvent => {
+    const { version: below, ...about } = aboutOf(change, target);
+    return cleared({ ...about, below, reason: "drop" });
+  };
 
   return {
     ofChange: (change) => {
@@ -148,7 +141,7 @@ export function meanings(place: {
         case "drop":
           return target
             ? {
-                events: [clear(target, change, "drop")],
+                events: [clear(target, change)],
                 bytes: envelopeBytes,
                 cleared: [target.name],
               }
@@ -157,7 +150,7 @@ export function meanings(place: {
           const onto = change.to && targetOf(change.to);
           const both = [target, onto].filter((one) => one !== undefined);
           return {
-            events: both.map((one) => clear(one, change, "drop")),
+            events: both.map((one) => clear(one, change)),
             bytes: envelopeBytes * both.length,
             cleared: both.map(({ name }) => name),
             ...(onto && { appeared: onto.name }),
@@ -172,7 +165,7 @@ export function meanings(place: {
       const target = targetOf(namespace);
       if (!target || !matches(document)) return nothing;
       const id = field(document, "_id");
-      const event = upserted({
+      const read = {
         source: target.source,
         key: { _id: (id && valueToJson(id, "canonical")) ?? null },
         subject: key,
@@ -181,8 +174,8 @@ export function meanings(place: {
         op: "read",
         after: toJson(document, dialect, shape),
         meta: metaOf(namespace, "read", time, undefined),
-        ...(audience !== undefined && { audience }),
-      });
+      } as const;
+      const event = upserted(audience === undefined ? read : { ...read, audience });
       return { events: [event], bytes: bytesOf(document), collection: target.name };
     },
     sweep: (collection, { since, number, audience }) => {
@@ -208,6 +201,40 @@ interface Target {
   readonly name: string;
   readonly source: string;
   readonly namespace: Namespace;
+}
+
+/** What all events of one change say alike. */
+interface About {
+  readonly source: string;
+  readonly version: Version;
+  readonly time: string;
+  readonly meta: JsonObject;
+}
+
+// Literals, no spread: these two run for nearly every event.
+function present(
+  { source, version: at, time, meta }: About,
+  id: Value,
+  subject: string,
+  op: "create" | "update",
+  after: JsonObject,
+  before: JsonObject | undefined,
+): SluiceEvent {
+  const key = { _id: valueToJson(id, "canonical") ?? null };
+  if (before === undefined)
+    return upserted({ source, key, subject, version: at, time, op, after, meta });
+  return upserted({ source, key, subject, version: at, time, op, after, before, meta });
+}
+
+function gone(
+  { source, version: at, time, meta }: About,
+  id: Value,
+  subject: string,
+  before: JsonObject | undefined,
+): SluiceEvent {
+  const key = { _id: valueToJson(id, "canonical") ?? null };
+  if (before === undefined) return deleted({ source, key, subject, version: at, time, meta });
+  return deleted({ source, key, subject, version: at, time, before, meta });
 }
 
 function metaOf(
