@@ -3,6 +3,7 @@
 // SLUICE_TEST_REDIS (a URL) replaces the server, SLUICE_TEST_PYTHON (a python) the client.
 import { spawnSync } from "node:child_process";
 import { installPythonClient, version } from "./python-client.mjs";
+import "./setup-mongod.mjs";
 
 const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
 const runs = (command, ...args) => spawnSync(command, args, { stdio: "ignore", env }).status === 0;
