@@ -107,6 +107,7 @@ export async function startLocalPinecone(options: LocalOptions): Promise<LocalPi
         await closed;
       }
       await model.close();
+      service.api.mirrors.close();
       database.close();
     },
   };

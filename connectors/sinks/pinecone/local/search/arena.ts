@@ -1,6 +1,6 @@
-import { openKernel, pageBytes, type Dots, type WasmMemory } from "./kernel.ts";
+import { openKernel, pageBytes, type Dots } from "./kernel.ts";
 
-/** Memory for int8 codes, given out in blocks and shared by all namespaces of the process. */
+/** Memory for int8 codes, given out in blocks and shared by all namespaces of a server. Made at the first `take`. */
 export interface Arena {
   /** Address of a block; `undefined` when all that is allowed is in use. */
   readonly take: () => number | undefined;
@@ -12,44 +12,57 @@ export interface Arena {
   /** Address of room for an int16 query of `maxDimensions`, and of one int32 for each row of a block. */
   readonly query: number;
   readonly sums: number;
+  /** Gives the memory back. */
+  readonly close: () => void;
 }
 
 /** Holds at least 12 vectors of 20,000 dimensions. */
 export const blockBytes = 4 * pageBytes;
 const maxDimensions = 20_480;
+const reserved = blockBytes; // the query, and the sums of a block of the shortest rows
 
 export function openArena(maxBytes: number): Arena {
   const blocks = Math.floor(maxBytes / blockBytes);
-  const reserved = blockBytes; // the query, and the sums of a block of the shortest rows
-  const { memory, dots } = openKernel((reserved + blocks * blockBytes) / pageBytes);
-  memory.grow(reserved / pageBytes - 1);
   const unused: number[] = [];
+  let kernel: ReturnType<typeof openKernel> | undefined;
   let made = 0;
-  let view = new Int8Array(memory.buffer);
+  let view = new Int8Array(0);
+
+  // A memory reserves addresses for all that it may become, so a server that is never searched has none.
+  const open = () => {
+    if (kernel !== undefined) return kernel;
+    kernel = openKernel((reserved + blocks * blockBytes) / pageBytes);
+    kernel.memory.grow(reserved / pageBytes - 1);
+    return kernel;
+  };
+
   return {
     take: () => {
       const reused = unused.pop();
       if (reused !== undefined) return reused;
-      if (made === blocks || !canGrow(memory)) return undefined;
-      view = new Int8Array(memory.buffer);
+      if (made === blocks) return undefined;
+      try {
+        const { memory } = open();
+        memory.grow(blockBytes / pageBytes);
+        view = new Int8Array(memory.buffer);
+      } catch (error) {
+        // The machine has no more to give: the caller does with less.
+        if (error instanceof RangeError) return undefined;
+        throw error;
+      }
       return reserved + made++ * blockBytes;
     },
     free: (address) => void unused.push(address),
     bytes: () => view,
     used: () => (made - unused.length) * blockBytes,
-    dots,
+    dots: (...given) => open().dots(...given),
     query: 0,
     sums: maxDimensions * Int16Array.BYTES_PER_ELEMENT,
+    close: () => {
+      kernel = undefined;
+      view = new Int8Array(0);
+      unused.length = 0;
+      made = 0;
+    },
   };
-}
-
-function canGrow(memory: WasmMemory): boolean {
-  try {
-    memory.grow(blockBytes / pageBytes);
-    return true;
-  } catch (error) {
-    // The machine has no more to give: the caller does with less.
-    if (error instanceof RangeError) return false;
-    throw error;
-  }
 }

@@ -81,6 +81,7 @@ export function openCodes(arena: Arena, dimension: number, metric: Metric): Code
     },
     cut,
     bounds: (query, size, low, high) => {
+      if (size === 0) return;
       const { scale, error, length } = placeQuery(arena, query, stride);
       const sums = new Int32Array(arena.bytes().buffer, arena.sums, rowsPerBlock);
       for (const [at, block] of blocks.entries()) {

@@ -20,6 +20,8 @@ export interface Mirrors {
   ) => T;
   /** Bytes of the vectors held in memory. */
   readonly bytes: () => number;
+  /** Gives all memory back. */
+  readonly close: () => void;
 }
 
 const maxMirrors = 1_000;
@@ -54,5 +56,9 @@ export function openMirrors(maxBytes: number): Mirrors {
       }
     },
     bytes: arena.used,
+    close: () => {
+      mirrors.clear();
+      arena.close();
+    },
   };
 }
