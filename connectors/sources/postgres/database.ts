@@ -21,21 +21,26 @@ export interface Database {
   readonly watcher: Session;
   readonly tables: readonly Table[];
   readonly publications: readonly string[];
-  /** Names of tables that the publication carries from now on only, or otherwise than before. */
-  readonly changed: readonly string[];
   /** The tables as they are now, and are published. */
   readonly list: () => Promise<readonly Table[]>;
-  /** Brings the publication up to the tables; as `changed`. */
+  /** Brings the publication up to the tables: names of those that it carries from now on only, or otherwise than before. */
   readonly publish: () => Promise<readonly string[]>;
   readonly close: () => Promise<void>;
 }
 
 export async function openDatabase(
   config: Options,
-  run: { readonly name: string; readonly log: Log; readonly signal: AbortSignal },
+  run: {
+    readonly name: string;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+    /** Notes tables that the publication is about to carry, or to carry otherwise: a crash must not forget them. */
+    readonly changing: (tables: readonly string[]) => Promise<void>;
+  },
 ): Promise<Database> {
   const { name, log } = run;
   const names = namesOf(config, name);
+  const changing = (some: readonly Table[]) => run.changing(some.map(shown));
   const opened: { readonly close: () => Promise<void> }[] = [];
   const close = async () => {
     await Promise.allSettled(opened.map((one) => one.close()));
@@ -45,10 +50,13 @@ export async function openDatabase(
     opened.push(session);
     const watcher = await openSession(config, run);
     opened.push(watcher);
+    // The catalog waits for a table that is locked; the stream, which reads long values again, must not.
+    const catalog = await openSession(config, run);
+    opened.push(catalog);
     const replication = await openReplication(config, run);
     opened.push(replication);
     const server = await readOrigin(replication);
-    const { tables, publications, changed } = await prepare(session, config, names, log);
+    const { tables, publications } = await prepare(session, config, names, log, changing);
     return {
       names,
       server,
@@ -57,18 +65,21 @@ export async function openDatabase(
       watcher,
       tables,
       publications,
-      changed: changed.map(shown),
       list: async () => {
-        const captured = await capturedTables(session, config);
+        const captured = await capturedTables(catalog, config);
         // A table that can no longer be captured must not vanish in silence; one that is gone is `onTableDropped`'s.
         stopAtErrors(captured.findings.filter(({ code }) => code !== "postgres.table-missing"));
-        return (await comparePublication(session, config, names, captured.tables)).tables;
+        return (await comparePublication(catalog, config, names, captured.tables)).tables;
       },
       publish: async () => {
         if (!config.setup) return [];
         const captured = await capturedTables(watcher, config);
         const verify = async () => (await capturedTables(watcher, config)).findings;
-        const ensured = await ensurePublication(watcher, names, captured.tables, { log, verify });
+        const ensured = await ensurePublication(watcher, names, captured.tables, {
+          log,
+          verify,
+          changing,
+        });
         return ensured.changed.map(shown);
       },
       close,

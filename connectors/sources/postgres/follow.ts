@@ -12,13 +12,14 @@ import { walBudget, walSampler } from "./setup/wal-budget.ts";
 import { openOrders } from "./snapshot/orders.ts";
 import { needKey } from "./snapshot/runs.ts";
 import { openScheduler } from "./snapshot/scheduler.ts";
-import { trackDelivered } from "./snapshot/visibility.ts";
+import { trackDelivered, waitingForStandby } from "./snapshot/visibility.ts";
 import { openWindow } from "./snapshot/window.ts";
 import { openAcknowledger } from "./stream/acknowledge.ts";
 import { gather } from "./stream/batch.ts";
 import { openCaptured } from "./stream/captured.ts";
 import { openMarkers } from "./stream/markers.ts";
 import { openReader } from "./stream/reader.ts";
+import { sqlState } from "./wire/refusals.ts";
 import { loadTypes } from "./values/types.ts";
 
 /** The stream confirms by itself too, but seldom; this lets the server free its log soon. */
@@ -34,7 +35,9 @@ export async function* follow(
   const signal = AbortSignal.any([context.signal, stop.signal]);
   setMaxListeners(0, signal); // sessions and markers listen while they last
   const run = { name, log, signal };
-  const database = await openDatabase(config, run);
+  const changing = async (tables: readonly string[]) =>
+    void (await state.each(tables.map((name) => ({ key: needKey(name), value: true }))));
+  const database = await openDatabase(config, { ...run, changing });
   try {
     const { session, watcher, replication, names } = database;
     // A full stream that nobody reads notices nothing, and would hold up a server that shuts down.
@@ -71,6 +74,7 @@ export async function* follow(
       if (captured.table(table)) orders.add({ reason: "changed", tables: [table] });
 
     const delivered = trackDelivered();
+    if (!isNew) for (const xid of await waitingForStandby(session)) delivered.add(xid);
     const markers = openMarkers(slot);
     const keyless = new Set<string>();
     const reader = openReader({
@@ -147,7 +151,10 @@ export async function* follow(
     const sample = walSampler(slot, log);
     background(
       every(lookEveryMs, async () => {
-        await scheduler.look();
+        await scheduler.look().catch((error: unknown) => {
+          if (sqlState(error) !== "57014") throw error;
+          log.warn({ error }, "the catalog could not be read in time, for a table is locked");
+        });
         const budget = await walBudget(watcher, slot);
         if (budget) sample(budget);
       }),

@@ -1,4 +1,4 @@
-import type { SourceBatch } from "sluice";
+import { PositionLostError, type SourceBatch } from "sluice";
 import type { Position } from "./position.ts";
 import type { Session } from "./session.ts";
 import type { Delivered } from "./snapshot/visibility.ts";
@@ -6,6 +6,7 @@ import type { Acknowledger } from "./stream/acknowledge.ts";
 import type { Gathered } from "./stream/batch.ts";
 import type { Markers } from "./stream/markers.ts";
 import type { Reader } from "./stream/reader.ts";
+import { sqlState } from "./wire/refusals.ts";
 import { decode } from "./wire/decode.ts";
 import type { WalStream } from "./wire/wal-stream.ts";
 
@@ -43,7 +44,9 @@ export async function* pump(parts: {
   }
 
   while (!isThrough()) {
-    const page = await stream.take();
+    const page = await stream.take().catch((error: unknown) => {
+      throw sqlState(error) === "42704" ? withoutPublication(error) : error;
+    });
     for (let at = 0; at < page.count; at++) {
       const [from = 0, to = 0] = [page.offsets[2 * at], page.offsets[2 * at + 1]];
       const message = decode(page.bytes, from, to);
@@ -66,4 +69,12 @@ export async function* pump(parts: {
       delivered.forget(snapshot ?? "");
     }
   }
+}
+
+/** The catalog is read as of the log: what was written before the publication was made stops the stream for good. */
+function withoutPublication(cause: unknown): PositionLostError {
+  return new PositionLostError(
+    "postgres: the changes behind the stored position are lost: the publication was dropped or renamed, and what was written meanwhile cannot be decoded.",
+    { code: "postgres.position-lost", fix: "Or `sluice remove` it and start anew.", cause },
+  );
 }

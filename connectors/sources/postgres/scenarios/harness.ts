@@ -27,6 +27,8 @@ export interface Bench {
     config: JsonObject,
     more?: { readonly state?: FakeState },
   ) => Promise<SourceRun>;
+  /** Another session, as of an application. */
+  readonly connect: () => Promise<Client>;
   readonly slot: () => Promise<Record<string, unknown> | undefined>;
   readonly close: () => Promise<void>;
 }
@@ -59,6 +61,12 @@ export async function openBench(server: PostgresServer): Promise<Bench> {
       const run = await start(config, more);
       await run.until((events) => events.some(isSweep), "the end of the first snapshot");
       return run;
+    },
+    connect: async () => {
+      const other = new Client({ connectionString: made.url });
+      other.on("error", () => undefined);
+      await other.connect();
+      return other;
     },
     slot: async () =>
       (await sql("SELECT * FROM pg_replication_slots WHERE slot_name = $1", [`s_${made.name}`]))[0],

@@ -45,7 +45,12 @@ export async function ensurePublication(
   session: Asker,
   names: Names,
   tables: readonly Table[],
-  run: { readonly log: Log; readonly verify: () => Promise<readonly Finding[]> },
+  run: {
+    readonly log: Log;
+    readonly verify: () => Promise<readonly Finding[]>;
+    /** Called with `changed` before the commit: whoever must remember them does it now. */
+    readonly changing?: (tables: readonly Table[]) => Promise<void>;
+  },
 ): Promise<{ readonly tables: readonly Table[]; readonly changed: readonly Table[] }> {
   const states = await publicationStates(session, names, tables);
   const comparison = await toComparison(session, { setup: true }, states);
@@ -113,7 +118,7 @@ async function change(
   session: Asker,
   names: Names,
   states: readonly PublicationState[],
-  { log, verify }: Parameters<typeof ensurePublication>[3],
+  { log, verify, changing }: Parameters<typeof ensurePublication>[3],
 ): Promise<readonly Table[]> {
   const plans = states.flatMap((state) =>
     state.differences
@@ -121,6 +126,7 @@ async function change(
       .map((difference) => ({ ...state, difference })),
   );
   if (plans.length === 0) return [];
+  const changed = plans.flatMap(({ difference }) => difference.tables);
   await session.query("BEGIN");
   try {
     for (const { wish, facts, difference } of plans) {
@@ -131,6 +137,7 @@ async function change(
         );
     }
     stopAtErrors(await verify());
+    await changing?.(changed);
     await session.query("COMMIT");
   } catch (error) {
     await session.query("ROLLBACK").catch(() => {}); // The connection may be what failed.
@@ -142,7 +149,7 @@ async function change(
       log.warn(fields, "publication changed: tables are no longer captured");
     else log.info(fields, "publication changed");
   }
-  return plans.flatMap(({ difference }) => difference.tables);
+  return changed;
 }
 
 /** What PostgreSQL itself finds wrong with the configuration, a function in a `where` for example. */

@@ -26,6 +26,7 @@ export async function prepare(
   options: Options,
   names: Names,
   log: Log,
+  changing?: (tables: readonly Table[]) => Promise<void>,
 ): Promise<Prepared> {
   const ofServer = await serverFindings(session, options, names.slot);
   const captured = await capturedTables(session, options);
@@ -39,6 +40,7 @@ export async function prepare(
   const ensured = await ensurePublication(session, names, captured.tables, {
     log,
     verify: async () => (await capturedTables(session, options)).findings,
+    ...(changing && { changing }),
   });
   return { ...ensured, publications: publicationsOf(names, ensured.tables) };
 }

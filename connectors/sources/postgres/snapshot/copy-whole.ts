@@ -26,13 +26,13 @@ export async function copyWhole(run: CopyRun): Promise<void> {
       isLast = rows.length === 0;
       const chunk = {
         rows,
+        isLast,
         subjects: rows.map((row) => subjectOf(relation, row)),
         window: run.openWindow(),
         close: () => undefined,
       };
       await publishChunk(run, relation, chunk, {
         copier: { isVoid: false },
-        isLast,
         upto: null,
         count,
       });

@@ -16,12 +16,20 @@ export interface Range {
   readonly limit: number;
 }
 
-/** Rows and what their snapshot sees. */
+/** Octets that a chunk may have before its last row. */
+export const chunkBytes = 2 * 2 ** 20;
+
+/** Rows and what their snapshot sees: at most `limit`, fewer where they are wide. */
 export async function readRange(
   session: Session,
   table: Table,
   range: Range,
-): Promise<{ readonly visibility: Visibility; readonly rows: readonly Tuple[] }> {
+): Promise<{
+  readonly visibility: Visibility;
+  readonly rows: readonly Tuple[];
+  /** Nothing of the range is behind them. */
+  readonly isLast: boolean;
+}> {
   const { after, upto, limit } = range;
   const keys = table.key.map(({ name }) => quoted(name)).join(", ");
   const bound = (from: number) =>
@@ -32,9 +40,46 @@ export async function readRange(
     ...(after ? [`(${keys}) > (${bound(1)})`] : []),
     ...(upto ? [`(${keys}) <= (${bound(1 + (after?.length ?? 0))})`] : []),
   ];
-  const sql = `SELECT ${table.columns.map(({ name }) => quoted(name)).join(", ")} FROM ${rowsOf(table)}
-    ${conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : ""} ORDER BY ${keys} LIMIT ${limit}`;
-  return underSnapshot(session, () => session.query(sql, params));
+  const columns = table.columns.map(({ name }) => quoted(name)).join(", ");
+  const [before, more] = unused(table, ["before", "more"]);
+  // The server counts, for rows that do not fit into memory must not come: their sizes are known without reading them.
+  const sql = `SELECT ${columns}, ${more} FROM (
+      SELECT ${columns}, lead(true) OVER place AS ${more}, sum(${sizeOf(table)}) OVER place - ${sizeOf(table)} AS ${before}
+      FROM ${rowsOf(table)} ${conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : ""}
+      WINDOW place AS (ORDER BY ${keys} ROWS UNBOUNDED PRECEDING) ORDER BY ${keys} LIMIT ${limit}
+    ) AS chunk WHERE ${before} < ${chunkBytes} ORDER BY ${keys}`;
+  const { visibility, rows } = await underSnapshot(session, () => session.query(sql, params));
+  return {
+    visibility,
+    rows: rows.map((row) => row.slice(0, -1)),
+    isLast: rows.at(-1)?.at(-1) !== "t",
+  };
+}
+
+/** Octets of a row's texts, as nearly as they are known without detoasting; an SQL expression. */
+function sizeOf(table: Table): string {
+  return table.columns
+    .map(({ name, type }) => {
+      const column = quoted(name);
+      if (lengthTypes.has(type)) return `coalesce(octet_length(${column}), 0)`;
+      if (type === byteaType) return `coalesce(2 * octet_length(${column}), 0)`;
+      return `coalesce(pg_column_size(${column}), 0)`;
+    })
+    .join(" + ");
+}
+
+/** text, varchar, char(n). */
+const lengthTypes = new Set([25, 1_043, 1_042]);
+const byteaType = 17;
+
+/** Names that no column has. */
+function unused(table: Table, names: readonly string[]): readonly string[] {
+  const taken = new Set(table.columns.map(({ name }) => name));
+  return names.map((name) => {
+    let free = name;
+    while (taken.has(free)) free += "_";
+    return quoted(free);
+  });
 }
 
 /** Runs a query in a snapshot whose visibility is known. */

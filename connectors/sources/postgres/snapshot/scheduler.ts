@@ -71,7 +71,9 @@ export function openScheduler(context: {
         .map(shown)
         .filter((name) => !copied.has(name));
       if (config.snapshot === "never") {
-        await state.each(added.map(markCopied));
+        await state.each(
+          added.flatMap((name) => [markCopied(name), { key: needKey(name), value: undefined }]),
+        );
         for (const name of added) copied.add(name);
       } else if (added.length > 0)
         await take({ reason: copied.size === 0 ? "initial" : "added", tables: added });

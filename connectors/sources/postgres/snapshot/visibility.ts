@@ -1,3 +1,5 @@
+import type { Session } from "../session.ts";
+
 /**
  * What a PostgreSQL snapshot sees. Transaction ids on the replication stream have 32 bits, those of
  * `pg_current_snapshot()` 64: the stream's are completed from the snapshot they are compared with.
@@ -10,6 +12,20 @@ export interface Visibility {
 }
 
 const epochSize = 2 ** 32;
+
+/**
+ * Transactions that an earlier run may have been told of, and that nobody sees yet: where a synchronous
+ * standby has to answer first, any that still runs. Copies wait for them.
+ */
+export async function waitingForStandby(
+  session: Pick<Session, "query">,
+): Promise<readonly number[]> {
+  const running = await session.query(
+    `SELECT xid FROM pg_snapshot_xip(pg_current_snapshot()) AS running(xid)
+     WHERE current_setting('synchronous_standby_names') <> ''`,
+  );
+  return running.map(([xid]) => Number(xid) % epochSize);
+}
 
 /** Reads `xmin:xmax:xip,xip,…`, the text of `pg_current_snapshot()`. */
 export function parseVisibility(text: string): Visibility {

@@ -78,7 +78,7 @@ export function openReader(context: {
     if (!inside) return;
     const ordinal = next(inside);
     const known = captured.relation(message.relation);
-    if (!known || ordinal === undefined) return;
+    if (!known) return;
     const { relation, windows } = known;
     const { place } = inside;
     /** The record of a row, noted as touched; none where its key has a NULL, which is nobody's id. */
@@ -93,12 +93,14 @@ export function openReader(context: {
     const before = old && relation.keyAt.length > 0 ? pick(relation, old.row) : undefined;
     const was = before && recordOf(before);
     if (message.kind === "delete") {
-      if (before && was !== undefined)
+      if (before && was !== undefined && ordinal !== undefined)
         batch.add(deleteOf({ relation, row: before, subject: was, place, ordinal }), bytes);
       return;
     }
     const row = filled(relation, pick(relation, message.row), old?.kind, before);
     const subject = recordOf(row);
+    // Published before the restart: news only to a chunk that is being read.
+    if (ordinal === undefined) return;
     if (before && was !== undefined && was !== subject)
       batch.add(deleteOf({ relation, row: before, subject: was, place, ordinal }), 0);
     if (subject === undefined) return;
@@ -145,8 +147,9 @@ export function openReader(context: {
             if (!inside) return;
             const ordinal = next(inside);
             const known = captured.relation(oid);
-            if (!known || ordinal === undefined) continue;
+            if (!known) continue;
             for (const window of known.windows) window.touchAll(inside.xid);
+            if (ordinal === undefined) continue;
             if (known.isPartition)
               captured.resnapshot(shown(known.relation.table), "a partition was truncated", batch);
             else
