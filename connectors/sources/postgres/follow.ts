@@ -23,11 +23,16 @@ import { loadTypes } from "./values/types.ts";
 
 /** The stream confirms by itself too, but seldom; this lets the server free its log soon. */
 const tellEveryMs = 1_000;
-const lookEveryMs = 60_000;
+/** How often the catalog is compared with what is captured, and the budget of log looked at. No option: a test's hand. */
+export interface Pace {
+  readonly lookEveryMs: number;
+}
+const usual: Pace = { lookEveryMs: 60_000 };
 
 /** Follows the database: one stream, in which snapshots have their places too. */
 export async function* follow(
   context: SourceContext<Options, Position>,
+  { lookEveryMs }: Pace = usual,
 ): AsyncGenerator<SourceBatch<Position>> {
   const { config, name, state, checkpoint, log, progress } = context;
   const stop = new AbortController();
