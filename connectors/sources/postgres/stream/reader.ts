@@ -136,7 +136,6 @@ export function openReader(context: {
             where === undefined || !transaction
               ? undefined
               : { below: where, place: transaction.place },
-            batch,
           );
         }
         case "truncate":
@@ -148,7 +147,7 @@ export function openReader(context: {
             if (!known || ordinal === undefined) continue;
             for (const window of known.windows) window.touchAll(inside.xid);
             if (known.isPartition)
-              captured.resnapshot(shown(known.relation.table), "a partition was truncated", batch);
+              captured.resnapshot(shown(known.relation.table), "a partition was truncated");
             else
               batch.add(
                 clearOf({
