@@ -1,13 +1,14 @@
-import type { Log } from "sluice";
+import type { Finding, Log } from "sluice";
 import type { Options } from "./config.ts";
 import { openSession, type Session } from "./session.ts";
-import { stopAtErrors } from "./setup/findings.ts";
+import { stopAtErrors, warned } from "./setup/findings.ts";
 import { namesOf, type Names } from "./setup/names.ts";
 import { comparePublication, ensurePublication } from "./setup/publication.ts";
 import { prepare } from "./setup/setup.ts";
 import { readOrigin, type SlotOrigin } from "./setup/slot.ts";
 import { capturedTables, type Table } from "./setup/tables.ts";
-import { shown } from "./setup/identifier.ts";
+import { quoted, rowsOf, shown } from "./setup/identifier.ts";
+import type { Listed } from "./stream/captured.ts";
 import { openReplication, type Replication } from "./wire/replication.ts";
 
 /** The database, connected to and made ready to stream from, but for the slot. */
@@ -21,8 +22,10 @@ export interface Database {
   readonly watcher: Session;
   readonly tables: readonly Table[];
   readonly publications: readonly string[];
-  /** The tables as they are now, and are published. */
-  readonly list: () => Promise<readonly Table[]>;
+  /** Publications that are made just now. */
+  readonly created: readonly string[];
+  /** The tables as they are now and are published, and those that cannot be followed now. */
+  readonly list: () => Promise<Listed>;
   /** Brings the publication up to the tables: names of those that it carries from now on only, or otherwise than before. */
   readonly publish: () => Promise<readonly string[]>;
   readonly close: () => Promise<void>;
@@ -56,7 +59,8 @@ export async function openDatabase(
     const replication = await openReplication(config, run);
     opened.push(replication);
     const server = await readOrigin(replication);
-    const { tables, publications } = await prepare(session, config, names, log, changing);
+    const prepared = await prepare(session, config, names, log, changing);
+    const { tables, publications, created } = prepared;
     return {
       names,
       server,
@@ -65,16 +69,17 @@ export async function openDatabase(
       watcher,
       tables,
       publications,
-      list: async () => {
-        const captured = await capturedTables(catalog, config);
-        // A table that can no longer be captured must not vanish in silence; one that is gone is `onTableDropped`'s.
-        stopAtErrors(captured.findings.filter(({ code }) => code !== "postgres.table-missing"));
-        return (await comparePublication(catalog, config, names, captured.tables)).tables;
-      },
+      created,
+      list: () => listed(catalog, config, names),
       publish: async () => {
         if (!config.setup) return [];
         const captured = await capturedTables(watcher, config);
-        const verify = async () => (await capturedTables(watcher, config)).findings;
+        // What cannot be captured now is taken out; what can must still be so when it is published.
+        const verify = async () => {
+          const now = await capturedTables(watcher, config);
+          const isStill = ({ oid }: Table) => now.tables.some((other) => other.oid === oid);
+          return captured.tables.every(isStill) ? [] : now.findings;
+        };
         const ensured = await ensurePublication(watcher, names, captured.tables, {
           log,
           verify,
@@ -88,4 +93,41 @@ export async function openDatabase(
     await close();
     throw error;
   }
+}
+
+/** One table that cannot be followed stops by itself; what stops all of them is thrown. */
+async function listed(session: Session, config: Options, names: Names): Promise<Listed> {
+  const { tables, findings, refused } = await capturedTables(session, config);
+  const compared = await comparePublication(session, config, names, tables);
+  const ofTables = new Set(refused.flatMap((one) => one.findings));
+  stopAtErrors(
+    [...findings, ...compared.findings].filter(
+      (finding) => !ofTables.has(finding) && !ofOneTable.has(finding.code),
+    ),
+  );
+  const stopped = new Map<string, Finding>();
+  for (const one of refused) {
+    const why = one.findings.find(({ severity }) => severity !== "ok");
+    if (why) stopped.set(shown(one), why);
+  }
+  const published = compared.tables.filter(({ membership }) => membership !== undefined);
+  for (const table of compared.tables)
+    if (!published.includes(table)) stopped.set(shown(table), unpublished(table, names));
+  return { tables: published, stopped };
+}
+
+/** Gone ones are `onTableDropped`'s, unpublished ones are `stopped`. */
+const ofOneTable: ReadonlySet<string> = new Set([
+  "postgres.table-missing",
+  "postgres.no-tables",
+  "postgres.publication-lacks-table",
+]);
+
+function unpublished(table: Table, { publication, inserts }: Names): Finding {
+  const name = table.insertOnly ? inserts : publication;
+  return warned(
+    "postgres.publication-lacks-table",
+    `publication ${quoted(name)} lacks ${shown(table)}.`,
+    `ALTER PUBLICATION ${quoted(name)} ADD TABLE ${rowsOf(table)};`,
+  );
 }

@@ -1,4 +1,4 @@
-import { PositionLostError, type SourceBatch } from "sluice";
+import type { SourceBatch } from "sluice";
 import type { Position } from "./position.ts";
 import type { Session } from "./session.ts";
 import type { Delivered } from "./snapshot/visibility.ts";
@@ -6,7 +6,6 @@ import type { Acknowledger } from "./stream/acknowledge.ts";
 import type { Gathered } from "./stream/batch.ts";
 import type { Markers } from "./stream/markers.ts";
 import type { Reader } from "./stream/reader.ts";
-import { sqlState } from "./wire/refusals.ts";
 import { decode } from "./wire/decode.ts";
 import type { WalStream } from "./wire/wal-stream.ts";
 
@@ -16,7 +15,7 @@ const maxDelivered = 50_000;
 
 /**
  * Reads the stream and yields what it says, a page at a time, and at their markers' places the chunks
- * of snapshots. Ends behind the marker that makes `isThrough` true.
+ * of snapshots. Ends where `isThrough` becomes true, with `last` in the last checkpoint.
  */
 export async function* pump(parts: {
   readonly stream: WalStream;
@@ -27,6 +26,7 @@ export async function* pump(parts: {
   readonly acknowledger: Acknowledger;
   readonly session: Session;
   readonly isThrough: () => boolean;
+  readonly last: Partial<Position>;
   readonly signal: AbortSignal;
 }): AsyncGenerator<SourceBatch<Position>> {
   const { stream, reader, batch, markers, delivered, acknowledger, session, isThrough } = parts;
@@ -35,7 +35,7 @@ export async function* pump(parts: {
 
   async function* flush(): AsyncGenerator<SourceBatch<Position>> {
     const position = reader.position();
-    const checkpoint = isThrough() ? { ...position, isDone: true } : position;
+    const checkpoint = isThrough() ? { ...position, ...parts.last } : position;
     const lsn = reader.lsn();
     yield { checkpoint, ...(await batch.take(session, parts.signal)) };
     // Invariant 1: behind the yield the events are in the queue, and the checkpoint is stored.
@@ -44,9 +44,7 @@ export async function* pump(parts: {
   }
 
   while (!isThrough()) {
-    const page = await stream.take().catch((error: unknown) => {
-      throw sqlState(error) === "42704" ? withoutPublication(error) : error;
-    });
+    const page = await stream.take();
     for (let at = 0; at < page.count; at++) {
       const [from = 0, to = 0] = [page.offsets[2 * at], page.offsets[2 * at + 1]];
       const message = decode(page.bytes, from, to);
@@ -69,12 +67,4 @@ export async function* pump(parts: {
       delivered.forget(snapshot ?? "");
     }
   }
-}
-
-/** The catalog is read as of the log: what was written before the publication was made stops the stream for good. */
-function withoutPublication(cause: unknown): PositionLostError {
-  return new PositionLostError(
-    "postgres: the changes behind the stored position are lost: the publication was dropped or renamed, and what was written meanwhile cannot be decoded.",
-    { code: "postgres.position-lost", fix: "Or `sluice remove` it and start anew.", cause },
-  );
 }

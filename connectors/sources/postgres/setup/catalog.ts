@@ -31,6 +31,7 @@ const column = z.object({
   name: z.string(),
   type: z.number(),
   typeName: z.string(),
+  typmod: z.number(),
   isGenerated: z.boolean(),
   notNull: z.boolean(),
   isReadable: z.boolean(),
@@ -191,7 +192,7 @@ const uniqueIndexes = `
 
 const columnsOf = `
   SELECT a.attrelid::int8 AS table, a.attname AS name, a.atttypid::int8 AS type,
-    format_type(a.atttypid, a.atttypmod) AS "typeName", a.attgenerated <> '' AS "isGenerated",
+    format_type(a.atttypid, a.atttypmod) AS "typeName", a.atttypmod AS typmod, a.attgenerated <> '' AS "isGenerated",
     a.attnotnull AS "notNull", has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS "isReadable"
   FROM pg_attribute a
   WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped

@@ -115,7 +115,8 @@ export function differences(
           },
         ];
   const lacking = coverage
-    .filter(({ isCovered, isFiltered }) => !isCovered && isFiltered)
+    // One that carries all lacks none: the table was made after the publication was read.
+    .filter(({ isCovered, isFiltered }) => !isCovered && isFiltered && !facts.isForAllTables)
     .map(({ table }) => table);
   return [
     ...ofOptions(wish, facts, isOurs),

@@ -6,10 +6,10 @@ import { quoted, rowsOf } from "../setup/tables.ts";
  * Copies a table without a key in one pass and one transaction: it cannot be continued after a crash,
  * only begun anew. Such a table only grows and equal rows are one record, so nothing can be stale.
  */
-export async function copyWhole(run: CopyRun): Promise<void> {
+export async function copyWhole(run: CopyRun): Promise<boolean> {
   const { signal, chunkRows } = run;
   const table = await run.table();
-  if (!table) return;
+  if (!table) return false;
   const relation = run.relationOf(table);
   const where = table.where === undefined ? "" : `WHERE (${table.where})`;
   const names = table.columns.map(({ name }) => quoted(name)).join(", ");
@@ -38,6 +38,7 @@ export async function copyWhole(run: CopyRun): Promise<void> {
       });
       count += rows.length;
     }
+    return true;
   } finally {
     await reader.close();
   }

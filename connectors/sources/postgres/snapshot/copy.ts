@@ -53,12 +53,13 @@ const lookahead = 2;
  * transaction that the chunk did not see: of these the stream has brought something newer. Whatever
  * commits after the marker has a higher version. So nothing is lost and nothing comes back from the dead.
  *
- * Resolves when the whole table is published and its sweep with it; `from` continues a copy.
+ * Resolves when the whole table is published and its sweep with it, or to false when the table is gone;
+ * `from` continues a copy.
  */
-export async function copyTable(run: CopyRun, from: CopyProgress | undefined): Promise<void> {
+export async function copyTable(run: CopyRun, from: CopyProgress | undefined): Promise<boolean> {
   const { session, signal } = run;
   let table = await run.table();
-  if (!table) return;
+  if (!table) return false;
   let { after, upto, rows } = from ?? {
     after: null,
     upto: await largestKey(session, table),
@@ -88,9 +89,9 @@ export async function copyTable(run: CopyRun, from: CopyProgress | undefined): P
       while (outcomes.length >= lookahead) await settle();
     }
     while (outcomes.length > 0) await settle();
-    if (!copier.isVoid) return;
+    if (!copier.isVoid) return true;
     const now = await run.table();
-    if (!now) return;
+    if (!now) return false;
     table = now;
 
     async function settle(): Promise<void> {

@@ -138,7 +138,6 @@ export function openReader(context: {
             where === undefined || !transaction
               ? undefined
               : { below: where, place: transaction.place },
-            batch,
           );
         }
         case "truncate":
@@ -151,7 +150,7 @@ export function openReader(context: {
             for (const window of known.windows) window.touchAll(inside.xid);
             if (ordinal === undefined) continue;
             if (known.isPartition)
-              captured.resnapshot(shown(known.relation.table), "a partition was truncated", batch);
+              captured.resnapshot(shown(known.relation.table), "a partition was truncated");
             else
               batch.add(
                 clearOf({
