@@ -45,7 +45,7 @@ onBoth((scenario, { version }) => {
         [0, 30, 1],
       );
       const [sweep] = sweeps(events);
-      const { below } = sweep?.data as { readonly below: string };
+      const { below } = (sweep as SluiceEvent).data as { readonly below: string };
       expect(sweep?.source).toMatch(/\.b$/);
       for (const event of run.events.slice(0, before))
         expect(String(event["sequence"]) < below).toBe(true);
