@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import type { JsonObject } from "sluice";
 import { fakes } from "sluice/testing";
 import {
   eventually,
@@ -10,6 +11,7 @@ import {
   snapshots,
   story,
   sweeps,
+  type Bench,
 } from "./harness.ts";
 
 onServers((scenario) => {
@@ -359,4 +361,59 @@ onServers((scenario) => {
       expect(sweeps(run.events, "/public.other")).toBe(1);
     },
   );
+
+  /** The copy stands still after its first rows, and goes on when `change` holds a lock that it waits for. */
+  async function changedInCopy(bench: Bench, change: readonly string[], config: JsonObject = {}) {
+    const { all, sql, start } = bench;
+    await all(
+      "CREATE TABLE t(id int PRIMARY KEY, n int, data text)",
+      "INSERT INTO t SELECT i, i, repeat('x', 50) FROM generate_series(1, 1000) i",
+    );
+    const run = await start({ tables: ["t"], chunkRows: 10, ...config }, { lookEveryMs: 200 });
+    await run.until((events) => held(events).size >= 20, "the first rows");
+    run.pause();
+    await all("BEGIN", ...change);
+    run.resume();
+    const waits = `SELECT 1 FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = 'sluice rows' AND wait_event_type = 'Lock'`;
+    await eventually(async () => (await sql(waits)).length > 0, "the copy to wait");
+    await all("COMMIT");
+    return run;
+  }
+
+  scenario("a table that is rewritten while it is copied is copied whole", async (bench) => {
+    const run = await changedInCopy(bench, ["ALTER TABLE t ALTER n TYPE text USING 'n' || n"]);
+    await snapshots(run, 1);
+    // Before anything is written to it, so the stream has told nothing.
+    const rows = [...held(run.events, "/public.t").values()];
+    expect(rows).toHaveLength(1_000);
+    const first = rows.findIndex(({ n }) => typeof n === "string");
+    expect(first).toBeGreaterThan(0);
+    expect(rows.slice(first).map(({ id, n }) => n === `n${String(id)}`)).not.toContain(false);
+  });
+
+  scenario("a table whose key is rewritten while it is copied is copied anew", async (bench) => {
+    const run = await changedInCopy(bench, ["ALTER TABLE t ALTER id TYPE text USING 'k' || id"]);
+    await expectRows(bench, run, "t");
+  });
+
+  scenario("a table that is emptied, or made anew, while it is copied", async (bench) => {
+    const run = await changedInCopy(bench, ["TRUNCATE t", "INSERT INTO t VALUES (5,5,'x'),(2000,1,'x')"]);
+    await expectRows(bench, run, "t");
+    await bench.all(
+      "DROP TABLE t",
+      "CREATE TABLE t(id int PRIMARY KEY, n int, data text)",
+      "INSERT INTO t VALUES (5,6,'x'),(3000,1,'x')",
+    );
+    await expectRows(bench, run, "t");
+  });
+
+  scenario("a table that is made anew while it is copied", async (bench) => {
+    const run = await changedInCopy(bench, [
+      "DROP TABLE t",
+      "CREATE TABLE t(n int, id int PRIMARY KEY)",
+      "INSERT INTO t SELECT i, i FROM generate_series(500, 1500) i",
+    ]);
+    await expectRows(bench, run, "t");
+  });
 });

@@ -50,6 +50,7 @@ const index = z.object({
 
 const partition = z.object({
   root: z.number(),
+  parent: z.number(),
   oid: z.number(),
   schema: z.string(),
   name: z.string(),
@@ -169,7 +170,7 @@ const matched = `
   ORDER BY n.nspname, c.relname`;
 
 const partitionsOf = `
-  SELECT root.oid::int8 AS root, c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
+  SELECT root.oid::int8 AS root, tree.parentrelid::oid::int8 AS parent, c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
     tree.isleaf AS "isLeaf", c.relkind = 'f' AS "isForeign", c.relpersistence = 'u' AS "isUnlogged",
     c.relreplident AS identity, greatest(c.reltuples, 0)::int8 AS "estimatedRows"
   FROM pg_class root

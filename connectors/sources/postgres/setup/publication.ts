@@ -136,9 +136,10 @@ async function change(
   );
   if (plans.length === 0) return [];
   // Deletes that were not published for a while are as lost as rows.
-  const changed = plans.flatMap(({ wish, difference: { code, narrows, tables } }) =>
+  const named = plans.flatMap(({ wish, difference: { code, narrows, tables } }) =>
     code === "postgres.publication-operations" && narrows !== true ? wish.tables : tables,
   );
+  const changed = [...new Map(named.map((table) => [table.oid, table])).values()];
   await session.query("BEGIN");
   try {
     for (const { wish, facts, difference } of plans) {

@@ -57,6 +57,8 @@ export interface Table {
   /** Of all levels. */
   readonly partitions: readonly {
     readonly oid: number;
+    /** Oid of what it is a part of: the table or another of these. */
+    readonly parent: number;
     readonly schema: string;
     readonly name: string;
     readonly isLeaf: boolean;
@@ -170,6 +172,7 @@ function toTable(
     ancestors,
     partitions: partitions.map((leaf) => ({
       oid: leaf.oid,
+      parent: leaf.parent,
       schema: leaf.schema,
       name: leaf.name,
       isLeaf: leaf.isLeaf,
