@@ -289,6 +289,7 @@ for (const version of [15, 18] as const)
         const place = await backend();
         await postgres.remove?.({
           name: "rows",
+          project: (await backend()).project,
           config: postgres.config.parse({
             url: bench.url,
             slot: `s_${bench.database}`,

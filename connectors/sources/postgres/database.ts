@@ -5,7 +5,7 @@ import { stopAtErrors, warned } from "./setup/findings.ts";
 import { namesOf, type Names } from "./setup/names.ts";
 import { comparePublication, ensurePublication } from "./setup/publication.ts";
 import { prepare } from "./setup/setup.ts";
-import { readOrigin, type SlotOrigin } from "./setup/slot.ts";
+import { inUse, readOrigin, readSlot, type SlotOrigin } from "./setup/slot.ts";
 import { capturedTables, type Table } from "./setup/tables.ts";
 import { quoted, rowsOf, shown } from "./setup/identifier.ts";
 import type { Listed } from "./stream/captured.ts";
@@ -35,14 +35,15 @@ export async function openDatabase(
   config: Options,
   run: {
     readonly name: string;
+    readonly project: string;
     readonly log: Log;
     readonly signal: AbortSignal;
     /** Notes tables that the publication is about to carry, or to carry otherwise: a crash must not forget them. */
     readonly changing: (tables: readonly string[]) => Promise<void>;
   },
 ): Promise<Database> {
-  const { name, log } = run;
-  const names = namesOf(config, name);
+  const { log } = run;
+  const names = namesOf(config, run);
   const changing = (some: readonly Table[]) => run.changing(some.map(shown));
   const opened: { readonly close: () => Promise<void> }[] = [];
   const close = async () => {
@@ -59,6 +60,9 @@ export async function openDatabase(
     const replication = await openReplication(config, run);
     opened.push(replication);
     const server = await readOrigin(replication);
+    // Before the publication is touched: whoever uses the slot streams from it.
+    const facts = await readSlot(session, names.slot);
+    if (facts?.activePid != null) throw inUse(names.slot, facts.activePid);
     const prepared = await prepare(session, config, names, log, changing);
     const { tables, publications, created } = prepared;
     return {

@@ -12,6 +12,7 @@ import { dropSlot } from "./setup/slot.ts";
 import { openOrders } from "./snapshot/orders.ts";
 import { openNeeds, type Needs } from "./snapshot/needs.ts";
 import { needKey } from "./snapshot/runs.ts";
+import { estimateRows } from "./snapshot/estimate.ts";
 import { openScheduler } from "./snapshot/scheduler.ts";
 import { trackDelivered, waitingForStandby } from "./snapshot/visibility.ts";
 import { openWindow } from "./snapshot/window.ts";
@@ -49,11 +50,11 @@ async function* stream(
   context: SourceContext<Options, Position>,
   { lookEveryMs }: Pace,
 ): AsyncGenerator<SourceBatch<Position>, Position | undefined> {
-  const { config, name, state, checkpoint, log, progress } = context;
+  const { config, name, project, state, checkpoint, log, progress } = context;
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
   setMaxListeners(0, signal); // sessions and markers listen while they last
-  const run = { name, log, signal };
+  const run = { name, project, log, signal };
   const changing = async (tables: readonly string[]) =>
     void (await state.each(tables.map((name) => ({ key: needKey(name), value: true }))));
   const database = await openDatabase(config, { ...run, changing });
@@ -135,6 +136,7 @@ async function* stream(
       signal,
     });
 
+    const asked = new Set<string>();
     let isSnapshotting = false;
     let isThrough = false;
     const tell = () => {
@@ -165,7 +167,12 @@ async function* stream(
         parallelTables: config.parallelTables,
         signal,
         table: async (name) => {
-          await captured.refresh();
+          // The catalog is read for all tables at once: anew when one of them is asked for again.
+          if (asked.has(name)) {
+            asked.clear();
+            await captured.refresh();
+          }
+          asked.add(name);
           return captured.table(name);
         },
         recast: async (tables) => {
@@ -177,7 +184,10 @@ async function* stream(
         relationOf: captured.snapshotRelation,
         watch: captured.watch,
         openWindow,
-        estimate: (name) => captured.table(name)?.estimatedRows ?? 0,
+        estimate: async (session, name) => {
+          const table = captured.table(name);
+          return table ? estimateRows(session, table) : 0;
+        },
         progress: (done, total) => progress({ phase: "snapshot", done, total }),
       },
     });

@@ -32,12 +32,15 @@ export async function* pump(parts: {
   const { stream, reader, batch, markers, delivered, acknowledger, session, isThrough } = parts;
   let storedAt = performance.now();
   let stored = reader.lsn();
+  let before = reader.position();
 
   async function* flush(): AsyncGenerator<SourceBatch<Position>> {
     const position = reader.position();
     const checkpoint = isThrough() ? { ...position, ...parts.last } : position;
     const lsn = reader.lsn();
-    yield { checkpoint, ...(await batch.take(session, parts.signal)) };
+    for await (const { isLast, ...part } of batch.take(session, parts.signal))
+      yield { checkpoint: isLast ? checkpoint : before, ...part };
+    before = checkpoint;
     // Invariant 1: behind the yield the events are in the queue, and the checkpoint is stored.
     [stored, storedAt] = [lsn, performance.now()];
     acknowledger.stored(lsn);

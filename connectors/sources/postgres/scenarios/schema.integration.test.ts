@@ -398,7 +398,10 @@ onServers((scenario) => {
   });
 
   scenario("a table that is emptied, or made anew, while it is copied", async (bench) => {
-    const run = await changedInCopy(bench, ["TRUNCATE t", "INSERT INTO t VALUES (5,5,'x'),(2000,1,'x')"]);
+    const run = await changedInCopy(bench, [
+      "TRUNCATE t",
+      "INSERT INTO t VALUES (5,5,'x'),(2000,1,'x')",
+    ]);
     await expectRows(bench, run, "t");
     await bench.all(
       "DROP TABLE t",

@@ -23,7 +23,6 @@ const relation = z.object({
   isOwned: z.boolean(),
   mayUseSchema: z.boolean(),
   hasRowSecurity: z.boolean(),
-  estimatedRows: z.number(),
 });
 
 const column = z.object({
@@ -58,7 +57,6 @@ const partition = z.object({
   isForeign: z.boolean(),
   isUnlogged: z.boolean(),
   identity,
-  estimatedRows: z.number(),
 });
 
 const heir = z.object({
@@ -163,8 +161,7 @@ const matched = `
       AND d.deptype = 'e') AS "isExtension",
     pg_has_role(c.relowner, 'USAGE') AS "isOwned",
     has_schema_privilege(n.oid, 'USAGE') AS "mayUseSchema",
-    row_security_active(c.oid) AS "hasRowSecurity",
-    greatest(c.reltuples, 0)::int8 AS "estimatedRows"
+    row_security_active(c.oid) AS "hasRowSecurity"
   FROM hits JOIN pg_class c ON c.oid = hits.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
   ORDER BY n.nspname, c.relname`;
@@ -172,7 +169,7 @@ const matched = `
 const partitionsOf = `
   SELECT root.oid::int8 AS root, tree.parentrelid::oid::int8 AS parent, c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
     tree.isleaf AS "isLeaf", c.relkind = 'f' AS "isForeign", c.relpersistence = 'u' AS "isUnlogged",
-    c.relreplident AS identity, greatest(c.reltuples, 0)::int8 AS "estimatedRows"
+    c.relreplident AS identity
   FROM pg_class root
   CROSS JOIN LATERAL pg_partition_tree(root.oid) AS tree
   JOIN pg_class c ON c.oid = tree.relid JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -45,8 +45,8 @@ export type PublicationFacts = z.output<typeof publication> & {
 };
 
 /** What setup writes on a publication that it made, so that only such a one is narrowed or dropped. */
-export function mark(connector: string): string {
-  return `made by sluice for ${connector}`;
+export function mark(owner: string): string {
+  return `made by sluice for ${owner}`;
 }
 
 /** Both publications of a source, as far as they exist. */

@@ -49,7 +49,7 @@ export async function publicationStates(
       hasLists: session.serverVersion >= 150_000,
     };
     const facts = found[kind];
-    const isOurs = facts?.comment === mark(names.connector);
+    const isOurs = facts?.comment === mark(names.owner);
     const coverage: Coverage[] = [];
     for (const table of wish.tables) coverage.push(await cover(session, facts, table, isOurs));
     states.push({

@@ -6,7 +6,7 @@ import { comparePublication, ensurePublication, publicationsOf } from "./publica
 import { openSession } from "../session.ts";
 import { capturedTables, type Table } from "./tables.ts";
 
-const names = namesOf({ publication: "Pub ✓" }, "shop");
+const names = namesOf({ publication: "Pub ✓" }, { name: "shop", project: "sluice" });
 const all = "insert, update, delete, truncate";
 
 describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {

@@ -146,7 +146,7 @@ async function change(
       for (const statement of difference.statements) await session.query(statement);
       if (!facts)
         await session.query(
-          `COMMENT ON PUBLICATION ${quoted(wish.name)} IS ${literal(mark(names.connector))}`,
+          `COMMENT ON PUBLICATION ${quoted(wish.name)} IS ${literal(mark(names.owner))}`,
         );
     }
     stopAtErrors(await verify());

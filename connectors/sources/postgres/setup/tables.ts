@@ -50,8 +50,6 @@ export interface Table {
   readonly isOwned: boolean;
   /** How the publication carries it: another text once it was out of it. Absent: it does not. */
   readonly membership?: string;
-  /** The planner's; 0 when it never looked. */
-  readonly estimatedRows: number;
   /** Oids of the partitioned tables that it is a part of. */
   readonly ancestors: readonly number[];
   /** Of all levels. */
@@ -165,10 +163,6 @@ function toTable(
     insertOnly: options.insertOnly,
     hasColumnList: options.columns !== undefined,
     isOwned,
-    estimatedRows:
-      kind === "p"
-        ? leaves.reduce((sum, leaf) => sum + leaf.estimatedRows, 0)
-        : relation.estimatedRows,
     ancestors,
     partitions: partitions.map((leaf) => ({
       oid: leaf.oid,

@@ -102,7 +102,8 @@ export interface RunContext extends Omit<
   readonly missed: (table: string) => StateWrite;
   readonly table: (name: string) => Promise<Awaited<ReturnType<CopyRun["table"]>>>;
   readonly watch: (table: string, window: Parameters<CopyRun["watch"]>[0]) => () => void;
-  readonly estimate: (table: string) => number;
+  /** Rows of a table, as nearly as the planner knows. */
+  readonly estimate: (session: Session, table: string) => Promise<number>;
   readonly progress: (done: number, total: number) => void;
 }
 
@@ -123,7 +124,8 @@ export async function takeSnapshot(
     const copies = new Map<string, CopyProgress>(begun ? todo.copies : []);
     const missed = new Set(begun ? run.tables.filter(context.isOutdated) : []);
     const waiting = run.tables.filter((name) => !copies.get(name)?.isDone && !missed.has(name));
-    const total = run.tables.reduce((sum, name) => sum + estimate(name), 0);
+    let total = 0;
+    for (const name of run.tables) total += await estimate(session, name);
     const tell = () => {
       const done = [...copies.values()].reduce((sum, { rows }) => sum + rows, 0);
       context.progress(done, Math.max(total, done));
@@ -133,11 +135,17 @@ export async function takeSnapshot(
     const worker = async (own: Session) => {
       for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
         const table = name;
+        const facts = await context.table(table);
+        let given = facts;
         const copyRun: CopyRun = {
           ...context,
           session: own,
           audience: run.audience,
-          table: () => context.table(table),
+          table: async () => {
+            const first = given;
+            given = undefined;
+            return first ?? context.table(table);
+          },
           watch: (window) => context.watch(table, window),
           remember: (progress) => {
             copies.set(table, progress);
@@ -153,7 +161,6 @@ export async function takeSnapshot(
               audience: run.audience,
             }),
         };
-        const facts = await context.table(table);
         const isWhole =
           facts &&
           (facts.key.length === 0

@@ -7,8 +7,6 @@ import type { Session } from "../session.ts";
 export interface Visibility {
   /** Whether the changes of a transaction that the stream delivered, so a committed one, are seen. */
   readonly sees: (xid: number) => boolean;
-  /** Every committed transaction below this one is seen. */
-  readonly isOld: (xid: number) => boolean;
 }
 
 const epochSize = 2 ** 32;
@@ -44,7 +42,6 @@ export function parseVisibility(text: string): Visibility {
       const id = full(xid);
       return id < xmin || (id < xmax && !running.has(id));
     },
-    isOld: (xid) => full(xid) < xmin,
   };
 }
 
@@ -56,10 +53,10 @@ export interface Delivered {
   /**
    * Whether a snapshot misses a transaction delivered before `mark`. A commit is decoded a little
    * before it becomes visible, and long before it where a synchronous standby has to answer first.
-   * Forgets what the snapshot proves old.
+   * Forgets what the snapshot sees.
    */
   readonly isMissing: (from: Visibility, mark: number) => boolean;
-  /** Drops what the text of a snapshot proves old. */
+  /** Drops what a snapshot sees, given as its text. */
   readonly forget: (snapshot: string) => void;
   readonly size: () => number;
 }
@@ -76,14 +73,15 @@ export function trackDelivered(): Delivered {
     isMissing: (visibility, mark) => {
       let missing = false;
       for (const [xid, at] of serials) {
-        if (visibility.isOld(xid)) serials.delete(xid);
-        else if (at < mark && !visibility.sees(xid)) missing = true;
+        // What one snapshot sees, every later one does.
+        if (visibility.sees(xid)) serials.delete(xid);
+        else if (at < mark) missing = true;
       }
       return missing;
     },
     forget: (snapshot) => {
-      const { isOld } = parseVisibility(snapshot);
-      for (const xid of serials.keys()) if (isOld(xid)) serials.delete(xid);
+      const { sees } = parseVisibility(snapshot);
+      for (const xid of serials.keys()) if (sees(xid)) serials.delete(xid);
     },
     size: () => serials.size,
   };
