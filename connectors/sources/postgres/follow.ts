@@ -207,7 +207,11 @@ async function* stream(
     });
     watchBudget(beside, { everyMs: lookEveryMs, session: watcher, slot, log });
     let until: bigint | undefined;
-    if (isLate) beside.run(markers.reach(session, passed, signal).then((lsn) => (until = lsn)));
+    // At once and not when the promise is settled: the next page may be long in coming.
+    const passed = function* ({ lsn }: MarkerPlace): Generator<Group, void> {
+      until = lsn;
+    };
+    if (isLate) beside.run(markers.reach(session, passed, signal));
     else {
       beside.run(scheduler.work());
       beside.run(scheduler.listen(context.requests));
@@ -236,9 +240,4 @@ async function* stream(
     stop.abort();
     await database.close();
   }
-}
-
-/** A marker that only tells where it stands. */
-function* passed({ lsn }: MarkerPlace): Generator<Group, bigint> {
-  return lsn;
 }

@@ -6,7 +6,8 @@ import type { Group, Markers } from "../stream/markers.ts";
 import type { Relation } from "../stream/relation.ts";
 import type { Session } from "../session.ts";
 import type { Table } from "../setup/tables.ts";
-import { chunkBytes, readRange, largestKey, isShapeChange } from "./range.ts";
+import { isOtherKey, shapeOfTable } from "../stream/shape.ts";
+import { chunkBytes, readRange, largestKey } from "./range.ts";
 import type { Delivered } from "./visibility.ts";
 import type { Window } from "./window.ts";
 import type { Tuple } from "../wire/tuple.ts";
@@ -53,8 +54,8 @@ const lookahead = 2;
  * transaction that the chunk did not see: of these the stream has brought something newer. Whatever
  * commits after the marker has a higher version. So nothing is lost and nothing comes back from the dead.
  *
- * Resolves when the whole table is published and its sweep with it, or to false when the table is gone;
- * `from` continues a copy.
+ * Resolves when the whole table is published and its sweep with it, or to false when the table is gone
+ * or its key is another one; `from` continues a copy.
  */
 export async function copyTable(run: CopyRun, from: CopyProgress | undefined): Promise<boolean> {
   const { session, signal } = run;
@@ -91,7 +92,9 @@ export async function copyTable(run: CopyRun, from: CopyProgress | undefined): P
     while (outcomes.length > 0) await settle();
     if (!copier.isVoid) return true;
     const now = await run.table();
-    if (!now) return false;
+    // How far it is says nothing of another table, or another order.
+    if (!now || now.oid !== table.oid || isOtherKey(shapeOfTable(table), shapeOfTable(now)))
+      return false;
     table = now;
 
     async function settle(): Promise<void> {
@@ -129,7 +132,12 @@ async function readChunk(
     const window = run.openWindow();
     const close = run.watch(window);
     try {
-      const { visibility, rows, isLast } = await readRange(session, table, range);
+      const read = await readRange(session, table, range);
+      if (!read) {
+        close();
+        return undefined;
+      }
+      const { visibility, rows, isLast } = read;
       if (delivered.isMissing(visibility, mark)) {
         close();
         // With a synchronous standby away this may last: the table is not read a hundred times a second for it.
@@ -141,7 +149,6 @@ async function readChunk(
       return { rows, isLast, subjects, window, close };
     } catch (error) {
       close();
-      if (isShapeChange(error)) return undefined;
       throw error;
     }
   }

@@ -58,6 +58,7 @@ export function openScheduler(context: {
     running.clear();
     context.snapshotting(false);
     if (audience === undefined) for (const name of taken) copied.add(name);
+    needs.look();
     log.info({ reason, tables: tables.length, audience }, "snapshot complete");
   };
 
