@@ -5,8 +5,8 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { fakes, sourceConformance } from "sluice/testing";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { fakes } from "sluice/testing";
 import { config as schema } from "../config.ts";
 import { postgres } from "../postgres.ts";
 import { remedies } from "../setup/harness.ts";
@@ -24,7 +24,7 @@ async function table({ sql }: Bench): Promise<void> {
   await sql("INSERT INTO t SELECT n, 'row' FROM generate_series(1, 30) n");
 }
 
-onBoth((scenario, { version, server }) => {
+onBoth((scenario) => {
   const states: Readonly<Record<string, (name: string) => string | undefined>> = {
     missing: () => undefined,
     "lacks a table": (name) =>
@@ -179,33 +179,6 @@ onBoth((scenario, { version, server }) => {
         return row?.["count"] === 0 && handles() <= before;
       }, "the end of connections and timers");
     });
-
-  describe("the conformance kit", () => {
-    let bench: Bench;
-    const config = { url: "postgres://later", tables: ["t"], slot: `conformance_${version}` };
-    beforeAll(async () => {
-      bench = await openBench(server());
-      config.url = bench.url;
-      await bench.sql("CREATE TABLE t(id text PRIMARY KEY, data text)");
-    });
-    afterAll(() => bench.close());
-    for (const { name, run } of sourceConformance({
-      source: postgres,
-      config,
-      origin: {
-        put: async (key, text) => {
-          await bench.sql(
-            "INSERT INTO t VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET data = excluded.data",
-            [key, text],
-          );
-          return JSON.stringify([key]);
-        },
-        remove: async (key) => void (await bench.sql("DELETE FROM t WHERE id = $1", [key])),
-      },
-      patienceMs: 10_000,
-    }))
-      it(name, run, 60_000);
-  });
 });
 
 describe("TLS", () => {
