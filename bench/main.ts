@@ -4,6 +4,7 @@ const benchmarks: Readonly<
 > = {
   queue: () => import("./queue.ts"),
   postgres: () => import("./postgres.ts"),
+  s3: () => import("./s3.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -29,26 +29,29 @@ export interface Ministack extends S3Server {
 }
 
 /**
- * Starts ministack (S3, SQS, SNS) on a free port, signatures and policies enforced. Its data is kept
- * over a `restart`, so it is slower than memory, and honest.
+ * Starts ministack (S3, SQS, SNS) on a free port, signatures and policies enforced. Its data lies in
+ * memory; with `isKept` on disk, and survives a `restart`.
  */
-export async function startMinistack(): Promise<Ministack> {
+export async function startMinistack(options: { isKept?: boolean } = {}): Promise<Ministack> {
   const command = join(cache, "ministack-1.5.33/bin/ministack");
   if (!existsSync(command))
     throw new Error("ministack is not installed: run `node scripts/setup-tests.mjs`.");
   const dir = await mkdtemp(join(tmpdir(), "sluice-ministack-"));
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
+  const kept = {
+    S3_PERSIST: "1",
+    S3_DATA_DIR: join(dir, "s3"),
+    PERSIST_STATE: "1",
+    STATE_DIR: join(dir, "state"),
+  };
   const env = {
     BIND_HOST: "127.0.0.1",
     GATEWAY_PORT: String(port),
     SERVICES: "s3,sqs,sns,iam,sts",
     AUTH: "true",
     LOG_LEVEL: "WARNING",
-    S3_PERSIST: "1",
-    S3_DATA_DIR: join(dir, "s3"),
-    PERSIST_STATE: "1",
-    STATE_DIR: join(dir, "state"),
+    ...(options.isKept ? kept : {}),
   };
   let child = await start(command, [], { env, dir, endpoint });
   const keys = await makeUser(endpoint);
