@@ -48,7 +48,7 @@ export async function startMinistack(options: { isKept?: boolean } = {}): Promis
   const env = {
     BIND_HOST: "127.0.0.1",
     GATEWAY_PORT: String(port),
-    SERVICES: "s3,sqs,sns,iam,sts",
+    SERVICES: "s3,sqs,sns,events,iam,sts",
     AUTH: "true",
     LOG_LEVEL: "WARNING",
     ...(options.isKept ? kept : {}),

@@ -5,8 +5,6 @@ const notifications = z
     queueUrl: z
       .url()
       .describe("URL of the SQS queue that the bucket's events go to, and no others."),
-    region: z.string().min(1).optional().describe("Region of the queue, if not the bucket's."),
-    endpoint: z.url().optional().describe("Endpoint of an SQS-compatible service other than AWS."),
     keys: z
       .enum(["auto", "encoded", "raw"])
       .default("auto")

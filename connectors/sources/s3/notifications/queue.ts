@@ -31,14 +31,10 @@ export async function openQueue(
 ): Promise<Queue> {
   const sqs = await import("@aws-sdk/client-sqs");
   const { queueUrl: QueueUrl, visibilitySeconds } = notifications;
-  const region = notifications.region ?? options.region;
-  const { endpoint } = notifications;
   const client: SQSClient = new sqs.SQSClient({
-    ...clientOptions({ ...options, region, endpoint }),
+    ...clientOptions({ ...options, ...placeOf(QueueUrl, options) }),
     // Longer than a poll lasts.
     requestHandler: { connectionTimeout: 5_000, socketTimeout: 40_000 },
-    // A queue is where its URL says, whatever the region.
-    useQueueUrlAsEndpoint: true,
   });
   const inTens = async (
     receipts: readonly string[],
@@ -84,4 +80,12 @@ export async function openQueue(
     },
     close: () => client.destroy(),
   };
+}
+
+/** A queue's URL says where it is: in a region of AWS, or at a service that speaks as SQS does. */
+function placeOf(queueUrl: string, options: Options) {
+  const { host, origin } = new URL(queueUrl);
+  if (!/\.amazonaws\.com(\.cn)?$/.test(host)) return { endpoint: origin, region: options.region };
+  const region = /[a-z]{2}(-[a-z]+)+-\d/.exec(host)?.[0];
+  return { endpoint: undefined, region: region ?? options.region };
 }
