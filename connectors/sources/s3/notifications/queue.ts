@@ -13,7 +13,7 @@ export interface Received {
 
 /** An SQS queue, as far as we need it. What it throws are the SDK's errors. */
 export interface Queue {
-  /** Waits up to 20 s for messages, and hides those it gives, ten at most. */
+  /** Waits some seconds for messages, and hides those it gives, ten at most. */
   readonly receive: (run: { readonly signal: AbortSignal }) => Promise<readonly Received[]>;
   readonly remove: (receipts: readonly string[]) => Promise<void>;
   /** Hides messages for so long from now on; 0 shows them again. */
@@ -36,6 +36,8 @@ export async function openQueue(
     // Longer than a poll lasts.
     requestHandler: { connectionTimeout: 5_000, socketTimeout: 40_000 },
   });
+  // A poll that was given up by a process that stopped may still take a message and hide it.
+  const waitSeconds = Math.min(20, visibilitySeconds);
   const inTens = async (
     receipts: readonly string[],
     send: (entries: { Id: string; ReceiptHandle: string }[]) => Promise<unknown>,
@@ -50,7 +52,7 @@ export async function openQueue(
       const command = new sqs.ReceiveMessageCommand({
         QueueUrl,
         MaxNumberOfMessages: maxMessages,
-        WaitTimeSeconds: 20,
+        WaitTimeSeconds: waitSeconds,
         VisibilityTimeout: visibilitySeconds,
         MessageSystemAttributeNames: ["ApproximateReceiveCount", "SentTimestamp"],
       });
