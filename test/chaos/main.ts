@@ -4,18 +4,22 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startPostgres } from "../postgres-server.ts";
 import { startRedis } from "../redis-server.ts";
+import { startMinistack } from "../s3-servers.ts";
 import { playPostgresRound } from "./postgres-round.ts";
 import { playRound, type RoundResult } from "./round.ts";
+import { playS3Round } from "./s3-round.ts";
 
 const help = `npm run chaos -- [options]
 
 Kills a running pipeline (kill -9) at random moments while its origin changes; after the last restart
 the index must equal the origin: ids, texts, versions.
 
-  --source KIND     file | postgres (file)
+  --source KIND     file | postgres | s3 (file)
                     file: files are created, edited, renamed and deleted
                     postgres: random transactions, key changes, truncates and DDL on a real server,
                     which is killed and restarted too, and Redis with it
+                    s3: objects of a bucket are put, replaced and deleted, tables with a document a
+                    row among them; every second round is told by notifications
 
   --rounds N        rounds to play (20)
   --queue KIND      embedded | redis (embedded); redis starts a server of its own
@@ -49,8 +53,8 @@ if (values.queue !== "embedded" && values.queue !== "redis") {
   process.exit(2);
 }
 
-if (values.source !== "file" && values.source !== "postgres") {
-  console.error(`--source ${values.source}: use file or postgres.`);
+if (!["file", "postgres", "s3"].includes(values.source)) {
+  console.error(`--source ${values.source}: use file, postgres or s3.`);
   process.exit(2);
 }
 
@@ -72,6 +76,7 @@ const postgres =
   values.source === "postgres"
     ? await startPostgres({ version: values.postgres === "15" ? 15 : 18 })
     : undefined;
+const server = values.source === "s3" ? await startMinistack() : undefined;
 const results: RoundResult[] = [];
 try {
   for (let round = 0; round < rounds; round++) {
@@ -84,7 +89,9 @@ try {
     };
     const result = postgres
       ? await playPostgresRound({ ...common, postgres, redis })
-      : await playRound({ ...common, queue: redis?.url ?? "embedded" });
+      : server
+        ? await playS3Round({ ...common, server, queue: redis?.url ?? "embedded" })
+        : await playRound({ ...common, queue: redis?.url ?? "embedded" });
     results.push(result);
     console.log(
       JSON.stringify({ round: round + 1, ...result, ...(!result.ok && values.keep && { dir }) }),
@@ -94,6 +101,7 @@ try {
 } finally {
   await redis?.stop();
   await postgres?.stop();
+  await server?.stop();
 }
 
 const failed = results.filter(({ ok }) => !ok);
