@@ -183,6 +183,10 @@ export interface Reader {
       readonly vector?: Float32Array;
       readonly topK: number;
       readonly filter?: JsonObject;
+      /** For a sink that spreads its documents over namespaces. */
+      readonly namespace?: string;
+      /** Answers only once the index has seen this log position, as a write's `lsn` told it. */
+      readonly minLsn?: bigint;
     },
     run: { readonly signal: AbortSignal },
   ) => Promise<{ readonly matches: readonly Match[]; readonly lsn?: bigint }>;

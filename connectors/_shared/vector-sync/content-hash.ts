@@ -16,6 +16,14 @@ export function metadataHashOf(metadata: { readonly [key: string]: Json }): stri
   return digest(metadata, 16);
 }
 
+/** The `_h` of a vector: 16 hex that name values and metadata, so that either can be told from the index alone. */
+export function markOf(chunk: {
+  readonly embedKey: string;
+  readonly metadataHash: string;
+}): string {
+  return hash("sha256", `${chunk.embedKey}/${chunk.metadataHash}`, "hex").slice(0, 16);
+}
+
 function digest(value: Json, digits: number): string {
   return hash("sha256", JSON.stringify(sorted(value)), "hex").slice(0, digits);
 }

@@ -7,6 +7,7 @@ import { openEmbedder } from "../embedders/embedding.ts";
 import { docKeyOf } from "./doc-key.ts";
 import { toBase64 } from "./float32.ts";
 import { memoryStore, type MemoryStore } from "./memory-store.ts";
+import { fixedNamespace } from "./namespace-template.ts";
 import { vectorWriter, type VectorWriterOptions } from "./writer.ts";
 
 export const namespace = "ns";
@@ -93,7 +94,17 @@ export async function world(limits: Partial<VectorStore["limits"]> = {}): Promis
     counters,
     advance,
     open: (parts) =>
-      vectorWriter({ store, embedder, state, namespace, log, meter, signal, ...parts }),
+      vectorWriter({
+        store,
+        embedder,
+        state,
+        target: "kb",
+        namespace: fixedNamespace(namespace),
+        log,
+        meter,
+        signal,
+        ...parts,
+      }),
     embedded: () => {
       const since = texts - lastTexts;
       lastTexts = texts;

@@ -35,9 +35,7 @@ export function memoryStore(options: {
   const poisoned = new Set<string>();
 
   function space(namespace: string): Map<string, Vector> {
-    const found = namespaces.get(namespace) ?? new Map<string, Vector>();
-    namespaces.set(namespace, found);
-    return found;
+    return namespaces.get(namespace) ?? new Map<string, Vector>();
   }
   function dump(namespace: string): readonly Vector[] {
     return [...space(namespace).values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
@@ -58,13 +56,16 @@ export function memoryStore(options: {
       signal.throwIfAborted();
       checkUpsert(vectors, { dimensions, limits, poisoned });
       const copies = vectors.map((vector) => structuredClone(vector));
-      for (const copy of copies) space(namespace).set(copy.id, copy);
+      const held = space(namespace);
+      namespaces.set(namespace, held);
+      for (const copy of copies) held.set(copy.id, copy);
       return log({ op: "upsert", namespace, vectors: copies });
     },
     async remove(ids, { namespace, signal }) {
       signal.throwIfAborted();
       if (ids.length === 0 || ids.length > limits.maxDeleteIds)
         throw refusal(`a delete of ${ids.length} ids`);
+      if (!namespaces.has(namespace)) return {};
       for (const id of ids) space(namespace).delete(id);
       return log({ op: "remove", namespace, ids });
     },
@@ -79,6 +80,10 @@ export function memoryStore(options: {
       const ids = dump(namespace).map(({ id }) => id);
       const matching = ids.filter((id) => id.startsWith(prefix));
       for (let at = 0; at < matching.length; at += 100) yield matching.slice(at, at + 100);
+    },
+    async *namespaces({ signal }) {
+      signal.throwIfAborted();
+      yield [...namespaces.keys()].filter((namespace) => space(namespace).size > 0);
     },
     async query({ vector, topK }, { namespace, signal }) {
       signal.throwIfAborted();

@@ -26,6 +26,7 @@ import {
   source,
   world,
 } from "./harness.ts";
+import { checkIndex } from "./check-index.ts";
 import { docKeyOf } from "./doc-key.ts";
 
 const run = fakes.writeRun;
@@ -186,7 +187,7 @@ describe("versions", () => {
     await writer.write([again], run());
     await assertEqualsOracle(here.store, [again]);
     here.advance(60_001);
-    const [living] = await here.state.get([`m/${namespace}/${docKeyOf(source, "d")}#`]);
+    const [living] = await here.state.get([`m/${docKeyOf(source, "d")}#`]);
     expect(living?.value).toMatchObject({ state: "live" });
     const forgotten = doc("never seen", ["late"], at(4));
     await writer.write([forgotten], run());
@@ -470,7 +471,7 @@ describe("a clear", () => {
 
   it("removes what is below it in its scope, of its source, and keeps late versions out", async () => {
     const here = await world({ maxVectors: 50, maxDeleteIds: 30 });
-    const writer = here.open();
+    const writer = here.open({ maxDeleteRatio: 1 });
     const old = Array.from({ length: 450 }, (_, n) => doc(`d${n}`, [`text ${n}`], at(1)));
     const young = doc("young", ["stays"], at(10));
     const other = doc("d1", ["stays too"], at(1), { source: `${source}2` });
@@ -525,7 +526,7 @@ describe("when state was lost", () => {
     await writer.write([doc("d", ["text"], at(1))], run());
     await writer.write([gone("unknown", at(1)), doc("e", ["text"], at(1))], run());
     await here.open({ store }).write([gone("unknown too", at(1))], run());
-    expect(lists).toBe(2);
+    expect(lists).toBe(3);
   });
 });
 
@@ -580,11 +581,18 @@ describe("refuses", () => {
     await expect(writing).rejects.toMatchObject({ code: "vectors.model-mismatch" });
   });
 
-  it("an index of other dimensions", async () => {
+  it("an index of other dimensions or another metric", async () => {
     const here = await world();
-    const embedder = { ...here.embedder, dimensions: 32 };
-    const writing = here.open({ embedder }).write([doc("e", ["text"], at(1))], run());
-    await expect(writing).rejects.toMatchObject({ code: "vectors.dimensions-mismatch" });
+    const wanted = { metric: undefined, namespace, isCreated: false };
+    const other = { ...here.embedder, dimensions: 32 };
+    const { signal } = new AbortController();
+    await expect(
+      checkIndex(here.store, { ...wanted, model: other }, { signal }),
+    ).rejects.toMatchObject({ code: "vectors.dimensions-mismatch" });
+    await expect(
+      checkIndex(here.store, { ...wanted, model: here.embedder, metric: "euclidean" }, { signal }),
+    ).rejects.toMatchObject({ code: "vectors.metric-mismatch" });
+    await checkIndex(here.store, { ...wanted, model: here.embedder, metric: "cosine" }, { signal });
   });
 
   it("documents without chunks, and what is no document", async () => {
