@@ -34,7 +34,7 @@ function open(more: { readonly maxElapsedMs?: number } = {}) {
 }
 
 async function get(path: string, http = open()) {
-  return http.call(signal, async () =>
+  return http.call({ signal }, async () =>
     (await http.fetchApi(address + path, { method: "GET" })).text(),
   );
 }
