@@ -76,3 +76,42 @@ it("ours alone too large is poison", () => {
     toStored({ ours: { ...ours, _subject: key }, text: "t", fields: { a: 1 } }, place),
   ).toThrow(PoisonError);
 });
+
+it("in strict mode is stored to the last byte, and refused with the first one too many", () => {
+  const strict = { ...place, version: "v".repeat(33), rules: { ...defaultRules, strict: true } };
+  const of = (fill: string) =>
+    toStored({ ours, text: "é", fields: { fill, nested: { deep: true } } }, strict);
+  const bytes = (metadata: object) =>
+    Buffer.byteLength(JSON.stringify({ ...metadata, _h: "0123456789abcdef", _v: strict.version }));
+  const room = maxBytes - bytes(of("").metadata);
+  const { metadata, dropped } = of("x".repeat(room));
+  expect(bytes(metadata)).toBe(40_960);
+  expect(dropped).toBe(0);
+  expect(() => of("x".repeat(room + 1))).toThrow("takes 40961 bytes, more than 40960");
+  expect(() => toStored({ ours, text: "t", fields: { a: null } }, strict)).toThrow(
+    'the metadata field "a"',
+  );
+});
+
+it("drops the fields it is told to first, in their order, and no more than it must", () => {
+  const rules = { ...defaultRules, dropFirst: ["html", "absent", "raw", "kept"] };
+  const fields = {
+    raw: "r".repeat(20_000),
+    html: "h".repeat(20_000),
+    kept: "k".repeat(10_000),
+    big: "b".repeat(15_000),
+  };
+  const { metadata, dropped } = toStored({ ours, text: "hello", fields }, { ...place, rules });
+  expect(Object.keys(metadata)).toEqual(expect.arrayContaining(["kept", "big"]));
+  expect(metadata).not.toHaveProperty("html");
+  expect(metadata).not.toHaveProperty("raw");
+  expect(metadata["text"]).toBe("hello");
+  expect(dropped).toBe(2);
+});
+
+it("leaves the text out where it is not wanted", () => {
+  const rules = { ...defaultRules, text: false };
+  const long = toStored({ ours, text: "x".repeat(50_000), fields: { a: 1 } }, { ...place, rules });
+  expect(long.metadata).toEqual({ ...ours, a: 1 });
+  expect(long.dropped).toBe(0);
+});

@@ -37,8 +37,9 @@ interface Waiter {
 /** One prober a namespace, which serves all that wait; gone when nobody does. */
 interface Prober {
   waiters: Waiter[];
-  highest: bigint;
 }
+
+const maxRemembered = 10_000;
 
 /**
  * Tells when writes can be read. A query names the log position it has seen, so one cheap query
@@ -60,6 +61,8 @@ export function visibility(options: {
   const { store, dimensions, log, meter, signal: stop } = options;
   const { patienceMs = 60_000, maxObserved = 1_000 } = options;
   const probers = new Map<string, Prober>();
+  /** The highest log position a namespace ever told. */
+  const highest = new Map<string, bigint>();
   const ending = new AbortController();
   const over = AbortSignal.any([stop, ending.signal]);
   const vector = new Float32Array(dimensions).fill(1);
@@ -86,12 +89,14 @@ export function visibility(options: {
   async function look(namespace: string, prober: Prober): Promise<void> {
     const run = { namespace, signal: over };
     const { lsn } = await store.query({ vector, topK: 1 }, run);
-    if (lsn !== undefined && lsn >= prober.highest) {
-      prober.highest = lsn;
+    const before = highest.get(namespace) ?? 0n;
+    const isMute = lsn === undefined || lsn < before;
+    if (lsn !== undefined && !isMute) {
+      if (highest.size > maxRemembered) highest.clear();
+      highest.set(namespace, lsn);
       settle(prober, ({ write }) => write.lsn !== undefined && write.lsn <= lsn, done);
     } else if (lsn !== undefined)
       log.debug({ namespace, lsn: String(lsn) }, "log position went back");
-    const isMute = lsn === undefined || lsn < prober.highest;
     const doubtful = prober.waiters.filter(({ write }) => isMute || write.lsn === undefined);
     const ids = [...new Set(doubtful.flatMap(({ write }) => write.evidence?.id ?? []))];
     const asked = ids.slice(0, store.limits.maxFetchIds);
@@ -129,7 +134,7 @@ export function visibility(options: {
         prober.waiters.push(waiter);
         return;
       }
-      const fresh: Prober = { waiters: [waiter], highest: 0n };
+      const fresh: Prober = { waiters: [waiter] };
       probers.set(write.namespace, fresh);
       void probe(write.namespace, fresh); // never rejects
     });

@@ -263,6 +263,20 @@ describe("metadata", () => {
       await assertEqualsOracle(here.store, [second]);
     });
 
+  it("is not rewritten with a vector that somebody else put there", async () => {
+    const here = await world();
+    const writer = here.open({ vectorCacheBytes: 0 });
+    await writer.write([first], run());
+    const foreign = here.store.dump(namespace).map((vector) => ({
+      ...vector,
+      values: vector.values.map((value) => -value),
+      metadata: { _doc: String(vector.metadata["_doc"]) },
+    }));
+    await here.store.upsert(foreign, { namespace, signal: new AbortController().signal });
+    await writer.write([second], run());
+    await assertEqualsOracle(here.store, [second]);
+  });
+
   it("carries who wrote a chunk, at which version, with which model", async () => {
     const here = await world();
     const writer = here.open();
@@ -489,6 +503,50 @@ describe("a clear", () => {
     expect(here.written()).toBe(0);
   });
 
+  it("deletes no more than a part of what is there, unless it is a truncate", async () => {
+    const here = await world();
+    const writer = here.open();
+    const all = Array.from({ length: 100 }, (_, n) =>
+      doc(`d${n}`, [`text ${n}`], at(n < 21 ? 1 : 20)),
+    );
+    await writer.write(all, run());
+    const sweep = clear();
+    await expect(writer.write([sweep], run())).rejects.toMatchObject({
+      name: "PoisonError",
+      code: "vectors.too-many-deletes",
+      message: expect.stringContaining("21 of 100"),
+    });
+    const drop = { ...sweep, data: { ...sweep.data, reason: "drop" as const } };
+    await expect(writer.write([drop], run())).rejects.toThrow("maxDeleteRatio 0.2");
+    await assertEqualsOracle(here.store, all);
+    // One came back meanwhile: 20 of 100 may go.
+    const back = doc("d0", ["text 0"], at(20));
+    await writer.write([back], run());
+    await writer.write([sweep], run());
+    await assertEqualsOracle(here.store, [back, ...all.slice(21)]);
+    const truncate = {
+      ...clear(),
+      data: { ...sweep.data, below: at(30), reason: "truncate" as const },
+    };
+    await writer.write([truncate], run());
+    await assertEqualsOracle(here.store, []);
+  });
+
+  it("of a few documents is always obeyed; of more, as the options say", async () => {
+    const here = await world();
+    const of = (count: number) =>
+      Array.from({ length: count }, (_, n) => doc(`d${n}`, [`text ${n}`], at(1)));
+    await here.open().write(of(10), run());
+    await here.open().write([clear()], run());
+    await assertEqualsOracle(here.store, []);
+    const again = of(11).map((one) => ({ ...one, sequence: at(11) }));
+    const later = { ...clear(), data: { ...clear().data, below: at(12) } };
+    await here.open().write(again, run());
+    await expect(here.open().write([later], run())).rejects.toThrow("11 of 11");
+    await here.open({ maxDeleteRatio: 1 }).write([later], run());
+    await assertEqualsOracle(here.store, []);
+  });
+
   it("finds sources whose names fill the whole key", async () => {
     const here = await world();
     const writer = here.open();
@@ -500,19 +558,8 @@ describe("a clear", () => {
   });
 });
 
-describe("when state was lost", () => {
-  it("documents and deletes find what the index holds of them", async () => {
-    const here = await world();
-    const many = doc("deleted", paragraphs(250), at(1));
-    await here.open().write([many, doc("edited", paragraphs(5), at(1))], run());
-    const { state } = fakes.state();
-    const writer = here.open({ state });
-    const edited = doc("edited", paragraphs(3, "other"), at(2));
-    await writer.write([gone("deleted", at(2)), edited, gone("unknown", at(2))], run());
-    await assertEqualsOracle(here.store, [edited]);
-  });
-
-  it("an index that we began is never listed for an unknown document", async () => {
+describe("an unknown document", () => {
+  it("of an index that we began is never listed", async () => {
     const here = await world();
     let lists = 0;
     const store = {
@@ -547,21 +594,6 @@ it("several partitions write through one writer at once", async () => {
     ),
   );
   await assertEqualsOracle(here.store, edited);
-});
-
-it("an index that was emptied behind our back is filled again, without embedding", async () => {
-  const here = await world();
-  const all = Array.from({ length: 30 }, (_, n) => doc(`d${n}`, paragraphs(3, `d${n}`), at(1)));
-  await here.open().write(all, run());
-  const ids = here.store.dump(namespace).map(({ id }) => id);
-  await here.store.remove(ids, { namespace, signal: new AbortController().signal });
-  here.embedded();
-  await here.open().write(all, run());
-  expect(here.embedded()).toBe(0);
-  await assertEqualsOracle(here.store, all);
-  here.written();
-  await here.open().write(all, run());
-  expect(here.written()).toBe(0);
 });
 
 it("a call of any size is worked off in shares", async () => {
