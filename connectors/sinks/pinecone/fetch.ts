@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FencedError, RetryableError, SluiceError, type Context, type Log } from "sluice";
 import { adaptiveSlots, openBudgets, type Cost } from "./pace.ts";
@@ -142,6 +143,7 @@ export function requests(options: {
     fetchApi,
     call: async (how, work) => {
       const scope: Scope = { how };
+      setMaxListeners(0, how.signal); // one a waiting request
       try {
         const result = await scopes.run(scope, work);
         return { result, ...(scope.lsn !== undefined && { lsn: scope.lsn }) };

@@ -84,9 +84,7 @@ function storeOf(context: {
       const body = upsertBody(namespace, vectors.map(encoded.of));
       const how = callOf(run, cost.upsert(namespace, body.byteLength), body);
       // The client's own way to a body costs three times as much and sends twice the bytes.
-      const { lsn } = await http.call(how, () =>
-        index(namespace).upsert({ records: placeholder }),
-      );
+      const { lsn } = await http.call(how, () => index(namespace).upsert({ records: placeholder }));
       return lsn === undefined ? {} : { lsn };
     },
     async remove(ids, run) {

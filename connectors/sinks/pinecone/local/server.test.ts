@@ -322,6 +322,38 @@ describe("LSNs", () => {
     expect(read.headers.get("x-pinecone-max-indexed-lsn")).toBe("2");
   });
 
+  it("tell how far a slow index has come, which shows writes whole and in order", async () => {
+    await server.close();
+    let delayMs = 0;
+    const indexDelayMs = () => delayMs;
+    server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir, indexDelayMs });
+    client = clientOf(server);
+    await createIndex("slow");
+    const onSlow = (path: string, body: object) => raw("POST", `/i/slow${path}`, body);
+    const read = async () => {
+      const { headers, body } = await onSlow("/query", {
+        namespace: "one",
+        topK: 9,
+        vector: [1, 1],
+      });
+      const ids = (body.matches as { id: string }[]).map(({ id }) => id).toSorted();
+      return [headers.get("x-pinecone-max-indexed-lsn"), ids.join()];
+    };
+    const put = (id: string) =>
+      onSlow("/vectors/upsert", { namespace: "one", vectors: [{ id, values: [1, 1] }] });
+    await put("a");
+    expect(await read()).toEqual(["1", "a"]);
+    delayMs = 150;
+    expect((await put("b")).headers.get("x-pinecone-request-lsn")).toBe("2");
+    delayMs = 0;
+    expect((await put("c")).headers.get("x-pinecone-request-lsn")).toBe("3");
+    expect(await read()).toEqual(["1", "a"]);
+    expect((await raw("GET", "/i/slow/vectors/list?namespace=one")).body.vectors).toEqual([
+      { id: "a" },
+    ]);
+    await expect.poll(read).toEqual(["3", "a,b,c"]);
+  });
+
   it("are not taken by a refused write and survive the namespace and a restart", async () => {
     expect(await written(upsert("one"))).toBe("1");
     const refused = await raw("POST", "/vectors/upsert", {

@@ -7,6 +7,7 @@ import { parseBody, readBody, type Body } from "./body.ts";
 import type { Answer } from "./call.ts";
 import { openDatabase } from "./database.ts";
 import { isOwnHost } from "./host.ts";
+import { lagging, type Answering } from "./lag.ts";
 import { Refusal } from "./refusal.ts";
 import { answer, isControl } from "./routes.ts";
 
@@ -57,8 +58,15 @@ export async function startLocalPinecone(options: {
     readonly path: string;
     readonly body: string;
   }) => Fault | undefined;
+  /** How many milliseconds readers are behind, asked at each write. For a fresh folder. */
+  readonly indexDelayMs?: () => number;
 }): Promise<LocalPinecone> {
-  const database = openDatabase(options.dir, { readOnly: options.readOnly ?? false });
+  const { dir, indexDelayMs } = options;
+  const database = openDatabase(dir, { readOnly: options.readOnly ?? false });
+  const answering: Answering =
+    indexDelayMs === undefined
+      ? { answer: (...given) => answer(database, ...given), close: () => {} }
+      : lagging(database, dir, indexDelayMs);
   const served: Served[] = [];
   let url = "";
 
@@ -113,7 +121,7 @@ export async function startLocalPinecone(options: {
         throw new Refusal(401, 16, "Invalid API Key: the Api-Key header is missing");
       const query = new URLSearchParams(search);
       // As the client reached us, which may be another name than the one we listen on.
-      return answer(database, host === undefined ? url : `http://${host}`, {
+      return answering.answer(host === undefined ? url : `http://${host}`, {
         method: request.method ?? "GET",
         path,
         query,
@@ -132,6 +140,7 @@ export async function startLocalPinecone(options: {
     server.listen({ host: options.host, port: options.port });
     await once(server, "listening");
   } catch (error) {
+    answering.close();
     database.close();
     throw notListening(options, error as NodeJS.ErrnoException); // as `listen` emits them
   }
@@ -148,6 +157,7 @@ export async function startLocalPinecone(options: {
         server.closeAllConnections();
         await closed;
       }
+      answering.close();
       database.close();
     },
   };
