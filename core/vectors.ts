@@ -109,6 +109,8 @@ export interface Manifest {
   }[];
   /** Chunk ids that may be in `namespace` besides `chunks`. */
   readonly pending?: readonly string[];
+  /** While pending: what was there before; `null` for nothing, absent where that is not known. */
+  readonly before?: Manifest | null;
   /** Chunk ids that may still be in namespaces it came from. */
   readonly elsewhere?: readonly { readonly namespace: string; readonly ids: readonly string[] }[];
   /** How often the index had been found to differ from these notes when this one was last compared with it. */

@@ -17,7 +17,7 @@ import type { Embedded } from "./embedding-pass.ts";
 import type { Journal } from "./journal.ts";
 import { manifestKeyOf, toJson } from "./manifest.ts";
 import { packs } from "./packs.ts";
-import { doneOf, pendingOf, touchesIndex, type Plan } from "./plan.ts";
+import { doneOf, pendingOf, touchesIndex, undoOf, type Plan } from "./plan.ts";
 import { checkLease, storeRun, together } from "./requests.ts";
 import type { Visibility, Written } from "./visibility.ts";
 import type { WantedChunk } from "./wanted.ts";
@@ -114,7 +114,7 @@ export function applier(options: {
           );
         } catch (error) {
           if (!(error instanceof RetryableError)) throw error;
-          for (const { plan } of items) failures.set(plan, error);
+          for (const { plan } of items) if (!failures.has(plan)) failures.set(plan, error);
         }
       }
     }
@@ -134,7 +134,10 @@ export function applier(options: {
       if (dropped > 0) meter("metadata_dropped", dropped);
     }
 
-    async function remove(namespace: string, gone: readonly Gone[]): Promise<void> {
+    async function remove(
+      namespace: string,
+      gone: readonly { readonly id: string }[],
+    ): Promise<void> {
       const ids = gone.map(({ id }) => id);
       const { lsn } = await store.remove(ids, storeRun(run, namespace));
       note(namespace, lsn, { id: ids.at(-1) ?? "", mark: undefined });
@@ -166,6 +169,7 @@ export function applier(options: {
       (plan) => ({ manifest: pendingOf(plan), expect: plan.held.revision }),
     );
     await send(upsertRequests, upsert);
+    await undo(touching.filter((plan) => failures.get(plan) instanceof PoisonError));
     await send(goneRequests, remove);
     const moving = standing(touching).filter(({ held }) => held.elsewhere.length > 0);
     await together([...new Set(moving.map(({ held }) => held.namespace))].map(seeMoved));
@@ -179,6 +183,30 @@ export function applier(options: {
     }));
     throwIfAll(plans, failures);
     return { failures, written };
+
+    /** What can never be written whole shall not be there by half (Invariant 5). */
+    async function undo(poisoned: readonly Plan[]): Promise<void> {
+      if (poisoned.length === 0) return;
+      const undone = poisoned.flatMap((plan) => {
+        const undo = undoOf(plan);
+        return undo ? { held: plan.held, ...undo } : [];
+      });
+      const gone = undone.flatMap(({ held, gone: ids }) =>
+        ids.map((id) => ({ namespace: held.namespace, id: vectorIdOf(held.docKey, id) })),
+      );
+      for (const { namespace, items } of cut(gone, (one) => one.namespace, maxRemoved)) {
+        checkLease(run);
+        await remove(namespace, items);
+      }
+      await state.each(
+        undone.map(({ held, manifest }) => ({
+          key: manifestKeyOf(held.docKey),
+          value: manifest && toJson(manifest),
+          expect: held.revision + 1,
+        })),
+        run.fence,
+      );
+    }
 
     /** Readers of its new place must see a document before it leaves the old one. */
     async function seeMoved(namespace: string): Promise<void> {

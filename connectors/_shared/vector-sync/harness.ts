@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { deleted, version, type Chunk, type DocumentUpserted, type Embedder } from "sluice";
-import type { Metadata, RecordDeleted, StateStore, Vector, VectorStore, Version } from "sluice";
+import type { Metadata, RecordDeleted, StateStore, VectorStore, Version } from "sluice";
 import { fakes } from "sluice/testing";
 import { openEmbedder } from "../embedders/embedding.ts";
 import { docKeyOf } from "./doc-key.ts";

@@ -89,15 +89,58 @@ export function leftoversOf(held: Held): Plan | undefined {
  * While a plan is carried out: what it does not touch is certain, all it touches is not. One with
  * `deletedAt` is a deletion under way.
  */
-export function pendingOf({ held, diff, outcome }: Plan): Manifest {
+export function pendingOf(plan: Plan): Manifest {
+  const { held, diff, outcome } = plan;
   const { elsewhere } = held;
+  const before = outcome.state === "live" ? beforeOf(held) : undefined;
   return {
     ...outcome,
     state: "pending",
     chunks: diff.same,
     pending: [...diff.writes.map(({ chunk }) => chunk.id), ...diff.gone],
+    ...(before !== undefined && { before }),
     ...(elsewhere.length > 0 && { elsewhere }),
   };
+}
+
+/** What was there before all attempts that are not done: through a retry their own notes stand between. */
+function beforeOf({ manifest }: Held): Manifest | null | undefined {
+  if (manifest === undefined) return null;
+  return manifest.state === "pending" ? manifest.before : manifest;
+}
+
+/**
+ * Takes back a plan that can never succeed: chunks that were not there before go, the notes are as
+ * before but for chunks that may have been overwritten. `undefined` where that could take more than
+ * the plan brought: after an attempt at another version, which may have come further.
+ */
+export function undoOf({ held, diff, outcome }: Plan):
+  | {
+      readonly gone: readonly string[];
+      /** Absent: there were no notes. */
+      readonly manifest?: Manifest;
+    }
+  | undefined {
+  const { manifest, namespace } = held;
+  const before = beforeOf(held);
+  const written = diff.writes.map(({ chunk }) => chunk.id);
+  if (manifest?.state === "pending") {
+    const pending = new Set(manifest.pending);
+    const isRetry = manifest.version === outcome.version && written.every((id) => pending.has(id));
+    if (!isRetry) return undefined;
+  }
+  if (before === undefined) return undefined;
+  const isHere = before?.namespace === namespace;
+  const there = new Map(isHere ? before.chunks.map((chunk) => [chunk.id, chunk]) : []);
+  const gone = written.filter((id) => !there.has(id));
+  if (before === null) return { gone };
+  const overwritten = diff.writes.flatMap(({ chunk }) => {
+    const old = there.get(chunk.id);
+    return old !== undefined && markOf(old) !== markOf(chunk) ? chunk.id : [];
+  });
+  if (overwritten.length === 0) return { gone, manifest: before };
+  const chunks = before.chunks.filter(({ id }) => !overwritten.includes(id));
+  return { gone, manifest: { ...before, state: "pending", chunks, pending: overwritten } };
 }
 
 /** What the manifest says once a plan is done; `lsn` is that of its last write. */

@@ -438,16 +438,72 @@ describe("a vector the index refuses", () => {
     here.store.poison(bad);
     const failures = await failuresOf(writer.write(all, run()));
     expect([...failures.keys()]).toEqual([7]);
-    const there = new Set(here.store.dump(namespace).map(({ id }) => id));
-    for (const id of idsOf(old)) expect(there).toContain(id);
-    for (const one of all)
-      if (one !== all[7]) for (const id of idsOf(one)) expect(there).toContain(id);
+    await assertEqualsOracle(
+      here.store,
+      all.map((one, n) => (n === 7 ? old : one)),
+    );
     const mended = doc("d7", ["mended"], at(3));
     await writer.write([mended], run());
     await assertEqualsOracle(
       here.store,
       all.map((one, n) => (n === 7 ? mended : one)),
     );
+  });
+
+  it("takes its whole document back, a new one without a trace", async () => {
+    const here = await world({ maxVectors: 2 });
+    const writer = here.open();
+    const bad = doc("d", paragraphs(9), at(1));
+    here.store.poison(idsOf(bad)[8] ?? "");
+    const other = doc("e", paragraphs(3, "e"), at(1));
+    const failures = await failuresOf(writer.write([bad, other], run()));
+    expect([...failures.keys()]).toEqual([0]);
+    await assertEqualsOracle(here.store, [other]);
+    expect(await here.state.get([`m/${docKeyOf(source, "d")}#`])).toEqual([undefined]);
+    const smaller = doc("d", paragraphs(8), at(2));
+    await writer.write([smaller], run());
+    await assertEqualsOracle(here.store, [smaller, other]);
+  });
+
+  it("leaves what it may have overwritten in doubt, and a later version mends it", async () => {
+    const here = await world({ maxVectors: 1 });
+    const writer = here.open();
+    const tagged = (tag: string, version: number, ...more: string[]) =>
+      doc("d", [...paragraphs(4), ...more], at(version), { metadata: { tag } });
+    await writer.write([tagged("old", 1)], run());
+    const bad = tagged("new", 2, "bad");
+    here.store.poison(idsOf(bad)[4] ?? "");
+    await failuresOf(writer.write([bad], run()));
+    expect(here.store.dump(namespace)).toHaveLength(4);
+    for (const after of [tagged("old", 3), tagged("newer", 4)]) {
+      await writer.write([after], run());
+      await assertEqualsOracle(here.store, [after]);
+    }
+  });
+
+  it("never takes back what another version brought", async () => {
+    const here = await world({ maxVectors: 1, maxDeleteIds: 1 });
+    const first = doc("d", paragraphs(3, "first"), at(1));
+    await here.open().write([first], run());
+    const second = doc("d", paragraphs(3, "second"), at(2));
+    // Dies when the second is whole and half of the first is gone.
+    let removals = 0;
+    const store = {
+      ...here.store,
+      remove: async (...given: Parameters<typeof here.store.remove>) => {
+        if (++removals > 2) throw new Error("killed");
+        return here.store.remove(...given);
+      },
+    };
+    await expect(here.open({ store }).write([second], run())).rejects.toThrow("killed");
+    const third = doc("d", ["bad", ...paragraphs(3, "third")], at(3));
+    here.store.poison(idsOf(third)[0] ?? "");
+    await failuresOf(here.open().write([third], run({ redelivered: true })));
+    const there = here.store.dump(namespace).map(({ id }) => id);
+    for (const id of idsOf(second)) expect(there).toContain(id);
+    const fourth = doc("d", ["fine"], at(4));
+    await here.open().write([fourth], run());
+    await assertEqualsOracle(here.store, [fourth]);
   });
 
   it("has an id no index can hold: poison before anything is written", async () => {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError } from "sluice";
 import { parseBody, readBody, type Body } from "./body.ts";
 import type { Answer } from "./call.ts";
@@ -11,8 +12,9 @@ import { lagging, type Answering } from "./lag.ts";
 import { Refusal } from "./refusal.ts";
 import { answer, isControl } from "./routes.ts";
 
-/** What a test does to a request instead of answering it truly. `reset-after` applies it first. */
+/** What a test does to a request instead of answering it truly. `reset-after` applies it first, `delayMs` answers truly, but late. */
 export type Fault =
+  | { readonly delayMs: number }
   | {
       readonly status: number;
       readonly headers?: Readonly<Record<string, string>>;
@@ -58,6 +60,12 @@ export async function startLocalPinecone(options: {
     readonly path: string;
     readonly body: string;
   }) => Fault | undefined;
+  /** Told of every write that was applied, also where its answer is then lost. */
+  readonly onWrite?: (write: {
+    readonly path: string;
+    readonly body: string;
+    readonly lsn: number;
+  }) => void;
   /** How many milliseconds readers are behind, asked at each write. For a fresh folder. */
   readonly indexDelayMs?: () => number;
 }): Promise<LocalPinecone> {
@@ -91,11 +99,13 @@ export async function startLocalPinecone(options: {
       request.socket.destroy();
       return;
     }
-    if (typeof fault === "object") {
+    if (typeof fault === "object" && "status" in fault) {
       note(fault.status);
       return send(response, fault.status, fault.body, fault.headers);
     }
+    if (typeof fault === "object") await sleep(fault.delayMs);
     const { status = 200, body: result, ...lsns } = outcome(request, body);
+    if (lsns.written !== undefined) options.onWrite?.({ path, body: body.text, lsn: lsns.written });
     if (fault === "reset-after") {
       note(0);
       request.socket.destroy();
