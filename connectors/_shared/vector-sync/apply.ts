@@ -57,7 +57,7 @@ export function applier(options: {
   const { limits } = store;
   const bytesOf = store.bytesOf ?? estimatedBytes;
 
-  return async (plans, { vectors, refused }, run) => {
+  return async (plans, { vectors, refused, keeping }, run) => {
     const failures = new Map<Plan, RetryableError | PoisonError>();
     const written = new Map<string, Written>();
     const standing = (some: readonly Plan[]) => some.filter((plan) => !failures.has(plan));
@@ -77,7 +77,8 @@ export function applier(options: {
       mark: StateWrite,
       writeOf: (plan: Plan) => { readonly manifest: Manifest; readonly expect: number },
     ): Promise<void> {
-      if (some.length === 0) return;
+      const kept = keeping.take();
+      if (some.length === 0 && kept.length === 0) return;
       const writes = some.map((plan) => {
         const { manifest, expect } = writeOf(plan);
         return {
@@ -87,10 +88,11 @@ export function applier(options: {
           ...(manifest.state === "tombstone" && { ttlMs: tombstoneMs }),
         };
       });
-      const done = await state.each([mark, ...writes], run.fence);
+      const done = await state.each([mark, ...writes, ...kept], run.fence);
       journal.stored(run.fence);
       for (const [at, plan] of some.entries())
         if (done[at + 1] !== true) failures.set(plan, changedMeanwhile(plan));
+      if (kept.length > 0) await keeping.stored(done.slice(-kept.length), run.fence);
     }
 
     /** Sends requests side by side. A failure that may pass fails its own documents only. */

@@ -9,6 +9,7 @@ import {
   type WriteRun,
 } from "sluice";
 import type { applier } from "./apply.ts";
+import { noVectors } from "./embedding-pass.ts";
 import type { holder } from "./hold.ts";
 import { docKeyIn, manifestPrefixOf, manifestsPrefix, toManifest } from "./manifest.ts";
 import { deletion } from "./plan.ts";
@@ -78,7 +79,7 @@ export function clearer(options: {
         const { subject, partitionkey } = manifest;
         return deletion(held, { source, subject, partitionkey, version: data.below, model });
       });
-      const applied = await apply(plans, { vectors: new Map(), refused: new Map() }, run);
+      const applied = await apply(plans, noVectors, run);
       for (const error of applied.failures.values()) throw error;
       for (const [namespace, write] of applied.written) written.set(namespace, write);
     }

@@ -3,7 +3,8 @@ import type { Json } from "sluice";
 
 /** Names a vector: equal keys mean an equal vector, whatever document, batch or run it is for. */
 export function embedKeyOf(fingerprint: string, embeddedText: string): string {
-  return digest([fingerprint, "passage", embeddedText], 32);
+  const text = JSON.stringify([fingerprint, "passage", embeddedText]);
+  return hash("sha256", text, "hex").slice(0, 32);
 }
 
 /** The `_m` of every vector: 16 hex that name the model, readable from the index alone. */

@@ -1,18 +1,27 @@
-import type { Context, Embedder, PoisonError, VectorStore, WriteRun } from "sluice";
+import type { Context, Embedder, PoisonError, StateStore, VectorStore, WriteRun } from "sluice";
 import { bisect } from "./bisect.ts";
 import { vectorIdOf } from "./doc-key.ts";
 import { packs } from "./packs.ts";
 import { vectorsHeld, type Plan } from "./plan.ts";
 import { checkLease, storeRun } from "./requests.ts";
 import { singleFlight } from "./single-flight.ts";
-import type { VectorCache } from "./vector-cache.ts";
+import { nothingToKeep, type Keeping, type VectorCache } from "./vector-cache.ts";
 
 export interface Embedded {
   /** By embedKey. */
   readonly vectors: ReadonlyMap<string, Float32Array>;
   /** Texts the embedder will never take, by embedKey. */
   readonly refused: ReadonlyMap<string, PoisonError>;
+  /** What was paid for, to be written to the cache with the next write to state. */
+  readonly keeping: Keeping;
 }
+
+/** Of plans that write no vectors. */
+export const noVectors: Embedded = {
+  vectors: new Map(),
+  refused: new Map(),
+  keeping: nothingToKeep,
+};
 
 /** A vector that the index holds under the same embedKey already. */
 interface Place {
@@ -30,10 +39,11 @@ interface Place {
 export function embeddingPass(options: {
   readonly embedder: Embedder;
   readonly store: VectorStore;
+  readonly state: StateStore;
   readonly cache: VectorCache;
   readonly meter: Context<unknown>["meter"];
 }): (plans: readonly Plan[], run: WriteRun) => Promise<Embedded> {
-  const { embedder, store, cache, meter } = options;
+  const { embedder, store, state, cache, meter } = options;
   const flights = singleFlight<string, Float32Array>();
 
   /** Vectors whose text did not change are in the index already. */
@@ -87,6 +97,11 @@ export function embeddingPass(options: {
       );
   }
 
+  async function writeNow({ take, stored }: Keeping, { fence }: WriteRun): Promise<void> {
+    const writes = take();
+    if (writes.length > 0) await stored(await state.each(writes, fence), fence);
+  }
+
   return async (plans, run) => {
     const vectors = new Map<string, Float32Array>();
     const refused = new Map<string, PoisonError>();
@@ -106,7 +121,7 @@ export function embeddingPass(options: {
       }
     }
     for (const embedKey of vectors.keys()) texts.delete(embedKey);
-    if (texts.size === 0) return { vectors, refused };
+    if (texts.size === 0) return { vectors, refused, keeping: nothingToKeep };
 
     const { theirs, done } = flights.enter([...texts.keys()]);
     try {
@@ -118,6 +133,7 @@ export function embeddingPass(options: {
         ([embedKey]) => texts.has(embedKey) && !vectors.has(embedKey),
       );
       const fresh = await readBack(new Map(missing), run);
+      let isWhole = false;
       try {
         const unknown = [...texts].filter(([key]) => !vectors.has(key) && !fresh.has(key));
         const own = unknown.filter(([key]) => !theirs.has(key));
@@ -130,12 +146,13 @@ export function embeddingPass(options: {
         // Whoever was asking for them failed.
         const left = rest.filter(([key]) => !vectors.has(key));
         await embedInto(fresh, refused, left, run.signal);
+        isWhole = true;
       } finally {
-        // Also when a later request failed: what was paid for is not asked for again.
         for (const [embedKey, vector] of fresh) vectors.set(embedKey, vector);
-        await lookup.keep(fresh, run.fence);
+        // When a later request failed, nothing else will be written: what was paid for is not asked for again.
+        if (!isWhole) await writeNow(lookup.keep(fresh), run);
       }
-      return { vectors, refused };
+      return { vectors, refused, keeping: lookup.keep(fresh) };
     } finally {
       done(vectors);
     }

@@ -105,6 +105,7 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
     embed: embeddingPass({
       embedder,
       store,
+      state,
       cache: vectorCache({ state, dimensions, maxBytes: vectorCacheBytes }),
       meter,
     }),
