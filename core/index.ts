@@ -57,6 +57,14 @@ export {
   type Text,
   type UpsertEvent,
 } from "./event.ts";
+export {
+  defineEmbedder,
+  defineVectorStore,
+  type EmbedderDefinition,
+  type EmbedderDescription,
+  type VectorStoreDefinition,
+} from "./extension.ts";
+export { loadEmbedder, loadVectorStore } from "./config/load-extension.ts";
 export { defineListing, type Listed } from "./listing.ts";
 export { inScope } from "./queue/partition.ts";
 export type { Entry, Fence, StateStore, StateWrite } from "./state/state.ts";

@@ -12,6 +12,8 @@ export interface Embedder {
   /** Most tokens a text, special tokens included; a longer one is a `PoisonError`, never cut. */
   readonly maxTokens: number;
   readonly countTokens: (text: string) => number;
+  /** Dollars, by the provider's list; absent where it costs nothing or nobody knows. For estimates. */
+  readonly pricePerMillionTokens?: number;
   /** One vector a text, in order. Refuses an empty text with `PoisonError`. */
   readonly embed: (
     texts: readonly string[],

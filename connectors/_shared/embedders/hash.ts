@@ -1,12 +1,11 @@
-import type { Embedder } from "sluice";
+import type { Embedder, EmbedderDescription } from "sluice";
 import { checkTexts, checkVectors } from "./checks.ts";
-import type { EmbeddingDescription } from "./embedding.ts";
 
 /**
  * Describes the hashing embedder. Its tokens are counted the way word pieces roughly fall: one for
  * every six letters or digits of a word, one for every other visible character.
  */
-export function describeHash(dimensions: number): EmbeddingDescription {
+export function describeHash(dimensions: number): EmbedderDescription {
   return {
     fingerprint: `hash@1/${dimensions}/normalised`,
     dimensions,

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Log } from "sluice";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { requests } from "./fetch.ts";
-import { retryAfterOf } from "./refusals.ts";
+import { retryAfterOf } from "../../_shared/http/retry-after.ts";
 
 const log: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const { signal } = new AbortController();

@@ -53,7 +53,7 @@ function tell({ index, namespace, local, url }: PineconeConfig, log: Log): void 
 async function openBoth(context: PineconeContext, { readOnly }: { readonly readOnly: boolean }) {
   const { config, signal, log, meter } = context;
   const namespace = await parseNamespace(config.namespace);
-  const embedder = await openEmbedder(config.embedding, { signal, log });
+  const embedder = await openEmbedder(config.embedding, context);
   try {
     const { dimensions } = embedder;
     const store = await openPineconeStore({ config, signal, log, meter, dimensions, readOnly });
@@ -82,7 +82,7 @@ function wantedOf(
 /** Changes nothing: a missing index that may be created is reported as such. */
 async function check(context: PineconeContext): Promise<readonly Finding[]> {
   const { config, signal, log, meter } = context;
-  const model = await describeEmbedding(config.embedding);
+  const model = await describeEmbedding(config.embedding, context);
   try {
     const store = await openPineconeStore({ config, signal, log, meter, readOnly: true });
     try {
