@@ -3,6 +3,7 @@ const benchmarks: Readonly<
   Record<string, () => Promise<{ main: (args: readonly string[]) => Promise<number> }>>
 > = {
   queue: () => import("./queue.ts"),
+  postgres: () => import("./postgres.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -21,7 +21,9 @@ const invalid = new Set([
   "cli.env-file",
   "cli.no-file",
   "cli.no-sink",
+  "cli.no-snapshot",
   "cli.refused-question",
+  "cli.unconfirmed",
   "cli.unknown-name",
   "cli.usage",
 ]);

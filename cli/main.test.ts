@@ -6,7 +6,16 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { makeFolder, pipeline, runCli, startCli, until, type Cli } from "./run.test.data.ts";
 
-const onPipelines = ["start", "validate", "status", "search"];
+const onPipelines = [
+  "start",
+  "validate",
+  "check",
+  "status",
+  "snapshot",
+  "subscriptions",
+  "remove",
+  "search",
+];
 const commands = [...onPipelines, "connectors", "schema", "pinecone", "demo"];
 
 let folder: ReturnType<typeof makeFolder>;

@@ -2,13 +2,17 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../core/errors.ts";
+import { check } from "./commands/check.ts";
 import { connectors } from "./commands/connectors.ts";
 import { demo } from "./commands/demo.ts";
 import { pinecone } from "./commands/pinecone.ts";
+import { remove } from "./commands/remove.ts";
 import { schema } from "./commands/schema.ts";
 import { search } from "./commands/search.ts";
+import { snapshot } from "./commands/snapshot.ts";
 import { start } from "./commands/start.ts";
 import { status } from "./commands/status.ts";
+import { subscriptions } from "./commands/subscriptions.ts";
 import { validate } from "./commands/validate.ts";
 import { exitCodeOf } from "./exit.ts";
 import { openOutput } from "./output.ts";
@@ -37,7 +41,20 @@ Examples:
   $ sluice start sluice.json
   $ sluice search NAME "a question"`,
   );
-for (const command of [start, validate, status, search, connectors, schema, pinecone, demo])
+for (const command of [
+  start,
+  validate,
+  check,
+  status,
+  snapshot,
+  subscriptions,
+  remove,
+  search,
+  connectors,
+  schema,
+  pinecone,
+  demo,
+])
   program.addCommand(command(output));
 
 // `sluice schema | head`: whoever read has gone, and there is nobody to tell.

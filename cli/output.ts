@@ -9,8 +9,13 @@ export interface Output {
   readonly isLive: boolean;
   /** Colours a text, where colours are wanted. */
   readonly paint: (style: Style, text: string) => string;
-  /** The command's answer: `human` writes it for a person. */
-  readonly result: (command: string, result: unknown, human: () => string) => void;
+  /** The command's answer: `human` writes it for a person. Not ok: it found something wrong, and says so. */
+  readonly result: (
+    command: string,
+    result: unknown,
+    human: () => string,
+    verdict?: { readonly isOk: boolean },
+  ) => void;
   readonly failure: (command: string, error: unknown) => void;
   /** For people only, on stderr: it is no part of the answer. */
   readonly note: (text: string) => void;
@@ -43,8 +48,8 @@ export function openOutput(
     isJson,
     isLive: isTerminal && !isJson,
     paint,
-    result: (command, result, human) => {
-      if (isJson) answer({ command, ok: true, result });
+    result: (command, result, human, { isOk } = { isOk: true }) => {
+      if (isJson) answer({ command, ok: isOk, result });
       else process.stdout.write(`${human()}\n`);
     },
     failure: (command, error) => {
@@ -70,7 +75,8 @@ export function findingBlocks(findings: readonly Finding[], paint: Output["paint
         `${glyph[severity]} ${paint("bold", code)}   ${path}`.trimEnd(),
         `    ${message}`,
       ];
-      if (fix !== undefined) lines.push(`    ${paint("cyan", "→")} ${fix}`);
+      if (fix !== undefined)
+        lines.push(`    ${paint("cyan", "→")} ${fix.replaceAll("\n", "\n      ")}`);
       return lines.join("\n");
     })
     .join("\n\n");

@@ -2,7 +2,7 @@ import { openBackend } from "../core/backend.ts";
 import type { Pipeline, SinkConnector } from "../core/config/pipeline.ts";
 import type { Log, Reader } from "../core/connector.ts";
 import { SluiceError } from "../core/errors.ts";
-import { ownPrefix } from "../core/runtime/source-task.ts";
+import { ownPrefix } from "../core/runtime/keys.ts";
 import { prefixed } from "../core/state/prefixed.ts";
 
 /** Opens the read side of a sink, beside or without a running pipeline. `close` ends all that was opened for it. */

@@ -23,7 +23,7 @@ const status = (...connectors: readonly ConnectorStatus[]): PipelineStatus => ({
   connectors,
 });
 const paint = (_: string, text: string) => text;
-const subscription = { topic: "pages", oldestMs: 1, consumers: 1 };
+const subscription = { topic: "pages", oldestMs: 1, consumers: 1, state: "live" } as const;
 
 describe("the lines of a process", () => {
   it("say that the queue does not answer", () => {
@@ -34,7 +34,10 @@ describe("the lines of a process", () => {
   it("say who it is and what each connector does", () => {
     const lines = statusLines(
       status(
-        connector({ events: 1_234, progress: { phase: "snapshot", done: 45, total: 100 } }),
+        connector({
+          events: 1_234,
+          progress: { phase: "snapshot", done: 45, total: 100, percent: 45 },
+        }),
         connector({
           name: "search",
           kind: "sink",
@@ -52,8 +55,37 @@ describe("the lines of a process", () => {
     expect(lines).toEqual([
       "shop · queue embedded (disk) · box · pid 7",
       "  notes   source file    running  1,234 events  120/s  snapshot 45 % (45/100)",
-      "  search  sink pinecone  running  9 events      0/s    1,005 waiting, 2 dead letters",
+      "  search  sink pinecone  running  9 events      0/s    1,005 waiting, live, 2 dead letters",
     ]);
+  });
+
+  it("tell how long a snapshot will take, where it can be known", () => {
+    const told = (progress: NonNullable<ConnectorStatus["progress"]>) =>
+      statusLines(status(connector({ progress })), { paint })[1]?.split("events  ")[1];
+    const half = { phase: "snapshot", done: 500, total: 1_000, percent: 50 } as const;
+    expect(told({ ...half, etaMs: 12_300 })).toBe("snapshot 50 % (500/1,000), 13 s left");
+    expect(told({ ...half, etaMs: 600_000 })).toBe("snapshot 50 % (500/1,000), 10 min left");
+    expect(told({ ...half, etaMs: 9_000_000 })).toBe("snapshot 50 % (500/1,000), 3 h left");
+    expect(told({ phase: "snapshot", done: 500 })).toBe("snapshot (500)");
+    expect(told({ phase: "snapshot", done: 500, total: 400 })).toBe("snapshot (500/400)");
+    expect(told({ phase: "streaming", done: 3, total: 4 })).toBe("streaming");
+    const asked = connector({ progress: { phase: "streaming" }, requests: 2 });
+    expect(statusLines(status(asked), { paint })[1]).toMatch(/ streaming, 2 snapshots asked for$/);
+  });
+
+  it("tell whose topic is not had whole, and since when", () => {
+    const since = "2025-01-01T10:11:12.000Z";
+    const sink = (...subscriptions: NonNullable<ConnectorStatus["subscriptions"]>) =>
+      statusLines(status(connector({ kind: "sink", subscriptions })), { paint })[1];
+    const partial = { ...subscription, waiting: 0, state: "partial", since } as const;
+    const from = ["rows"];
+    const behind = { ...subscription, waiting: 0, from } as const;
+    const late = { ...behind, topic: "posts", state: "catching-up" } as const;
+    expect(sink(partial)).toMatch(/ 0 waiting, partial since 2025-01-01 10:11$/);
+    expect(sink(late)).toMatch(/ 0 waiting, catching up from rows$/);
+    expect(sink(partial, late)).toMatch(
+      / partial since 2025-01-01 10:11 on pages, catching up from rows on posts$/,
+    );
   });
 
   it("leave out rates that nobody measured, and tell the lag", () => {
@@ -101,7 +133,9 @@ describe("the lines of a process", () => {
         since: "2025-01-01T10:11:12.000Z",
       },
     });
-    const source = connector({ progress: { phase: "snapshot", done: 45, total: 100 } });
+    const source = connector({
+      progress: { phase: "snapshot", done: 45, total: 100, percent: 45 },
+    });
     const rates = new Map([["notes", 1_200]]);
     expect(statusLines(status(source, sink), { paint, rates, columns: 39 })).toEqual([
       "shop · queue embedded (disk) · box · p…",

@@ -93,29 +93,64 @@ function rateOf({ name }: ConnectorStatus, rates: NonNullable<Rates>): string {
 }
 
 function doingOf(one: ConnectorStatus, isShort = false): string {
-  const { progress, subscriptions = [], deadLetters } = one;
+  const { progress, requests = 0, subscriptions = [], deadLetters } = one;
   const waiting = subscriptions.reduce((sum, { waiting: some }) => sum + some, 0);
   const parts: string[] = [];
   if (progress) parts.push(isShort ? percentOf(progress) : progressOf(progress));
-  if (subscriptions.length > 0) parts.push(`${amount(waiting)} waiting`);
+  if (requests > 0) parts.push(`${requests} snapshot${requests === 1 ? "" : "s"} asked for`);
+  if (subscriptions.length > 0) {
+    parts.push(`${amount(waiting)} waiting`);
+    const standing = standingOf(subscriptions);
+    if (!isShort || standing !== "live") parts.push(standing);
+  }
   if (deadLetters > 0)
     parts.push(`${amount(deadLetters)} dead letter${deadLetters === 1 ? "" : "s"}`);
   return parts.join(", ");
 }
 
-type Progress = NonNullable<ConnectorStatus["progress"]>;
-
-function progressOf(progress: Progress): string {
-  const { phase, done, total, lag } = progress;
-  const count =
-    done === undefined ? "" : ` (${amount(done)}${total === undefined ? "" : `/${amount(total)}`})`;
-  return `${percentOf(progress)}${phase === "snapshot" ? count : ""}${lag ? `, ${lag} behind` : ""}`;
+/** `live`, or what is not: with its topic where there are several. */
+export function standingOf(subscriptions: NonNullable<ConnectorStatus["subscriptions"]>): string {
+  const behind = subscriptions.filter(({ state }) => state !== "live");
+  if (behind.length === 0) return "live";
+  return behind
+    .map(({ topic, state, since, from = [] }) => {
+      const what =
+        state === "catching-up"
+          ? `catching up from ${from.join(" and ")}`
+          : `partial since ${since ? shortTime(since) : "it joined"}`;
+      return subscriptions.length === 1 ? what : `${what} on ${topic}`;
+    })
+    .join(", ");
 }
 
-function percentOf({ phase, done, total }: Progress): string {
-  return phase === "snapshot" && done !== undefined && total
-    ? `${phase} ${Math.min(100, Math.floor((100 * done) / total))} %`
-    : phase;
+/** `2026-11-26 17:18`, UTC. */
+function shortTime(time: string): string {
+  return time.slice(0, 16).replace("T", " ");
+}
+
+type Progress = NonNullable<ConnectorStatus["progress"]>;
+
+/** How far a source is: `snapshot 45 % (450/1,000), 2 min left`. */
+export function progressOf(progress: Progress): string {
+  const { phase, done, total, etaMs, lag } = progress;
+  const isCounted = phase === "snapshot" && done !== undefined;
+  const count = isCounted
+    ? ` (${amount(done)}${total === undefined ? "" : `/${amount(total)}`})`
+    : "";
+  const left = etaMs === undefined ? "" : `, ${durationOf(etaMs)} left`;
+  return `${percentOf(progress)}${count}${left}${lag ? `, ${lag} behind` : ""}`;
+}
+
+function percentOf({ phase, percent }: Progress): string {
+  return phase === "snapshot" && percent !== undefined ? `${phase} ${percent} %` : phase;
+}
+
+/** Rounded up, as a person would say it. */
+function durationOf(ms: number): string {
+  const seconds = Math.ceil(ms / 1_000);
+  if (seconds <= 90) return `${seconds} s`;
+  if (seconds <= 90 * 60) return `${Math.ceil(seconds / 60)} min`;
+  return `${Math.ceil(seconds / 3_600)} h`;
 }
 
 function troubleOf(

@@ -4,9 +4,11 @@ import type { Catalog } from "../core/config/catalog.ts";
 export const catalog: Catalog = {
   sources: {
     file: async () => (await import("./sources/file/file.ts")).file,
+    postgres: async () => (await import("./sources/postgres/postgres.ts")).postgres,
   },
   transforms: {
     parse: async () => (await import("./transforms/parse/parse.ts")).parse,
+    render: async () => (await import("./transforms/render/render.ts")).render,
     chunk: async () => (await import("./transforms/chunk/chunk.ts")).chunk,
     filter: async () => (await import("./transforms/filter/filter.ts")).filter,
   },

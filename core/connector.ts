@@ -41,7 +41,8 @@ export interface Context<C> {
   readonly meter: (name: string, value: number, labels?: Readonly<Record<string, string>>) => void;
 }
 
-interface Definition<C extends Config> {
+/** What every kind of connector says of itself. */
+export interface Definition<C extends Config> {
   readonly name: string;
   /** Semantic version; part of a document's lineage. */
   readonly version: string;
@@ -131,8 +132,11 @@ export interface SourceDefinition<C extends Config, P extends Config> extends De
 
 /** What reaches a transform: deletes and clears pass it by. */
 export type Applicable = UpsertEvent | MessageEvent;
-/** An event replaces its input; `null`: no longer wanted, and the runner sends the delete. */
-export type Output = Applicable | null;
+/**
+ * An event replaces its input; `null`: no longer wanted, and the runner sends the delete; `"skip"`: nothing comes of
+ * this change, neither event nor delete. Only where another change of the record is bound to follow, and count it.
+ */
+export type Output = Applicable | null | "skip";
 
 export interface TransformWorker {
   /**

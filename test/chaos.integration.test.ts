@@ -2,7 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { playPostgresRound } from "./chaos/postgres-round.ts";
 import { playRound } from "./chaos/round.ts";
+import { startPostgres } from "./postgres-server.ts";
 import { startRedis } from "./redis-server.ts";
 
 // One short round of `npm run chaos` on each backend: a real process, real files, kill -9.
@@ -24,3 +26,23 @@ it.each(["embedded", "redis"])(
   },
   120_000,
 );
+
+it("an index equals SELECT after kills of the pipeline, of PostgreSQL and of Redis", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-chaos-"));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const redis = await startRedis(["--appendonly", "yes", "--maxmemory-policy", "noeviction"]);
+  onTestFinished(redis.stop);
+  const postgres = await startPostgres({ version: 15 });
+  onTestFinished(postgres.stop);
+  const result = await playPostgresRound({
+    dir,
+    seed: 20_261_126,
+    changes: 150,
+    kills: 4,
+    postgres,
+    redis,
+  });
+  expect(result).toMatchObject({ ok: true, changes: 150 });
+  expect(result.kills).toBeGreaterThan(2);
+  expect(result.chunks).toBeGreaterThan(0);
+}, 180_000);

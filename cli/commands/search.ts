@@ -1,5 +1,4 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { nearest } from "../../core/config/nearest.ts";
 import type { Pipeline, SinkConnector } from "../../core/config/pipeline.ts";
 import { secretsOf } from "../../core/config/secrets.ts";
 import type { Log } from "../../core/connector.ts";
@@ -7,6 +6,7 @@ import { PoisonError, SluiceError } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/event.ts";
 import type { Match } from "../../core/vectors.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
+import { connectorOf } from "../connector-of.ts";
 import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { openSinkReader } from "../reader.ts";
@@ -31,7 +31,7 @@ export function search(output: Output): Command {
     .option("--filter <json>", "metadata filter, in the index's own language", toFilter)
     .action(async (name: string, text: string, options: SearchOptions) => {
       const pipeline = await openPipeline(options.config, options, output);
-      const sink = sinkOf(pipeline, name);
+      const sink = connectorOf(pipeline, name, "sink");
       const log = quietLog(output.note, secretsOf(pipeline));
       const result = await ask(pipeline, sink, log, { text, ...options });
       output.result("search", result, () => human(result.matches, output));
@@ -63,20 +63,6 @@ function refused(name: string, cause: PoisonError, filter?: JsonObject): SluiceE
     fix: filter
       ? `Correct --filter ${JSON.stringify(filter)}: it takes the index's own language, e.g. {"lang":{"$eq":"en"}}.`
       : "Ask with another text.",
-  });
-}
-
-function sinkOf({ connectors }: Pipeline, name: string): SinkConnector {
-  const sinks = connectors.filter((one) => one.kind === "sink");
-  const found = sinks.find((one) => one.name === name);
-  if (found) return found;
-  const names = sinks.map((one) => one.name);
-  const close = nearest(name, names);
-  throw new SluiceError(`sluice: the config has no sink ${JSON.stringify(name)}.`, {
-    code: "cli.unknown-name",
-    fix: close
-      ? `Write ${close}.`
-      : `Name one of ${names.join(", ") || "its sinks, once it has one"}.`,
   });
 }
 

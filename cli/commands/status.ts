@@ -4,7 +4,7 @@ import { readStatus, type StatusReport } from "../../core/runtime/read-status.ts
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
-import { statusLines } from "../status-lines.ts";
+import { standingOf, statusLines } from "../status-lines.ts";
 import { table } from "../table.ts";
 
 export function status(output: Output): Command {
@@ -39,11 +39,12 @@ function human(project: string, report: StatusReport, { paint }: Output): string
   if (processes.length === 0) {
     const none = silent.length > 0 ? "no process answers" : "no process runs";
     const heading = `${paint("bold", project)} · ${none}`;
-    const rows = subscriptions.map(({ topic, name, waiting }) => [
-      `  ${name}`,
-      `reads ${topic}`,
-      `${waiting} waiting`,
-      deadLetters[name] ? `${deadLetters[name]} dead letters` : "",
+    const rows = subscriptions.map((one) => [
+      `  ${one.name}`,
+      `reads ${one.topic}`,
+      `${one.waiting} waiting`,
+      standingOf([one]),
+      deadLetters[one.name] ? `${deadLetters[one.name]} dead letters` : "",
     ]);
     blocks.push(rows.length > 0 ? `${heading}\n${table(rows)}` : `${heading}, nothing waits`);
   }

@@ -50,8 +50,9 @@ function pathOf(connector: ResolvedConnector): string {
 function shown(connector: ResolvedConnector): object {
   const { name, kind } = connector;
   if (kind === "source") {
-    const { source, config, to } = connector;
-    return { name, kind, type: source.name, to, config: redact(source.config, config) };
+    const { source, config, to, onGap, durability } = connector;
+    const policy = { onGap, ...(durability && { durability }) };
+    return { name, kind, type: source.name, to, ...policy, config: redact(source.config, config) };
   }
   const { from, filter, retry } = connector;
   const transforms = connector.transforms.map(({ use, transform, config }) => ({

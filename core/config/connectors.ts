@@ -38,8 +38,12 @@ export async function placeConnector(
       const own = await read("source", spot, "source", file?.name);
       if (!file || !own) return undefined;
       const { connector: source, config } = own;
-      const { name, to } = file;
-      return { connector: { kind, name, source, config, to }, spot, stages: [] };
+      const { name, to, onGap, durability } = file;
+      return {
+        connector: { kind, name, source, config, to, onGap, ...(durability && { durability }) },
+        spot,
+        stages: [],
+      };
     }
     case "transform": {
       const file = parse(connectorFile.transform, spot, findings);

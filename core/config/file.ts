@@ -114,6 +114,18 @@ export const connectorFile = {
     source: type("source"),
     to,
     config: options.describe("The source's options."),
+    onGap: z
+      .enum(["fail", "resnapshot"])
+      .default("fail")
+      .describe(
+        "What happens when the origin no longer has the changes after the checkpoint. `fail`: the connector stops until somebody decides. `resnapshot`: everything is read again, and what is gone is removed.",
+      ),
+    durability: z
+      .literal("accept-loss")
+      .optional()
+      .describe(
+        "`accept-loss`: read an origin that forgets what was confirmed also into a queue that loses data at a restart.",
+      ),
   }),
   transform: z.strictObject({
     ...common,

@@ -30,6 +30,22 @@ const source = { name: "notes", source: "folder", to: "pages", config: { path: "
 const sink = { name: "out", sink: "print", from: "pages" };
 
 describe("a pipeline", () => {
+  it("says what a source does when its position is lost, or its queue forgets", async () => {
+    const policies = async (over: object) => {
+      const file = write("a.json", { connectors: [{ ...source, ...over }, sink] });
+      const [{ onGap, durability } = {}] = (await load([file])).connectors.filter(
+        (one) => one.kind === "source",
+      );
+      return { onGap, durability };
+    };
+    expect(await policies({})).toEqual({ onGap: "fail", durability: undefined });
+    const told = { onGap: "resnapshot", durability: "accept-loss" };
+    expect(await policies(told)).toEqual(told);
+    await expect(policies({ onGap: "skip" })).rejects.toMatchObject({
+      findings: [{ code: "config.wrong-value", path: expect.stringContaining("onGap") }],
+    });
+  });
+
   it("comes out expanded, parsed, with paths made absolute and defaults filled in", async () => {
     const file = write("a.json", {
       $schema: "./schema.json",

@@ -45,6 +45,10 @@ export type SourceConnector = Common & {
   /** Parsed by the source's schema. */
   readonly config: unknown;
   readonly to: string;
+  /** When the position is lost (Invariant 10). Default `fail`. */
+  readonly onGap?: "fail" | "resnapshot";
+  /** Reads an origin that forgets into a queue that forgets. */
+  readonly durability?: "accept-loss";
 };
 /** A transform between two topics: its own stage is the last of `transforms`. */
 export type TransformConnector = Common &

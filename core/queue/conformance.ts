@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { WriteRun } from "../connector.ts";
 import { cleared, upserted, type SluiceEvent } from "../event.ts";
 import type { StatePlace } from "../state/state.ts";
+import { timeOfId } from "../timed-id.ts";
 import { version } from "../version.ts";
 import type { ChildBatch, ChildMessage, ChildOrder } from "./conformance-child.ts";
 import { partitionOf } from "./partition.ts";
@@ -387,7 +388,7 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
         await world.publish(topics, [change("x", n, { audience: "a" })]);
       await world.publish(topics, [
         change("y", 1),
-        change("z", 1, { audience: "a" }),
+        change("z", 1, { audience: "a/b/c" }), // on its way to c: a passes it on
         change("y", 2),
       ]);
       const other = world.consume(topics, "b");
@@ -616,6 +617,31 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
     },
   ],
   [
+    "subscribers tell who is there, since when, and that one has come back",
+    async (world) => {
+      const { topics } = await world.open();
+      assert.deepEqual(await topics.subscribers(world.topic), []);
+      const before = Date.now();
+      await topics.subscribe({ topic: world.topic, name: "a" });
+      await topics.subscribe({ topic: world.topic, name: "b" });
+      await topics.subscribe({ topic: world.topic, name: "a" });
+      const generations = async () =>
+        new Map((await topics.subscribers(world.topic)).map((one) => [one.name, one.generation]));
+      const first = await generations();
+      assert.deepEqual([...first.keys()].toSorted(), ["a", "b"]);
+      for (const generation of first.values()) {
+        const since = timeOfId(generation) ?? 0;
+        assert.ok(since >= before && since <= Date.now(), generation);
+      }
+      await topics.unsubscribe(world.topic, "a");
+      assert.deepEqual([...(await generations()).keys()], ["b"]);
+      await topics.subscribe({ topic: world.topic, name: "a" });
+      const second = await generations();
+      assert.notEqual(second.get("a"), first.get("a"));
+      assert.equal(second.get("b"), first.get("b"));
+    },
+  ],
+  [
     "another number of partitions is refused while events wait",
     async (world) => {
       const [before, after] = [
@@ -652,6 +678,24 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
       const reader = world.consume(topics, "s");
       await world.drained(topics);
       assertExact(reader.seen, { x: 1, y: 1 });
+    },
+  ],
+  [
+    "settled takes as long as the durability needs, and ends on abort",
+    async (world) => {
+      const { topics } = await world.open();
+      const isDelayed = (await topics.durability()) === "second";
+      const stop = new AbortController();
+      const givenUp = topics.settled({ signal: stop.signal });
+      const at = performance.now();
+      await topics.settled({ signal: new AbortController().signal });
+      const ms = performance.now() - at;
+      assert.ok(isDelayed ? ms > 4_900 && ms < 8_000 : ms < 1_000, `settled after ${ms} ms`);
+      await givenUp;
+      const late = topics.settled({ signal: stop.signal });
+      stop.abort();
+      if (isDelayed) await assert.rejects(late, { name: "AbortError" });
+      else await late;
     },
   ],
   [

@@ -1,4 +1,4 @@
-import type { WriteRun } from "../connector.ts";
+import type { Finding, WriteRun } from "../connector.ts";
 import type { SluiceEvent } from "../event.ts";
 
 /** What is lost: `memory` on any restart of Redis; `second` on power loss, the last 1–2 s; `disk` nothing. */
@@ -8,6 +8,13 @@ export type Durability = "memory" | "second" | "disk";
 export interface Subscription {
   readonly topic: string;
   readonly name: string;
+}
+
+/** A subscription as whoever publishes to its topic sees it. */
+export interface Subscriber {
+  readonly name: string;
+  /** Another one when it ended and began anew. A `timedId`: says since when it is there. */
+  readonly generation: string;
 }
 
 export interface SubscriptionStatus extends Subscription {
@@ -33,6 +40,8 @@ export type Handle = (events: readonly SluiceEvent[], run: WriteRun) => Promise<
 /** The queue: topics, their subscriptions and partitions. Two implementations, one conformance suite. */
 export interface Topics {
   readonly durability: () => Promise<Durability>;
+  /** What the place is, what it may lose, and what is wrong with it. Changes nothing. */
+  readonly check: () => Promise<readonly Finding[]>;
   /**
    * Resolves when every subscription has the events. Reads the registry before and after adding, and
    * adds to newcomers until it is stable: that last read is the moment of publication (Invariant 3).
@@ -50,6 +59,8 @@ export interface Topics {
   /** Ends a subscription and drops what waited for it. */
   readonly unsubscribe: (topic: string, name: string) => Promise<void>;
   readonly subscriptions: (topic?: string) => Promise<readonly SubscriptionStatus[]>;
+  /** Who is subscribed. One cheap read, to be asked every second. */
+  readonly subscribers: (topic: string) => Promise<readonly Subscriber[]>;
   /**
    * Hands over the batches of this process's fair share of the partitions: one partition one batch at
    * a time, in order of publication; partitions in parallel. A batch is repeated whole, first in its

@@ -1,4 +1,6 @@
+import type { SourceContext } from "../connector.ts";
 import { SluiceError } from "../errors.ts";
+import { paceMeter } from "./pace.ts";
 import type { ConnectorState, ConnectorStatus } from "./status.ts";
 
 /** What one connector of this process is doing, kept up to date by its task and read by the admin API. */
@@ -6,7 +8,7 @@ export interface Board {
   readonly become: (state: ConnectorState) => void;
   /** Remembers since when it fails, until `become` says otherwise. `failed` is for good. */
   readonly trouble: (state: "failing" | "failed", error: unknown) => void;
-  readonly progress: (value: NonNullable<ConnectorStatus["progress"]>) => void;
+  readonly progress: SourceContext<unknown, unknown>["progress"];
   readonly handled: (events: number) => void;
   readonly deadLettered: () => void;
   readonly meter: (name: string, value: number, labels?: Readonly<Record<string, string>>) => void;
@@ -20,7 +22,8 @@ export function statusBoard(
 ): Board {
   let state: ConnectorState = "starting";
   let error: ConnectorStatus["error"];
-  let progress: ConnectorStatus["progress"];
+  let progress: Parameters<Board["progress"]>[0] | undefined;
+  const pace = paceMeter();
   let events = 0;
   let deadLetters = options.deadLetters;
   const counters = new Map<string, number>();
@@ -34,7 +37,10 @@ export function statusBoard(
       state = next;
       error = { ...explain(cause, options.scrub), since: error?.since ?? new Date().toISOString() };
     },
-    progress: (value) => (progress = value),
+    progress: (value) => {
+      progress = value;
+      pace.note(value.phase === "snapshot" ? value : {});
+    },
     handled: (count) => (events += count),
     deadLettered: () => (deadLetters += 1),
     meter: (name, value, labels = {}) => {
@@ -46,7 +52,7 @@ export function statusBoard(
       ...who,
       state,
       ...(error && { error }),
-      ...(progress && { progress }),
+      ...(progress && { progress: { ...progress, ...pace.read() } }),
       events,
       deadLetters,
       counters: Object.fromEntries(counters),

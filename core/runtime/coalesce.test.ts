@@ -40,6 +40,13 @@ describe("coalesce", () => {
     expect(ids(coalesce([put("a", 1), other]))).toEqual([[put("a", 1).id, other.id]]);
   });
 
+  it("keeps the newest for each audience where they are passed on", () => {
+    const [all, one] = [put("a", 1), { ...put("a", 2), audience: "late" }];
+    expect(coalesce([all, one])).toEqual([[one]]);
+    const newest = put("a", 3);
+    expect(coalesce([all, one, newest], { perAudience: true })).toEqual([[one, newest]]);
+  });
+
   it("leaves messages as they are", () => {
     const message = {
       specversion: "1.0",

@@ -3,8 +3,12 @@ import { isRecordChange, type SluiceEvent } from "../event.ts";
 /**
  * Cuts a batch into the calls a sink may get: at most one event a record, the newest; a clear alone.
  * Order is kept where it matters: per record, and around clears. Of equal versions the later arrival wins.
+ * `perAudience` keeps the newest for each audience.
  */
-export function coalesce(events: readonly SluiceEvent[]): readonly (readonly SluiceEvent[])[] {
+export function coalesce(
+  events: readonly SluiceEvent[],
+  { perAudience } = { perAudience: false },
+): readonly (readonly SluiceEvent[])[] {
   const groups: SluiceEvent[][] = [];
   let group: (SluiceEvent | undefined)[] = [];
   let places = new Map<string, number>();
@@ -21,7 +25,8 @@ export function coalesce(events: readonly SluiceEvent[]): readonly (readonly Slu
       finish();
       groups.push([event]);
     } else {
-      const record = `${event.source}\n${event.subject}`;
+      const key = `${event.source}\n${event.subject}`;
+      const record = perAudience && event.audience ? `${event.audience}\n${key}` : key;
       const place = places.get(record);
       const before = place === undefined ? undefined : group[place];
       if (before && isRecordChange(before) && event.sequence < before.sequence) continue;

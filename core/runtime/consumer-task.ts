@@ -4,13 +4,16 @@ import type { Context, Writer, WriteRun } from "../connector.ts";
 import { ConfigError, FencedError, SluiceError } from "../errors.ts";
 import { isRecordChange, isUpsert, type SluiceEvent } from "../event.ts";
 import { matchesFilter } from "../filter.ts";
+import { passedOn } from "../queue/audience.ts";
 import { prefixed } from "../state/prefixed.ts";
 import { backoff } from "./backoff.ts";
 import { explain } from "./board.ts";
+import { openServing } from "./catch-up.ts";
 import { coalesce } from "./coalesce.ts";
 import { deliver } from "./deliver.ts";
 import { guarded, type Failure } from "./failure.ts";
-import { isAboutOne, ownPrefix } from "./source-task.ts";
+import { ownPrefix } from "./keys.ts";
+import { isAboutOne } from "./read-source.ts";
 import { isAccepted, throughStages, unaccepted, type OpenStage } from "./stages.ts";
 import type { TaskRun } from "./task.ts";
 
@@ -35,7 +38,8 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   const handle = async (events: readonly SluiceEvent[], write: WriteRun) => {
     const { filter } = connector;
     const wanted = filter ? events.filter((event) => matchesFilter(filter, event)) : events;
-    for (const group of coalesce(wanted))
+    // What a transform passes on to one subscription only must not replace what all get.
+    for (const group of coalesce(wanted, { perAudience: connector.kind === "transform" }))
       await deliver(group, {
         attempt: (some) => attempt(some, stages, writer, write),
         bury: (event, failure, attempts, firstAt) => bury(event, failure, attempts, firstAt),
@@ -179,14 +183,31 @@ async function openWriter(connector: ConsumerConnector, run: TaskRun): Promise<O
       close: () => writer.close(),
     };
   }
+  const { name, from, to } = connector;
+  const { backend, log, signal } = run;
+  const serving = await openServing(
+    {
+      producer: { kind: "transform", name, topic: to, from },
+      topics: backend.topics,
+      state: backend.state,
+      isOptional: run.topics[to]?.optional ?? false,
+      log,
+      signal,
+    },
+    { isAnew: false, asked: () => undefined },
+  );
   // Partitions are handled in parallel, but a topic is published to one call at a time.
   let last: Promise<unknown> = Promise.resolve();
   const write: Writer["write"] = async (events, { signal }) => {
-    const turn = last.then(() => run.backend.topics.publish(connector.to, events, { signal }));
+    const publish = async () => {
+      await serving.begun({ signal });
+      await backend.topics.publish(to, events.map(passedOn), { signal });
+    };
+    const turn = last.then(publish);
     last = turn.catch(() => undefined); // told to this call's caller; the next one goes on
     await turn;
   };
-  return { name: connector.name, accepts: [""], write, close: async () => {} };
+  return { name, accepts: [""], write, close: async () => {} };
 }
 
 async function closeAll(stages: readonly OpenStage[]): Promise<void> {

@@ -3,7 +3,9 @@ import { openBackend } from "../backend.ts";
 import type { Pipeline } from "../config/pipeline.ts";
 import type { Log } from "../connector.ts";
 import type { SubscriptionStatus } from "../queue/queue.ts";
+import type { StatePlace } from "../state/state.ts";
 import { listProcesses, type ProcessEntry } from "./processes.ts";
+import { readSubscriptions, type Standing } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
 
 const answerWithinMs = 2_000;
@@ -15,7 +17,7 @@ export interface StatusReport {
   /** Registered but not answering: just stopped, or on a machine this one cannot reach. */
   readonly silent: readonly ProcessEntry[];
   /** What the queue holds. */
-  readonly subscriptions: readonly SubscriptionStatus[];
+  readonly subscriptions: readonly (SubscriptionStatus & Standing)[];
   /** Open dead letters a connector. */
   readonly deadLetters: Readonly<Record<string, number>>;
 }
@@ -26,25 +28,31 @@ export async function readStatus(pipeline: Pipeline, options: { log: Log }): Pro
     return { processes: [], silent: [], subscriptions: [], deadLetters: {} };
   const backend = await openBackend(pipeline, options);
   try {
-    const entries = await listProcesses(backend.state);
-    const answers = await Promise.all(entries.map(ask));
-    const subscriptions = await backend.topics.subscriptions();
+    const { processes, silent } = await askProcesses(backend.state);
+    const subscriptions = await readSubscriptions(backend);
     const deadLetters: Record<string, number> = {};
     for (const { name, kind } of pipeline.connectors)
       if (kind !== "source") deadLetters[name] = await backend.deadLetters.count(name);
-    return {
-      processes: answers.filter((answer) => answer !== undefined),
-      silent: entries.filter((_, at) => answers[at] === undefined),
-      subscriptions,
-      deadLetters,
-    };
+    return { processes, silent, subscriptions, deadLetters };
   } finally {
     await backend.close(1_000);
   }
 }
 
+/** Asks every registered process what it is doing. */
+export async function askProcesses(
+  state: StatePlace,
+): Promise<Pick<StatusReport, "processes" | "silent">> {
+  const entries = await listProcesses(state);
+  const answers = await Promise.all(entries.map(ask));
+  return {
+    processes: answers.filter((answer) => answer !== undefined),
+    silent: entries.filter((_, at) => answers[at] === undefined),
+  };
+}
+
 /** An embedded pipeline that never ran: opening its queue would make one. */
-function isUntouched({ queue, state }: Pipeline): boolean {
+export function isUntouched({ queue, state }: Pipeline): boolean {
   return [queue, state].every((place) => place.kind === "embedded" && !existsSync(place.dir));
 }
 

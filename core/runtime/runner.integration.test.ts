@@ -10,13 +10,16 @@ import {
   defineSink,
   defineSource,
   defineTransform,
+  type SourceBatch,
   type SourceContext,
+  type SourceDefinition,
   type WriteRun,
 } from "../connector.ts";
 import { ConfigError, PoisonError, PositionLostError, RetryableError } from "../errors.ts";
 import { cleared, isUpsert, upserted, type SluiceEvent } from "../event.ts";
 import { z } from "../index.ts";
 import type { DeadLetter } from "../queue/queue.ts";
+import { askSnapshot, fateOf } from "./requests.ts";
 import { startPipeline, type Running } from "./runner.ts";
 
 const checkpoint = z.strictObject({ next: z.number() });
@@ -38,10 +41,9 @@ const record = (context: Reading, n: number) =>
 
 /** A source that is what `read` does. */
 function sourceOf(
-  read: (
-    context: Reading,
-  ) => AsyncIterable<{ events: readonly SluiceEvent[]; checkpoint: { next: number } }>,
-): ResolvedConnector {
+  read: (context: Reading) => AsyncIterable<SourceBatch<{ next: number }>>,
+  capable: Partial<SourceDefinition<z.ZodType, z.ZodType>["capabilities"]> = {},
+): Extract<ResolvedConnector, { kind: "source" }> {
   const source = defineSource({
     name: "numbers",
     version: "1.0.0",
@@ -49,7 +51,13 @@ function sourceOf(
     config: z.strictObject({}),
     checkpoint,
     emits: ["dev.sluice.record."],
-    capabilities: { deletes: false, snapshotOnRequest: false, replays: true, forgets: false },
+    capabilities: {
+      deletes: false,
+      snapshotOnRequest: false,
+      replays: true,
+      forgets: false,
+      ...capable,
+    },
     read,
   });
   return { kind: "source", name: "numbers", source, config: {}, to: "numbers" };
@@ -166,6 +174,47 @@ it("says so when the queue does not answer, and invents nothing", async () => {
     expect(performance.now() - stopping).toBeLessThan(5_000);
   } finally {
     await away.stop();
+  }
+});
+
+it("refuses to read what its origin forgets into a queue that forgets, unless told so", async () => {
+  const forgetful = await startRedis(["--appendonly", "no"]);
+  try {
+    const place: Place = { kind: "redis", url: forgetful.url };
+    const topics = { numbers: { partitions: 2, optional: false, maxWaiting: 4 } };
+    let reads = 0;
+    const source = sourceOf(
+      async function* ({ settled, signal }) {
+        yield { events: [], checkpoint: { next: 0 } };
+        await settled();
+        reads += 1;
+        await sleep(3_600_000, undefined, { signal }).catch(() => undefined);
+      },
+      { forgets: true },
+    );
+    const pipelineOf = (one: ResolvedConnector): Pipeline => ({
+      project: "forgetting",
+      queue: place,
+      state: place,
+      topics,
+      connectors: [one, sinkOf(async () => {})],
+    });
+    const refused = await startPipeline(pipelineOf(source), { log: silent, admin });
+    running.push(refused);
+    const { connector, error } = await refused.failed;
+    expect({ connector, error }).toMatchObject({
+      connector: "numbers",
+      error: { name: "ConfigError", code: "source.forgets" },
+    });
+    expect((error as ConfigError).fix).toMatch(/appendonly yes.*"durability": "accept-loss"/);
+    expect(reads).toBe(0);
+    const accepting = { ...source, durability: "accept-loss" } as const;
+    const accepted = await startPipeline(pipelineOf(accepting), { log: silent, admin });
+    running.push(accepted);
+    await eventually(() => reads === 1, "the source to read");
+    await Promise.all(running.splice(0).map((one) => one.stop(5_000)));
+  } finally {
+    await forgetful.stop();
   }
 });
 
@@ -335,6 +384,39 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     expect(await one.failed).toMatchObject({ connector: "numbers", error: { code: "test.gap" } });
     const { connectors } = await one.status();
     expect(connectors[0]).toMatchObject({ state: "failed", error: { code: "test.gap" } });
+    expect(connectors[0]?.error?.fix).toMatch(/"onGap": "resnapshot" on "numbers".*Or bring back/);
+  });
+
+  it("reads everything again where onGap says so, until a batch has replaced the checkpoint", async () => {
+    const seen: string[] = [];
+    const lost = sourceOf(async function* ({ checkpoint, state, signal }) {
+      const [own] = await state.get(["own"]);
+      seen.push(`${checkpoint?.next ?? "anew"} ${JSON.stringify(own?.value)}`);
+      const run = seen.length;
+      if (run === 1)
+        yield { events: [], checkpoint: { next: 1 }, writes: [{ key: "own", value: "kept" }] };
+      if (run <= 2) throw new PositionLostError("the log begins later", { code: "test.gap" });
+      if (run === 3) throw new Error("socket hang up");
+      yield { events: [], checkpoint: { next: 5 } };
+      if (run === 4) throw new Error("socket hang up");
+      await sleep(3_600_000, undefined, { signal }).catch(() => undefined);
+    });
+    const logged: string[] = [];
+    const log = { ...silent, error: (_: object, message: string) => void logged.push(message) };
+    const pipeline = pipelineOf([{ ...lost, onGap: "resnapshot" }, sinkOf(async () => {})]);
+    const one = await startPipeline(pipeline, { log, admin });
+    running.push(one);
+    await eventually(() => seen.length === 5, "the run after the new checkpoint");
+    expect(seen).toEqual([
+      "anew undefined",
+      'anew "kept"',
+      'anew "kept"',
+      'anew "kept"',
+      '5 "kept"',
+    ]);
+    expect(logged).toEqual(["position lost: everything is read again, as onGap says"]);
+    const { connectors } = await one.status();
+    expect(connectors[0]).toMatchObject({ state: "running", counters: { positions_lost: 1 } });
   });
 
   it("lets a sink finish what it is writing when it stops", async () => {
@@ -372,6 +454,49 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     await eventually(() => reads === 2, "the source to read again");
   });
 
+  it("asks for a snapshot in every run until a batch that is stored completes it", async () => {
+    const asked: string[] = [];
+    const lives: string[] = [];
+    let next = 0;
+    const batch = (more: Partial<SourceBatch<{ next: number }>> = {}) => ({
+      events: [],
+      checkpoint: { next: next++ },
+      ...more,
+    });
+    const source = sourceOf(
+      async function* ({ requests, signal }) {
+        const life = lives.shift();
+        yield batch();
+        for await (const { id } of requests) {
+          asked.push(`${life} ${id}`);
+          if (life === "fails") throw new Error("socket hang up");
+          // What does not fit is not stored, and so the request is not forgotten either.
+          const writes = life === "is refused" ? [{ key: "k", value: 1, expect: 7 }] : [];
+          yield batch({ completes: life === "says nothing" ? [] : [id], writes });
+          if (life === "says nothing") throw new Error("socket hang up");
+        }
+        signal.throwIfAborted();
+      },
+      { snapshotOnRequest: true },
+    );
+    lives.push("fails", "says nothing", "is refused", "completes", "is not asked");
+    const pipeline = pipelineOf([source, sinkOf(async () => {})]);
+    const backend = await openBackend(pipeline, { log: silent });
+    const { state } = backend.state.scope("numbers");
+    const one = await start(pipeline);
+    const { request } = await askSnapshot(state);
+    await eventually(async () => (await fateOf(state, request.id)) === "done", "completed");
+    const ends = ["fails", "says nothing", "is refused", "completes"];
+    expect(asked).toEqual(ends.map((life) => `${life} ${request.id}`));
+    await one.stop(5_000);
+    await start(pipeline);
+    await eventually(() => lives.length === 0, "a run after it");
+    const later = await askSnapshot(state);
+    await eventually(async () => (await fateOf(state, later.request.id)) === "done", "the next");
+    expect(asked.slice(4)).toEqual([`is not asked ${later.request.id}`]);
+    await backend.close(1_000);
+  });
+
   it("names a subscription that nobody consumes any more", async () => {
     const before = pipelineOf([sinkOf(async () => {})]);
     await (await start(before)).stop(5_000);
@@ -379,7 +504,12 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     const warned: object[] = [];
     const log = { ...silent, warn: (fields: object) => void warned.push(fields) };
     running.push(await startPipeline(pipelineOf([renamed], before), { log, admin }));
-    expect(warned).toContainEqual({ topic: "numbers", subscription: "collect", waiting: 0 });
+    expect(warned).toContainEqual({
+      topic: "numbers",
+      subscription: "collect",
+      waiting: 0,
+      end: "sluice subscriptions remove collect",
+    });
   });
 
   it("starts a source again after an error that may pass", async () => {

@@ -8,9 +8,13 @@ import type { Durability } from "../queue/queue.ts";
 import { serveAdmin } from "./admin.ts";
 import { statusBoard, type Board } from "./board.ts";
 import { runConsumer } from "./consumer-task.ts";
+import { orphansOf } from "./orphans.ts";
 import { registerProcess } from "./processes.ts";
+import { pendingRequests } from "./requests.ts";
 import { runSource } from "./source-task.ts";
+import { readSubscriptions } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
+import { whoIs } from "./who-is.ts";
 
 export interface Running {
   /** Of the admin API. */
@@ -101,6 +105,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
         backend,
         board,
         log: logOf(connector, log),
+        topics: pipeline.topics,
         leaseMs: defaultLeaseMs,
         scrub,
         signal: stopping.signal,
@@ -136,10 +141,14 @@ async function readPipelineStatus(
   // A queue that does not answer must not keep the process from saying so.
   const patience = new AbortController();
   const answer = await Promise.race([
-    Promise.all([backend.topics.subscriptions(), backend.topics.durability()]),
+    Promise.all([
+      readSubscriptions(backend),
+      countRequests(pipeline, backend),
+      backend.topics.durability(),
+    ]),
     sleep(answerWithinMs, undefined, { signal: patience.signal, ref: false }),
   ]).finally(() => patience.abort());
-  const [subscriptions, durability] = answer ?? [[], started.durability];
+  const [subscriptions, requests, durability] = answer ?? [[], new Map(), started.durability];
   return {
     project: pipeline.project,
     pid: process.pid,
@@ -151,27 +160,34 @@ async function readPipelineStatus(
     connectors: [...boards.values()].map((board) => {
       const status = board.read();
       const own = subscriptions.filter(({ name }) => name === status.name);
-      return own.length === 0 ? status : { ...status, subscriptions: own };
+      const asked = requests.get(status.name) ?? 0;
+      return {
+        ...status,
+        ...(asked > 0 && { requests: asked }),
+        ...(own.length > 0 && { subscriptions: own }),
+      };
     }),
   };
 }
 
-/** A subscription nobody here consumes fills up, and then holds back every source of its topic. */
-async function warnOfOrphans(pipeline: Pipeline, backend: Backend, log: Log): Promise<void> {
-  const names = new Set(pipeline.connectors.map(({ name }) => name));
-  for (const { topic, name, waiting, consumers } of await backend.topics.subscriptions())
-    if (pipeline.topics[topic] && !names.has(name) && consumers === 0)
-      log.warn(
-        { topic, subscription: name, waiting },
-        "a subscription without a consumer: when it is full, its topic stands still. Was its connector renamed?",
-      );
+/** How many snapshots each source has still to take. */
+async function countRequests(
+  { connectors }: Pipeline,
+  { state }: Backend,
+): Promise<ReadonlyMap<string, number>> {
+  const sources = connectors.filter(({ kind }) => kind === "source");
+  const counts = sources.map(
+    async ({ name }) => [name, (await pendingRequests(state.scope(name).state)).length] as const,
+  );
+  return new Map(await Promise.all(counts));
 }
 
-function whoIs(connector: ResolvedConnector) {
-  const { name, kind } = connector;
-  if (kind === "source") return { name, kind, type: connector.source.name };
-  if (kind === "sink") return { name, kind, type: connector.sink.name };
-  return { name, kind, type: connector.transforms.at(-1)?.use ?? "transform" };
+async function warnOfOrphans(pipeline: Pipeline, backend: Backend, log: Log): Promise<void> {
+  for (const { topic, name, waiting } of await orphansOf(pipeline, backend))
+    log.warn(
+      { topic, subscription: name, waiting, end: `sluice subscriptions remove ${name}` },
+      "a subscription without a consumer: when it is full, its topic stands still. Was its connector renamed?",
+    );
 }
 
 function logOf(connector: ResolvedConnector, log: Log): Log {

@@ -65,6 +65,21 @@ describe("inline transforms", () => {
     expect(events).toEqual([{ ...deleted(change("a")), id: `${record("a").id}~filter` }]);
   });
 
+  it("make nothing of a change that is skipped, and go on with the others", async () => {
+    const skipB = stage("render", (event) => (event.subject === "b" ? "skip" : event));
+    const { events, ats, failures } = await run(
+      [skipB, toDocument],
+      [record("a"), record("b"), deleted(change("b")), record("c")],
+    );
+    expect(events.map(({ id }) => id)).toEqual([
+      `${record("a").id}~parse`,
+      deleted(change("b")).id,
+      `${record("c").id}~parse`,
+    ]);
+    expect(ats).toEqual([0, 2, 3]);
+    expect(failures).toEqual([]);
+  });
+
   it("let deletes pass, in their place", async () => {
     const gone = deleted(change("b"));
     const { events, ats } = await run([toDocument], [record("a"), gone, record("c")]);

@@ -22,8 +22,8 @@ interface Slot {
 
 /**
  * Sends events through inline transforms, one after the other. Deletes and clears pass by; `null`
- * becomes a delete of the same record and version. Returns what came out, each with the place of its
- * input, and what failed on the way; throws `StageFailure` when a whole call failed.
+ * becomes a delete of the same record and version, and nothing comes of `"skip"`. Returns what came out, each
+ * with the place of its input, and what failed on the way; throws `StageFailure` when a whole call failed.
  */
 export async function throughStages(
   stages: readonly OpenStage[],
@@ -85,6 +85,7 @@ async function throughStage(
 /** What a stage made of one event: named as its work, with its mark in the lineage. */
 function outcome(stage: OpenStage, input: Applicable, output: Output): SluiceEvent | undefined {
   if (output === input) return input;
+  if (output === "skip") return undefined;
   const id = `${input.id}~${stage.use}`;
   if (output === null) return isUpsert(input) ? deletedBy(input, id) : undefined;
   for (const name of ["source", "subject", "sequence", "partitionkey"] as const)

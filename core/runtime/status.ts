@@ -1,4 +1,6 @@
 import type { Durability } from "../queue/queue.ts";
+import type { Pace } from "./pace.ts";
+import type { Standing } from "./standings.ts";
 
 /**
  * - `starting`: opening, or waiting for its first partition
@@ -23,23 +25,25 @@ export interface ConnectorStatus {
     /** RFC 3339: failing since. */
     readonly since: string;
   };
-  /** Sources: what `progress` said last. */
-  readonly progress?: {
+  /** Sources: what `progress` said last, and how long it will take. */
+  readonly progress?: Pace & {
     readonly phase: "snapshot" | "streaming";
     readonly done?: number;
     readonly total?: number;
     readonly lag?: string;
   };
+  /** Sources: snapshots that were asked for and are not done. */
+  readonly requests?: number;
   /** Events published (sources) or handled (transforms, sinks) by this process. */
   readonly events: number;
   readonly deadLetters: number;
   /** Consumers: one entry a topic. */
-  readonly subscriptions?: readonly {
+  readonly subscriptions?: readonly (Standing & {
     readonly topic: string;
     readonly waiting: number;
     readonly oldestMs: number;
     readonly consumers: number;
-  }[];
+  })[];
   /** What the connector metered: `name{label=value}` → sum. */
   readonly counters: Readonly<Record<string, number>>;
 }

@@ -1,4 +1,5 @@
 import type { Backend } from "../backend.ts";
+import type { Pipeline } from "../config/pipeline.ts";
 import type { Log } from "../connector.ts";
 import type { Board } from "./board.ts";
 
@@ -7,6 +8,8 @@ export interface TaskRun {
   readonly backend: Backend;
   readonly board: Board;
   readonly log: Log;
+  /** Every topic of the pipeline, with its settings. */
+  readonly topics: Pipeline["topics"];
   /** How long a source's lease outlives its process, milliseconds. */
   readonly leaseMs: number;
   /** Takes secrets out of a text. */

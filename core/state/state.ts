@@ -1,3 +1,4 @@
+import type { Finding } from "../connector.ts";
 import type { Json } from "../event.ts";
 
 /** Proof of ownership: the lease's name and the number of its holder. */
@@ -62,5 +63,7 @@ export interface Scope {
 /** Where state lives: beside the queue, or elsewhere. */
 export interface StatePlace {
   readonly scope: (connector: string) => Scope;
+  /** What it is, and what is wrong with it. Changes nothing. */
+  readonly check: () => Promise<readonly Finding[]>;
   readonly close: () => Promise<void>;
 }

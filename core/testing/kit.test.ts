@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
 import { z } from "zod";
-import { defineSink, defineSource, defineTransform } from "../connector.ts";
-import { deleted, isRecordChange, upserted, type RecordChange } from "../event.ts";
+import { defineSink, defineSource, defineTransform, type SnapshotRequest } from "../connector.ts";
+import { cleared, deleted, isRecordChange, upserted, type RecordChange } from "../event.ts";
 import { inScope } from "../queue/partition.ts";
 import { fakes, sinkConformance, sourceConformance, transformConformance } from "./index.ts";
 
 // An origin, a target and connectors for them, as small as they can be: the kit must pass them, and
 // must fail each of the same with one thing broken.
 
-function memory(broken: { repeats?: boolean; stuck?: boolean } = {}) {
+function memory(
+  broken: { repeats?: boolean; stuck?: boolean; completes?: "never" | "early" } = {},
+) {
   const changes: { readonly key: string; readonly text?: string }[] = [];
   const source = defineSource({
     name: "memory",
@@ -17,16 +19,37 @@ function memory(broken: { repeats?: boolean; stuck?: boolean } = {}) {
     summary: "A list of changes.",
     config: z.strictObject({ everyMs: z.number().describe("Milliseconds between looks.") }),
     checkpoint: z.object({ next: z.number() }),
-    emits: ["dev.sluice.record."],
-    capabilities: { deletes: true, snapshotOnRequest: false, replays: true, forgets: false },
-    async *read({ config, checkpoint, nextVersion, signal, name }) {
+    emits: ["dev.sluice.record.", "dev.sluice.collection.cleared"],
+    capabilities: { deletes: true, snapshotOnRequest: true, replays: true, forgets: false },
+    async *read({ config, checkpoint, nextVersion, requests, signal, name }) {
       let next = broken.repeats ? 0 : (checkpoint?.next ?? 0);
+      const source = `/memory/${name}`;
+      const asked: SnapshotRequest[] = [];
+      const listen = async () => {
+        for await (const request of requests) asked.push(request);
+      };
+      const listening = listen();
       while (!signal.aborted) {
+        const { id, audience } = asked.shift() ?? {};
+        if (id !== undefined) {
+          const completes = broken.completes === "never" ? [] : [id];
+          const to = audience === undefined ? {} : { audience };
+          const [below, time] = [nextVersion(), new Date().toISOString()];
+          const held = new Map(changes.slice(0, next).map(({ key, text }) => [key, text]));
+          const events = [...held].flatMap(([key, text]) => {
+            const change = { source, subject: key, key, version: nextVersion(), time, meta: {} };
+            if (text === undefined) return [];
+            return [upserted({ ...change, ...to, op: "read", after: { text } })];
+          });
+          const sweep = cleared({ source, below, time, reason: "sweep", meta: {}, ...to });
+          if (broken.completes === "early") yield { events: [], checkpoint: { next }, completes };
+          yield { events: [...events, sweep], checkpoint: { next }, completes };
+        }
         const some = changes.slice(next, next + 10);
         next += some.length;
         const events = some.map(({ key, text }) => {
           const change = {
-            source: `/memory/${name}`,
+            source,
             subject: key,
             key,
             version: nextVersion(),
@@ -39,6 +62,7 @@ function memory(broken: { repeats?: boolean; stuck?: boolean } = {}) {
         if (events.length > 0) yield { events, checkpoint: { next } };
         else await new Promise((resolve) => setTimeout(resolve, config.everyMs));
       }
+      await listening;
       if (broken.stuck) await new Promise((resolve) => setTimeout(resolve, 1_200));
     },
   });
@@ -154,6 +178,18 @@ describe("the kit fails", () => {
   it("a source that outlives its abort", async () => {
     const name = "returns within a second of an abort, idle or not asked";
     assert.deepEqual(await failing(only(memory({ stuck: true }), name)), [name]);
+  });
+  it("a source that never says that a snapshot is done", async () => {
+    const names = [
+      "completes each request once, with its sweep or after it",
+      "a snapshot that a crash ended is finished when it is asked for again, once",
+    ];
+    const given = { ...memory({ completes: "never" }), patienceMs: 200 };
+    assert.deepEqual(await failing(only(given, ...names)), names);
+  });
+  it("a source that says so before it is", async () => {
+    const name = "completes each request once, with its sweep or after it";
+    assert.deepEqual(await failing(only(memory({ completes: "early" }), name)), [name]);
   });
   it("a source that is silent, soon, and says what it waited for", async () => {
     const given = { ...memory(), patienceMs: 100 };

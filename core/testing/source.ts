@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
-import type { SnapshotRequest, Source } from "../connector.ts";
-import {
-  isRecordChange,
-  type CollectionCleared,
-  type RecordChange,
-  type SluiceEvent,
-} from "../event.ts";
+import type { Source } from "../connector.ts";
+import type { SluiceEvent } from "../event.ts";
 import { definitionCases, word, type Case } from "./conformance.ts";
-import { run, type SourceRun } from "./fakes/run.ts";
+import { run } from "./fakes/run.ts";
 import { state, type FakeState } from "./fakes/state.ts";
+import { during, hold, isClear, isGone, of, rising, sees } from "./observed.ts";
+import { requestCases } from "./source-requests.ts";
 
 /**
  * Hands at the origin, past the source. Every case uses keys of its own, letters and digits, so one
@@ -261,95 +258,14 @@ export function sourceConformance(given: {
     },
   ];
 
-  const whenSnapshots: Case[] = [
-    {
-      name: "a snapshot on request reads everything again and ends with a sweep",
-      run: async () => {
-        await during(await start(), async (reading) => {
-          const { read, sweep } = await readAgain(reading, { id: "again" });
-          assert.equal(read.type === "dev.sluice.record.upserted" && read.data.op, "read");
-          assert.equal(sweep.data.reason, "sweep");
-          assert.ok(read.sequence >= sweep.data.below, "the sweep removes what was just read");
-        });
-      },
-    },
-    {
-      name: "a catch-up snapshot is addressed to its audience",
-      run: async () => {
-        await during(await start(), async (reading) => {
-          const { read, sweep } = await readAgain(reading, { id: "late", audience: "newcomer" });
-          assert.equal(read.audience, "newcomer");
-          assert.equal(sweep.audience, "newcomer");
-        });
-      },
-    },
-  ];
-
-  /** Has a record that is known read again; gives its new event and the sweep behind it. */
-  const readAgain = async (reading: SourceRun, request: SnapshotRequest) => {
-    const text = word();
-    const subject = await origin.put(word(), text);
-    await sees(reading, text);
-    const known = of(reading.events, subject).at(-1)?.sequence ?? "";
-    const isOver = (event: SluiceEvent) => isClear(event) && event.data.below > known;
-    await reading.request(request);
-    await reading.until((events) => events.some(isOver), "the sweep that ends the snapshot");
-    const sweep = reading.events.filter(isClear).find(isOver);
-    assert.ok(sweep);
-    const before = reading.events.slice(0, reading.events.indexOf(sweep));
-    rising(of(before, subject));
-    const read = of(before, subject).at(-1);
-    assert.ok(read && read.sequence > known, "the record was not read before the sweep");
-    return { read, sweep };
-  };
-
   return [
     ...definitionCases(source, config),
     ...always,
     ...(deletes ? whenDeletes : []),
     ...(replays ? whenReplays : []),
     ...(replays && deletes ? whenReplaysAndDeletes : []),
-    ...(snapshotOnRequest ? whenSnapshots : []),
+    ...(snapshotOnRequest ? requestCases(origin, start) : []),
   ];
-}
-
-/** Uses a run and stops it, whatever happens. */
-async function during(reading: SourceRun, use: (reading: SourceRun) => Promise<void>) {
-  try {
-    await use(reading);
-  } finally {
-    await reading.stop();
-  }
-}
-
-/** Waits until every text was published. */
-function sees(reading: SourceRun, ...texts: readonly string[]) {
-  const wanted = `${texts.length} new text(s), ${texts.map((text) => text.slice(0, 30)).join(", ")}`;
-  return reading.until(hold(...texts), wanted);
-}
-
-function hold(...texts: readonly string[]) {
-  return (events: readonly SluiceEvent[]) => {
-    const all = JSON.stringify(events);
-    return texts.every((text) => all.includes(text));
-  };
-}
-
-function of(events: readonly SluiceEvent[], subject: string): readonly RecordChange[] {
-  return events.filter(isRecordChange).filter((event) => event.subject === subject);
-}
-
-function isGone(events: readonly SluiceEvent[], subject: string): boolean {
-  return of(events, subject).at(-1)?.type === "dev.sluice.record.deleted";
-}
-
-function rising(changes: readonly RecordChange[]) {
-  const versions = changes.map(({ sequence }) => sequence);
-  assert.deepEqual(versions, versions.toSorted(), "versions of one record rise");
-}
-
-function isClear(event: SluiceEvent): event is CollectionCleared {
-  return isRecordChange(event) && event.type === "dev.sluice.collection.cleared";
 }
 
 function sizeOf(event: SluiceEvent): number {

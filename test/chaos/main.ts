@@ -2,19 +2,27 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { startPostgres } from "../postgres-server.ts";
 import { startRedis } from "../redis-server.ts";
+import { playPostgresRound } from "./postgres-round.ts";
 import { playRound, type RoundResult } from "./round.ts";
 
 const help = `npm run chaos -- [options]
 
-Kills a running pipeline (kill -9) at random moments while files are created, edited, renamed and
-deleted; after the last restart the index must equal the folder: ids, texts, versions.
+Kills a running pipeline (kill -9) at random moments while its origin changes; after the last restart
+the index must equal the origin: ids, texts, versions.
+
+  --source KIND     file | postgres (file)
+                    file: files are created, edited, renamed and deleted
+                    postgres: random transactions, key changes, truncates and DDL on a real server,
+                    which is killed and restarted too, and Redis with it
 
   --rounds N        rounds to play (20)
   --queue KIND      embedded | redis (embedded); redis starts a server of its own
-  --files N         changes a round (300)
+  --changes N       changes a round (300)
   --kills N         kills a round (4)
   --seed N          of the first round; the next rounds count on (random)
+  --postgres N      15 or 18 (18)
   --keep            keep the folders of rounds that failed
 
 One JSON line a round, then a total. Exit 1 if any round differed.`;
@@ -23,7 +31,9 @@ const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "20" },
     queue: { type: "string", default: "embedded" },
-    files: { type: "string", default: "300" },
+    source: { type: "string", default: "file" },
+    postgres: { type: "string", default: "18" },
+    changes: { type: "string", default: "300" },
     kills: { type: "string", default: "4" },
     seed: { type: "string" },
     keep: { type: "boolean", default: false },
@@ -36,6 +46,11 @@ if (values.help) {
 }
 if (values.queue !== "embedded" && values.queue !== "redis") {
   console.error(`--queue ${values.queue}: use embedded or redis.`);
+  process.exit(2);
+}
+
+if (values.source !== "file" && values.source !== "postgres") {
+  console.error(`--source ${values.source}: use file or postgres.`);
   process.exit(2);
 }
 
@@ -53,17 +68,23 @@ const redis =
         "noeviction",
       ])
     : undefined;
+const postgres =
+  values.source === "postgres"
+    ? await startPostgres({ version: values.postgres === "15" ? 15 : 18 })
+    : undefined;
 const results: RoundResult[] = [];
 try {
   for (let round = 0; round < rounds; round++) {
     const dir = await mkdtemp(join(tmpdir(), "sluice-chaos-"));
-    const result = await playRound({
+    const common = {
       dir,
       seed: firstSeed + round,
-      changes: Number(values.files),
+      changes: Number(values.changes),
       kills: Number(values.kills),
-      queue: redis?.url ?? "embedded",
-    });
+    };
+    const result = postgres
+      ? await playPostgresRound({ ...common, postgres, redis })
+      : await playRound({ ...common, queue: redis?.url ?? "embedded" });
     results.push(result);
     console.log(
       JSON.stringify({ round: round + 1, ...result, ...(!result.ok && values.keep && { dir }) }),
@@ -72,12 +93,14 @@ try {
   }
 } finally {
   await redis?.stop();
+  await postgres?.stop();
 }
 
 const failed = results.filter(({ ok }) => !ok);
 console.log(
   JSON.stringify({
     total: results.length,
+    source: values.source,
     queue: values.queue,
     ok: results.length - failed.length,
     failedSeeds: failed.map(({ seed }) => seed),

@@ -1,20 +1,19 @@
 import { Pinecone } from "@pinecone-database/pinecone";
 import { chunk } from "../../connectors/transforms/chunk/chunk.ts";
-import { parse } from "../../connectors/transforms/parse/parse.ts";
 import { startLocalPinecone } from "../../connectors/sinks/pinecone/local/server.ts";
 import type { Place } from "../../core/config/pipeline.ts";
 import type { Transform } from "../../core/connector.ts";
-import { upserted, type DocumentUpserted, type UpsertEvent } from "../../core/event.ts";
+import type { DocumentUpserted, RecordUpserted, UpsertEvent } from "../../core/event.ts";
 import { openEmbeddedState } from "../../core/state/embedded/index.ts";
 import { openRedisState } from "../../core/state/redis/index.ts";
 import type { StatePlace } from "../../core/state/state.ts";
 import { fakes } from "../../core/testing/index.ts";
 import type { Manifest } from "../../core/vectors.ts";
-import { version } from "../../core/version.ts";
 
 /** One vector as it lies in the index. */
 export interface Indexed {
   readonly id: string;
+  readonly source: string;
   readonly subject: string;
   readonly text: string;
   /** When this chunk was written. */
@@ -30,6 +29,8 @@ export interface Oracle {
 /** Reads a local index through the official client, from a server of its own over the same file, and the sink's state beside it. */
 export async function openOracle(options: {
   readonly pinecone: string;
+  /** Name of the index. */
+  readonly index: string;
   readonly state: Place;
   readonly project: string;
 }): Promise<Oracle> {
@@ -49,7 +50,7 @@ export async function openOracle(options: {
     },
     index: async () => {
       const { indexes = [] } = await client.listIndexes();
-      const host = indexes.find(({ name }) => name === "notes")?.host;
+      const host = indexes.find(({ name }) => name === options.index)?.host;
       if (host === undefined) return [];
       const index = client.index({ host, namespace: "__default__" });
       const found: Indexed[] = [];
@@ -64,6 +65,7 @@ export async function openOracle(options: {
         for (const { id, metadata = {} } of Object.values(fetched?.records ?? {}))
           found.push({
             id,
+            source: String(metadata["_src"]),
             subject: String(metadata["_subject"]),
             text: String(metadata["text"]),
             version: String(metadata["_v"]),
@@ -76,26 +78,31 @@ export async function openOracle(options: {
 }
 
 /**
- * What differs between an index and the folder it stands for: every file's chunks, ids and texts, and
- * nothing else; and the sink's own notes agree: one live manifest a file, nothing pending, no chunk
- * written by a later version than its document's.
+ * What differs between an index and the records it stands for: every document's chunks, ids and
+ * texts, and nothing else; and the sink's own notes agree: one live manifest a record, nothing
+ * pending, no chunk written by a later version than its document's.
  */
-export async function differences(
-  files: ReadonlyMap<string, string>,
+export function differences(
+  documents: readonly DocumentUpserted[],
   index: readonly Indexed[],
   manifests: readonly Manifest[],
-): Promise<readonly string[]> {
+): readonly string[] {
   const wanted = new Map<string, string>();
-  for (const document of await documentsOf(files))
-    for (const { id, text } of document.data.chunks ?? [])
-      wanted.set(`${document.subject}#${id}`, text);
-  const notes = new Map(manifests.map((manifest) => [manifest.subject, manifest]));
+  const live = new Set<string>();
+  for (const { source, subject, data } of documents) {
+    live.add(nameOf(source, subject));
+    for (const { id, text } of data.chunks ?? [])
+      wanted.set(`${nameOf(source, subject)}#${id}`, text);
+  }
+  const notes = new Map(
+    manifests.map((manifest) => [nameOf(manifest.source, manifest.subject), manifest]),
+  );
   const found: string[] = [];
   const seen = new Set<string>();
-  for (const { id, subject, text, version: written } of index) {
+  for (const { id, source, subject, text, version: written } of index) {
     const chunkId = id.slice(id.lastIndexOf("#") + 1);
-    const key = `${subject}#${chunkId}`;
-    const note = notes.get(subject);
+    const key = `${nameOf(source, subject)}#${chunkId}`;
+    const note = notes.get(nameOf(source, subject));
     if (seen.has(key)) found.push(`twice: ${key}`);
     seen.add(key);
     const expected = wanted.get(key);
@@ -105,38 +112,37 @@ export async function differences(
     else if (written > note.version) found.push(`written after its document's version: ${key}`);
   }
   for (const key of wanted.keys()) if (!seen.has(key)) found.push(`missing: ${key}`);
-  for (const { subject, state } of manifests) {
-    if (state === "pending") found.push(`pending: ${subject}`);
-    if ((state === "live") !== files.has(subject)) found.push(`manifest is ${state}: ${subject}`);
+  for (const { source, subject, state } of manifests) {
+    const name = nameOf(source, subject);
+    if (state === "pending") found.push(`pending: ${name}`);
+    if ((state === "live") !== live.has(name)) found.push(`manifest is ${state}: ${name}`);
   }
   return found;
+}
+
+/** The documents an empty pipeline would make of these records: the same transforms, run once. */
+export async function documentsOf(
+  records: readonly RecordUpserted[],
+  first: Transform,
+  config: object,
+): Promise<readonly DocumentUpserted[]> {
+  const documents = await through(first, config, records);
+  const chunked = await through(
+    chunk,
+    { maxTokens: 60, embedding: { provider: "hash" } },
+    documents,
+  );
+  return chunked as readonly DocumentUpserted[]; // chunk turns documents into documents
+}
+
+function nameOf(source: string, subject: string): string {
+  return `${source} ${subject}`;
 }
 
 async function openState(place: Place, project: string): Promise<StatePlace> {
   if (place.kind === "embedded") return openEmbeddedState({ dir: place.dir, project });
   const log = { debug: () => {}, info: () => {}, warn: console.warn, error: console.error };
   return await openRedisState({ url: place.url, project, log });
-}
-
-/** The documents an empty pipeline would make of the folder: the same transforms, run once. */
-async function documentsOf(
-  files: ReadonlyMap<string, string>,
-): Promise<readonly DocumentUpserted[]> {
-  const records = [...files].map(([path, text]) =>
-    upserted({
-      source: "/file/folder",
-      key: path,
-      subject: path,
-      version: version({ epoch: 1, position: 1n, rank: 0, tail: 0 }),
-      time: new Date().toISOString(),
-      op: "read",
-      after: { uri: path, mediaType: "text/markdown", text },
-      meta: {},
-    }),
-  );
-  const parsed = await through(parse, {}, records);
-  const chunked = await through(chunk, { maxTokens: 60, embedding: { provider: "hash" } }, parsed);
-  return chunked as readonly DocumentUpserted[]; // chunk turns documents into documents
 }
 
 async function through(
@@ -148,5 +154,6 @@ async function through(
   const run = { signal: new AbortController().signal };
   const outputs = await worker.apply(events, run);
   await worker.close?.();
-  return outputs as readonly UpsertEvent[]; // of records and documents, never messages
+  // Of records and documents, never messages; a blank text makes none.
+  return outputs.filter((output) => output !== null) as readonly UpsertEvent[];
 }

@@ -1,8 +1,11 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { parse } from "../../connectors/transforms/parse/parse.ts";
+import { upserted, type RecordUpserted } from "../../core/event.ts";
+import { version } from "../../core/version.ts";
 import { changingFolder } from "./folder.ts";
-import { differences, openOracle } from "./oracle.ts";
+import { differences, documentsOf, openOracle } from "./oracle.ts";
 import { startPipelineProcess, type PipelineProcess } from "./pipeline-process.ts";
 import { seeded } from "./random.ts";
 
@@ -11,7 +14,8 @@ export interface RoundResult {
   readonly ok: boolean;
   readonly kills: number;
   readonly changes: number;
-  readonly files: number;
+  /** Files or rows at the end. */
+  readonly records: number;
   readonly chunks: number;
   /** From the last change to an index that equals the folder. */
   readonly settledMs: number;
@@ -56,6 +60,7 @@ export async function playRound(options: {
     const lastChange = performance.now();
     const oracle = await openOracle({
       pinecone: join(dir, ".sluice", "pinecone"),
+      index: "notes",
       state:
         queue === "embedded"
           ? { kind: "embedded", dir: join(dir, ".sluice") }
@@ -73,14 +78,15 @@ export async function playRound(options: {
         }
         const index = await oracle.index();
         chunks = index.length;
-        found = await differences(folder.files, index, await oracle.manifests());
+        const documents = await documentsOf(recordsOf(folder.files), parse, {});
+        found = differences(documents, index, await oracle.manifests());
       } while (found.length > 0 && performance.now() - lastChange < settleWithinMs);
       return {
         seed,
         ok: found.length === 0,
         kills: killed,
         changes,
-        files: folder.files.size,
+        records: folder.files.size,
         chunks,
         settledMs: Math.round(performance.now() - lastChange),
         ...(found.length > 0 && { differences: found.slice(0, 20) }),
@@ -91,6 +97,22 @@ export async function playRound(options: {
   } finally {
     await pipeline.kill();
   }
+}
+
+/** Every file as the source would tell it. */
+function recordsOf(files: ReadonlyMap<string, string>): readonly RecordUpserted[] {
+  return [...files].map(([path, text]) =>
+    upserted({
+      source: "/file/folder",
+      key: path,
+      subject: path,
+      version: version({ epoch: 1, position: 1n, rank: 0, tail: 0 }),
+      time: new Date().toISOString(),
+      op: "read",
+      after: { uri: path, mediaType: "text/markdown", text },
+      meta: {},
+    }),
+  );
 }
 
 function pipelineFile(seed: number, queue: string): object {

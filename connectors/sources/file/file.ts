@@ -51,7 +51,14 @@ const checkpoint = z.object({
   /** `path` names one file. */
   single: z.boolean(),
   /** A snapshot that is not finished. */
-  snapshot: z.object({ below: z.string(), audience: z.string().optional() }).optional(),
+  snapshot: z
+    .object({
+      below: z.string(),
+      audience: z.string().optional(),
+      /** Id of the request it answers. */
+      request: z.string().optional(),
+    })
+    .optional(),
 });
 
 export type Options = z.output<typeof config>;

@@ -111,8 +111,10 @@ export async function* follow(
         const sweep = sweepOf(pass, looking.source);
         const next = checkpoint();
         const writes = memory.settled();
+        const { request } = pass.snapshot ?? {};
+        const completes = request === undefined ? [] : [request];
         if (sweep || writes.length > 0 || JSON.stringify(next) !== stored)
-          yield { events: sweep ? [sweep] : [], checkpoint: next, writes };
+          yield { events: sweep ? [sweep] : [], checkpoint: next, writes, completes };
         stored = JSON.stringify(next);
         plan.finish();
         progress({ phase: "streaming" });

@@ -10,6 +10,8 @@ export interface Snapshot {
   /** Files whose last event is not below it are done. */
   readonly below: Version;
   readonly audience?: string | undefined;
+  /** Id of the request that it answers; the first one answers none. */
+  readonly request?: string | undefined;
 }
 
 /**

@@ -20,7 +20,10 @@ export interface Passes {
 }
 
 export function passes(
-  context: Pick<SourceContext<unknown, Checkpoint>, "requests" | "checkpoint" | "nextVersion">,
+  context: Pick<
+    SourceContext<unknown, Checkpoint>,
+    "requests" | "checkpoint" | "nextVersion" | "log"
+  >,
   looking: Looking,
   run: {
     readonly settleMs: number;
@@ -29,7 +32,7 @@ export function passes(
     readonly fail: (error: unknown) => void;
   },
 ): Passes {
-  const { checkpoint, nextVersion } = context;
+  const { checkpoint, nextVersion, log } = context;
   const { settleMs, rescanMs, wake, fail } = run;
   const requests = context.requests[Symbol.asyncIterator]();
   let request: SnapshotRequest | undefined;
@@ -38,18 +41,21 @@ export function passes(
   let isFirst = true;
   let snapshot: Snapshot | undefined;
 
-  // One at a time: to ask for the next is to say that the last one is done.
+  // One at a time: the others wait where they are kept.
   const awaitRequest = async () => {
     const next = await requests.next();
     if (!next.done) request = next.value;
+    if (request?.collections)
+      log.warn({ collections: request.collections }, "a folder has no collections: all is read");
     wake();
   };
   awaitRequest().catch(fail);
 
   const snapshotDue = (): Snapshot | undefined => {
     if (isFirst) return checkpoint ? checkpoint.snapshot : { below: nextVersion() };
-    const audience = request?.audience;
-    return request && { below: nextVersion(), ...(audience !== undefined && { audience }) };
+    if (request === undefined) return undefined;
+    const { id, audience } = request;
+    return { below: nextVersion(), request: id, ...(audience !== undefined && { audience }) };
   };
   const begin = async () => {
     state = "scanning";
@@ -69,7 +75,8 @@ export function passes(
     finish: () => {
       if (typeof state !== "object") return;
       dueAt = performance.now() + Math.max(rescanMs, state.tookMs / scanShare);
-      if (!state.isFirst && state.snapshot) {
+      // After a crash it is asked for again while the pass that was begun for it goes on.
+      if (request !== undefined && request.id === state.snapshot?.request) {
         request = undefined;
         awaitRequest().catch(fail);
       }

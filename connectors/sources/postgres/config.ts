@@ -1,6 +1,9 @@
 import { z } from "sluice";
 
-const identifier = z.string().min(1).max(63);
+const identifier = z
+  .string()
+  .min(1)
+  .refine((name) => Buffer.byteLength(name) <= 63, "must be at most 63 bytes long");
 
 const table = z.strictObject({
   name: z

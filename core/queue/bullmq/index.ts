@@ -1,12 +1,13 @@
 import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import { checkRedis } from "../../state/redis/check.ts";
 import { connectRedis } from "../../state/redis/connect.ts";
 import { countConsumers } from "../assign.ts";
 import type { TopicsOptions } from "../options.ts";
 import type { Topics } from "../queue.ts";
 import { orAbort } from "./add.ts";
 import { openConsumer } from "./consume.ts";
-import { durabilityOf, warnOfEviction } from "./durability.ts";
+import { durabilityFindings, durabilityOf, warnOfEviction } from "./durability.ts";
 import { openPartitions } from "./partitions.ts";
 import { openPublisher } from "./publish.ts";
 import { openQueues } from "./queues.ts";
@@ -66,6 +67,10 @@ export async function openBullmqTopics(
 
   return {
     durability: () => durabilityOf(client),
+    check: async () => [
+      ...(await checkRedis(client, options.url)),
+      ...durabilityFindings(await durabilityOf(client)),
+    ],
     publish: (topic, events, { signal }) =>
       tracked(signal, (signal) => orAbort(publish(topic, events, signal), signal)),
     settled: async ({ signal }) => {
@@ -108,6 +113,11 @@ export async function openBullmqTopics(
       );
       return all.flat();
     },
+    subscribers: async (topic) =>
+      [...(await registry.read(topic)).subscriptions].map(([name, generation]) => ({
+        name,
+        generation,
+      })),
     consume: (topic, name, handle, { signal }) =>
       tracked(signal, (signal) => consume(topic, name, handle, signal)),
     close: async (graceMs) => {

@@ -1,6 +1,7 @@
 import { checkEvents } from "../../check-event.ts";
 import type { SluiceEvent } from "../../event.ts";
 import { pause } from "../assign.ts";
+import { addresseeOf } from "../audience.ts";
 import type { TopicsOptions } from "../options.ts";
 import { spread } from "../partition.ts";
 import { insist, openAdder, type Adder } from "./add.ts";
@@ -110,7 +111,7 @@ function jobsOf(events: readonly SluiceEvent[], partitions: number) {
   };
   if (events.some(({ audience }) => audience !== undefined))
     return (name: string) =>
-      packed(events.filter(({ audience }) => audience === undefined || audience === name));
+      packed(events.filter((event) => (addresseeOf(event) ?? name) === name));
   const shared = packed(events);
   return () => shared;
 }

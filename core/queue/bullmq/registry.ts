@@ -1,6 +1,6 @@
-import { randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
 import { toRedisError } from "../../state/redis/connect.ts";
+import { timedId } from "../../timed-id.ts";
 
 /** What a topic is known by: its subscriptions, and the number of partitions its data was spread over. */
 export interface TopicRecord {
@@ -50,8 +50,7 @@ export function openRegistry(client: Redis, project: string): Registry {
     topics: () => client.smembers(`${root}:topics`),
     subscribe: async (topic, name) => {
       await client.sadd(`${root}:topics`, topic);
-      const generation = randomBytes(4).toString("hex");
-      const isNew = await client.hsetnx(keyOf(topic), subscriptionField + name, generation);
+      const isNew = await client.hsetnx(keyOf(topic), subscriptionField + name, timedId());
       return isNew === 1 ? "new" : "known";
     },
     unsubscribe: async (topic, name) => {

@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { setImmediate as immediate, setTimeout as sleep } from "node:timers/promises";
 import { checkEvents } from "../../check-event.ts";
-import { openDatabase } from "../../state/embedded/database.ts";
+import { checkDatabase, openDatabase } from "../../state/embedded/database.ts";
 import { countConsumers, sharePartitions } from "../assign.ts";
 import type { TopicsOptions } from "../options.ts";
 import type { Topics } from "../queue.ts";
@@ -91,6 +91,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
 
   return {
     durability: async () => "disk",
+    check: async () => [checkDatabase(database)],
     publish,
     settled: async () => {},
     subscribe: async ({ topic, name }) => {
@@ -115,6 +116,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
         })),
       );
     },
+    subscribers: async (topic) => registry.subscribers(topic),
     consume: (...request) => {
       const consumed = consume(...request);
       const ended = consumed.catch(() => {}); // the caller gets the error

@@ -1,4 +1,5 @@
 import type { SluiceEvent } from "../../event.ts";
+import { addresseeOf } from "../audience.ts";
 import { bodiesOf, type Body } from "../bodies.ts";
 import { spread } from "../partition.ts";
 
@@ -30,6 +31,5 @@ function runsOf(share: readonly SluiceEvent[]): readonly (readonly SluiceEvent[]
 }
 
 function audienceOf(event: SluiceEvent | undefined): string | null {
-  const audience = event?.["audience"];
-  return typeof audience === "string" ? audience : null;
+  return (event && addresseeOf(event)) ?? null;
 }

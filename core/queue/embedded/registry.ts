@@ -1,5 +1,7 @@
 import { ConfigError } from "../../errors.ts";
 import type { Database } from "../../state/embedded/database.ts";
+import { timedId } from "../../timed-id.ts";
+import type { Subscriber } from "../queue.ts";
 
 export interface Waiting {
   readonly topic: string;
@@ -8,7 +10,7 @@ export interface Waiting {
   readonly oldestAt: number | null;
 }
 
-/** The tables `topics`, `heads` and `cursors`: which topics there are and who has subscribed. */
+/** The tables `topics`, `subscriptions`, `heads` and `cursors`: which topics there are and who has subscribed. */
 export type Registry = ReturnType<typeof openRegistry>;
 
 export function openRegistry(database: Database, project: string) {
@@ -41,15 +43,16 @@ export function openRegistry(database: Database, project: string) {
         },
       );
     run("UPDATE topics SET partitions = ? WHERE id = ?", partitions, id);
-    for (const name of subscribers(id)) register(id, name, partitions);
+    for (const { name } of subscribers(id)) register(id, name, partitions);
     run("DELETE FROM cursors WHERE topic = ? AND partition >= ?", id, partitions);
     return id;
   };
 
-  const subscribers = (topic: number): string[] =>
-    rows<[string]>("SELECT DISTINCT subscription FROM cursors WHERE topic = ?", topic).map(
-      ([name]) => name,
-    );
+  const subscribers = (topic: number): readonly Subscriber[] =>
+    rows<[name: string, generation: string]>(
+      "SELECT name, generation FROM subscriptions WHERE topic = ? ORDER BY name",
+      topic,
+    ).map(([name, generation]) => ({ name, generation }));
 
   /** Cursors at the heads: a subscription gets what is published from now on. */
   const register = (topic: number, name: string, partitions: number) => {
@@ -79,10 +82,18 @@ export function openRegistry(database: Database, project: string) {
     subscribe: (topic: string, partitions: number, name: string): "new" | "known" =>
       write(() => {
         const id = enter(topic, partitions);
-        if (subscribers(id).includes(name)) return "known";
+        if (subscribers(id).some((one) => one.name === name)) return "known";
+        run("INSERT INTO subscriptions VALUES (?, ?, ?)", id, name, timedId());
         register(id, name, partitions);
         return "new";
       }),
+
+    subscribers: (topic: string): readonly Subscriber[] =>
+      rows<[id: number]>(
+        "SELECT id FROM topics WHERE project = ? AND name = ?",
+        project,
+        topic,
+      ).flatMap(([id]) => subscribers(id)),
 
     unsubscribe: (topic: string, name: string): void =>
       write(() => {
@@ -91,6 +102,7 @@ export function openRegistry(database: Database, project: string) {
           project,
           topic,
         )) {
+          run("DELETE FROM subscriptions WHERE topic = ? AND name = ?", id, name);
           run("DELETE FROM cursors WHERE topic = ? AND subscription = ?", id, name);
           run("DELETE FROM log WHERE topic = ? AND audience = ?", id, name);
           for (let partition = 0; partition < partitions; partition++)

@@ -1,15 +1,18 @@
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import Libsql from "libsql";
+import type { Finding } from "../../connector.ts";
 import { ConfigError, RetryableError } from "../../errors.ts";
 import { makeFolder } from "../../make-folder.ts";
 import { upgrade } from "./schema.ts";
+import { unwritable } from "./unwritable.ts";
 
 /** What may be bound. Buffers keep what SQLite's texts do not: U+0000. */
 export type Value = string | number | null | Buffer;
 
 /** One connection to a project's SQLite file. Everything is synchronous: a transaction never spans an await. */
 export interface Database {
+  readonly path: string;
   readonly rows: <Row extends readonly unknown[]>(sql: string, ...values: Value[]) => Row[];
   /** The number of rows changed. */
   readonly run: (sql: string, ...values: Value[]) => number;
@@ -51,6 +54,7 @@ export function openDatabase(dir: string): Database {
   };
   let isLazy = false;
   const database: Database = {
+    path,
     // `all` even for one row: `get` leaves the statement open, and with it an old view of the file.
     rows: <Row extends readonly unknown[]>(sql: string, ...values: Value[]) =>
       translated(path, () => statement(sql, values).all(values) as unknown as Row[]),
@@ -93,6 +97,19 @@ export function openDatabase(dir: string): Database {
   return database;
 }
 
+/** Says where the file is and how large. That it can be opened is known already. */
+export function checkDatabase({ path, rows }: Database): Finding {
+  const [pages, pageSize] = ["page_count", "page_size"].map(
+    (name) => rows<[number]>(`PRAGMA ${name}`)[0]?.[0] ?? 0,
+  );
+  const megabytes = (((pages ?? 0) * (pageSize ?? 0)) / 2 ** 20).toFixed(1);
+  return {
+    severity: "ok",
+    code: "embedded.ready",
+    message: `embedded: ${path} answers, ${megabytes} MB; durability disk.`,
+  };
+}
+
 const settings = [
   ["page_size", 8192], // jobs are large rows: a quarter faster than 4096
   ["journal_mode", "WAL"],
@@ -121,11 +138,7 @@ function prepareDirectory(dir: string): void {
     makeFolder(dir);
     accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new ConfigError(`state: the directory ${dir} cannot be written.`, {
-      code: "state.directory-unwritable",
-      fix: `Make ${dir} a directory this user may write, or name another: "queue": "embedded:DIR".`,
-      cause: error,
-    });
+    throw unwritable(dir, error);
   }
 }
 

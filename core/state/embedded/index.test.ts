@@ -54,6 +54,25 @@ describe("the file", () => {
     );
   });
 
+  it("of the first format is upgraded: each subscription gets a generation of its own", () => {
+    const old = join(dir, "old");
+    const database = openDatabase(old);
+    const first = [
+      "DROP TABLE subscriptions",
+      "INSERT INTO topics VALUES (1, 'p', 't', 2)",
+      "INSERT INTO cursors VALUES (1, 0, 'a', 5, 0), (1, 1, 'a', 7, 0), (1, 0, 'b', 5, 0)",
+      "PRAGMA user_version = 1",
+    ];
+    for (const sql of first) database.run(sql);
+    database.close();
+    const upgraded = openDatabase(old);
+    const rows = upgraded.rows<[string, string]>("SELECT name, generation FROM subscriptions");
+    expect(rows.map(([name]) => name)).toEqual(["a", "b"]);
+    expect(new Set(rows.map(([, generation]) => generation)).size).toBe(2);
+    expect(upgraded.rows("SELECT * FROM cursors")).toHaveLength(3);
+    upgraded.close();
+  });
+
   it("is refused when it is damaged", () => {
     const damaged = mkdtempSync(join(dir, "damaged-"));
     writeFileSync(join(damaged, "sluice.db"), "not a database ".repeat(1_000));

@@ -1,5 +1,5 @@
 import type { StatePlace } from "../state.ts";
-import { openDatabase } from "./database.ts";
+import { checkDatabase, openDatabase } from "./database.ts";
 import { openLeases } from "./leases.ts";
 import { openStore } from "./store.ts";
 
@@ -17,6 +17,7 @@ export function openEmbeddedState({
       state: openStore(database, { project, connector }),
       leases: openLeases(database, { project, connector }),
     }),
+    check: async () => [checkDatabase(database)],
     close: async () => database.close(),
   };
 }

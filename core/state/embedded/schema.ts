@@ -10,6 +10,7 @@ import type { Database } from "./database.ts";
  * - `log` holds one job a row: `body` is a JSON array of `events` events. `audience` = for that subscription only.
  *   An ordinary table with an index: without a rowid SQLite reads whole bodies to compare keys.
  * - `heads.position` is the last one given in a partition, `cursors.position` the last one acknowledged.
+ * - `subscriptions.generation` is another one when a subscription ended and began anew.
  * - `cursors.holder` is the token of the lease that last took the partition: only it may move the cursor.
  */
 const steps = [
@@ -44,6 +45,14 @@ const steps = [
     audience TEXT, at INTEGER NOT NULL, events INTEGER NOT NULL, body TEXT NOT NULL
   );
   CREATE UNIQUE INDEX log_place ON log (topic, partition, position);
+  `,
+  `
+  CREATE TABLE subscriptions (
+    topic INTEGER NOT NULL, name TEXT NOT NULL, generation TEXT NOT NULL,
+    PRIMARY KEY (topic, name)
+  ) WITHOUT ROWID;
+  INSERT INTO subscriptions
+    SELECT topic, subscription, lower(hex(randomblob(4))) FROM cursors GROUP BY topic, subscription;
   `,
 ];
 

@@ -3,6 +3,8 @@ import type { Log } from "../../connector.ts";
 import { ConfigError, RetryableError, SluiceError } from "../../errors.ts";
 import { redisPlace } from "./url.ts";
 
+export const useOneServer =
+  "Name a Redis that is not in cluster mode; a replica makes it highly available.";
 const firstConnectMs = 5_000;
 const newestFormat = 1;
 
@@ -29,6 +31,7 @@ export async function connectRedis(options: {
   } satisfies RedisOptions);
   try {
     await firstConnect(client, place);
+    await refuseReplica(client, place);
     await checkFormat(client, project, place);
   } catch (error) {
     client.disconnect();
@@ -47,6 +50,11 @@ export function toRedisError(error: unknown): SluiceError {
       code: "redis.full",
       reason: "refused",
       fix: "Raise maxmemory, or let the consumers drain the queues.",
+    });
+  if (/^(MOVED|ASK|CLUSTERDOWN|CROSSSLOT)\b/.test(message))
+    return new ConfigError(`redis: part of a cluster, which keeps keys elsewhere (${message}).`, {
+      code: "redis.cluster",
+      fix: useOneServer,
     });
   if (/connection is closed|connection is in closing/i.test(message))
     return new RetryableError(`redis: ${message}`, {
@@ -101,6 +109,17 @@ function toRefusal(message: string, place: string): ConfigError | undefined {
       fix: "Use a database number below the server's `databases` setting (16 by default).",
     });
   return undefined;
+}
+
+/** Writing to one would be tried again and again, as after a fail-over, where it becomes a primary. */
+async function refuseReplica(client: Redis, place: string): Promise<void> {
+  const info = await client.info("replication").catch(() => ""); // forbidden here: it shows with the first write
+  if (/^role:slave/m.test(info))
+    throw new RetryableError(`redis: ${place} is a replica, which takes no writes.`, {
+      code: "redis.replica",
+      reason: "refused",
+      fix: "Name its primary.",
+    });
 }
 
 async function checkFormat(client: Redis, project: string, place: string): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Log } from "../../connector.ts";
 import type { StatePlace } from "../state.ts";
+import { checkRedis } from "./check.ts";
 import { connectRedis } from "./connect.ts";
 import { redisLeases } from "./leases.ts";
 import { scriptsOn } from "./scripts.ts";
@@ -24,6 +25,7 @@ export async function openRedisState(options: {
       const scope = `sluice:{${encodeURIComponent(project)}/${encodeURIComponent(connector)}}`;
       return { state: redisStore(scripts, scope), leases: redisLeases(scripts, scope) };
     },
+    check: () => checkRedis(client, options.url),
     close: async () => client.disconnect(),
   };
 }

@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
-import { channel } from "../../channel.ts";
 import { checkEvents } from "../../check-event.ts";
 import type { SnapshotRequest, Source, SourceBatch, SourceContext } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
+import { askedWrite, pendingRequests, requestFeed } from "../../runtime/requests.ts";
+import { prefixed } from "../../state/prefixed.ts";
 import { version, type Version } from "../../version.ts";
 import { context, type FakeContext } from "./context.ts";
 import { state as fakeState, type FakeState } from "./state.ts";
 
 const leaseName = "source";
 const checkpointKey = "checkpoint";
+/** Where the runner's own things lie: sources do not look there. */
+const runnerPrefix = "@runner/";
 
 type Progress = Parameters<SourceContext<unknown, unknown>["progress"]>[0];
 
@@ -19,7 +22,10 @@ export interface SourceRun extends Pick<FakeContext<unknown>, "lines" | "counter
   readonly events: readonly SluiceEvent[];
   readonly batches: readonly SourceBatch<unknown>[];
   readonly progress: readonly Progress[];
+  /** Asks for a snapshot. It is asked for again in every later run over the same state, until a batch completes it. */
   readonly request: (request: SnapshotRequest) => Promise<void>;
+  /** Ids of what was asked for and is not completed. */
+  readonly pending: () => Promise<readonly string[]>;
   /**
    * Resolves when `what` holds of the events. Rejects, saying that it waited for `wanted`, when the
    * source ends first or nothing comes for `patienceMs`, or too much for four times that.
@@ -64,9 +70,9 @@ export async function run(
   const aborter = new AbortController();
   const { signal } = aborter;
   const changes = new EventEmitter();
-  const requests = channel<SnapshotRequest>(100);
-  signal.addEventListener("abort", () => requests.close());
   const base = context({ ...rest, config: source.config.parse(given.config), ...place, signal });
+  const kept = prefixed(place.state, runnerPrefix);
+  const asked = requestFeed(kept, { fence: lease, log: base.log, signal });
   const events: SluiceEvent[] = [];
   const batches: SourceBatch<unknown>[] = [];
   const progress: Progress[] = [];
@@ -79,7 +85,7 @@ export async function run(
       checkpoint: saved && source.checkpoint.parse(saved.value),
       nextVersion: versions(lease.token),
       settled: async () => {},
-      requests,
+      requests: asked.requests,
       progress: (value) => void progress.push(value),
     });
     for await (const batch of reading) {
@@ -93,7 +99,11 @@ export async function run(
           `${type} is not among what the source says it emits`,
         );
       if (killWhen?.(events)) return;
-      const writes = [...(batch.writes ?? []), { key: checkpointKey, value: checkpoint }];
+      const forgotten = asked
+        .completed(batch.completes ?? [])
+        .map((write) => ({ ...write, key: runnerPrefix + write.key }));
+      const stored = { key: checkpointKey, value: checkpoint };
+      const writes = [...(batch.writes ?? []), ...forgotten, stored];
       assert.ok(await place.state.all(writes, lease), "checkpoint and writes are stored");
       changes.emit("change");
       while (paused && !signal.aborted) await once(changes, "change", { signal });
@@ -119,7 +129,11 @@ export async function run(
     lines: base.lines,
     counters: base.counters,
     ended,
-    request: (request) => requests.send(request, { signal }),
+    request: async (request) => {
+      await kept.each([askedWrite(request)]);
+      asked.look();
+    },
+    pending: async () => (await pendingRequests(kept)).map(({ id }) => id),
     pause: () => void (paused = true),
     resume: () => {
       paused = false;

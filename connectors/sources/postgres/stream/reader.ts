@@ -1,0 +1,229 @@
+import { upserted, version } from "sluice";
+import type { Gathered } from "./batch.ts";
+import type { Captured } from "./captured.ts";
+import { shown } from "../setup/identifier.ts";
+import {
+  clearOf,
+  deleteOf,
+  messagesSourceOf,
+  placeOf,
+  subjectOf,
+  upsertOf,
+  versionAt,
+  type Place,
+} from "./events.ts";
+import { formatLsn, parseLsn } from "../lsn.ts";
+import type { MarkerPlace } from "./markers.ts";
+import type { Position } from "../position.ts";
+import type { Relation } from "./relation.ts";
+import { timeText } from "./time.ts";
+import type { Delivered } from "../snapshot/visibility.ts";
+import type { Message } from "../wire/decode.ts";
+import type { Tuple } from "../wire/tuple.ts";
+
+interface Transaction {
+  readonly lsn: bigint;
+  readonly xid: number;
+  readonly time: bigint;
+  place: Place;
+  /** Rows so far, counted before any filter: the same at every delivery. */
+  ordinal: number;
+}
+
+/** Turns the messages of the stream into events, in order, and knows how far that is. */
+export interface Reader {
+  readonly handle: (message: Message, bytes: number) => void | Promise<void>;
+  /** Where a logical message stands, for the marker in it. */
+  readonly markerPlace: () => MarkerPlace | undefined;
+  /** Resumes after all that was handled. */
+  readonly position: () => Position;
+  readonly lsn: () => bigint;
+}
+
+export function openReader(context: {
+  readonly start: Position;
+  readonly batch: Gathered;
+  readonly captured: Captured;
+  readonly delivered: Delivered;
+  readonly messagePrefixes: readonly string[];
+  /** A row of `source` has a NULL in its key, and is left out. */
+  readonly keyless: (source: string) => undefined;
+}): Reader {
+  const { start, batch, captured, delivered, messagePrefixes } = context;
+  const { epoch } = start;
+  const resumed = start.at && { commit: parseLsn(start.at.commit), ordinal: start.at.ordinal };
+  let lsn = parseLsn(start.lsn);
+  let transaction: Transaction | undefined;
+
+  const begin = (at: { lsn: bigint; xid: number; time: bigint; origin?: string }): Transaction => {
+    const { lsn, xid, time, origin } = at;
+    const meta = { lsn: formatLsn(lsn), xid, ...(origin !== undefined && { origin }) };
+    const place = placeOf({ epoch, lsn, rank: 1, time: timeText(time), meta });
+    return { lsn, xid, time, place, ordinal: 0 };
+  };
+
+  /** The next row's number; undefined when it was published before the restart, or is nobody's. */
+  const next = (inside: Transaction): number | undefined => {
+    const ordinal = ++inside.ordinal;
+    return resumed && inside.lsn === resumed.commit && ordinal <= resumed.ordinal
+      ? undefined
+      : ordinal;
+  };
+
+  const changed = (
+    message: Extract<Message, { kind: "insert" | "update" | "delete" }>,
+    bytes: number,
+  ) => {
+    const inside = transaction;
+    if (!inside) return;
+    const ordinal = next(inside);
+    const known = captured.relation(message.relation);
+    if (!known || ordinal === undefined) return;
+    const { relation, windows } = known;
+    const { place } = inside;
+    /** The record of a row, noted as touched; none where its key has a NULL, which is nobody's id. */
+    const recordOf = (row: Tuple): string | undefined => {
+      if (relation.hasNullableKey && relation.keyAt.some((at) => row[at] === null))
+        return context.keyless(relation.source);
+      const subject = subjectOf(relation, row);
+      for (const window of windows) window.touch(inside.xid, subject);
+      return subject;
+    };
+    const old = message.kind === "insert" ? undefined : message.old;
+    const before = old && relation.keyAt.length > 0 ? pick(relation, old.row) : undefined;
+    const was = before && recordOf(before);
+    if (message.kind === "delete") {
+      if (before && was !== undefined)
+        batch.add(deleteOf({ relation, row: before, subject: was, place, ordinal }), bytes);
+      return;
+    }
+    const row = filled(relation, pick(relation, message.row), old?.kind, before);
+    const subject = recordOf(row);
+    if (before && was !== undefined && was !== subject)
+      batch.add(deleteOf({ relation, row: before, subject: was, place, ordinal }), 0);
+    if (subject === undefined) return;
+    const op = message.kind === "insert" ? "create" : "update";
+    const change = { relation, subject, row, place, ordinal, op } as const;
+    if (row.includes(undefined)) batch.addIncomplete(change, inside.xid, bytes);
+    else batch.add(upsertOf(change), bytes);
+  };
+
+  return {
+    handle: (message, bytes) => {
+      switch (message.kind) {
+        case "insert":
+        case "update":
+        case "delete":
+          return changed(message, bytes);
+        case "begin":
+          transaction = begin({ lsn: message.commitLsn, xid: message.xid, time: message.time });
+          return delivered.add(message.xid);
+        case "commit":
+          lsn = message.endLsn;
+          transaction = undefined;
+          return;
+        case "origin":
+          if (transaction)
+            transaction = {
+              ...begin({ ...transaction, origin: message.name }),
+              ordinal: transaction.ordinal,
+            };
+          return;
+        case "relation": {
+          const where = transaction && versionAt(transaction.place, transaction.ordinal + 1);
+          return captured.learn(
+            message,
+            where === undefined || !transaction
+              ? undefined
+              : { below: where, place: transaction.place },
+            batch,
+          );
+        }
+        case "truncate":
+          for (const oid of message.relations) {
+            const inside = transaction;
+            if (!inside) return;
+            const ordinal = next(inside);
+            const known = captured.relation(oid);
+            if (!known || ordinal === undefined) continue;
+            for (const window of known.windows) window.touchAll(inside.xid);
+            if (known.isPartition)
+              captured.resnapshot(shown(known.relation.table), "a partition was truncated", batch);
+            else
+              batch.add(
+                clearOf({
+                  source: known.relation.source,
+                  reason: "truncate",
+                  below: versionAt(inside.place, ordinal),
+                  place: inside.place,
+                }),
+                bytes,
+              );
+          }
+          return;
+        case "message": {
+          const prefix = messagePrefixes.find((one) => message.prefix.startsWith(one));
+          const ordinal = transaction && message.transactional ? next(transaction) : 0;
+          if (prefix !== undefined && ordinal !== undefined) {
+            const text = message.content.toString("utf8");
+            const at = transaction && message.transactional ? transaction : undefined;
+            const meta = at?.place.meta ?? { lsn: formatLsn(message.lsn) };
+            const own = at
+              ? versionAt(at.place, ordinal)
+              : version({ epoch, position: message.lsn, rank: 0, tail: 0 });
+            const id = at ? `${formatLsn(at.lsn)}/${ordinal}` : formatLsn(message.lsn);
+            batch.add(
+              upserted({
+                source: messagesSourceOf(start.database, message.prefix),
+                key: { message: id },
+                subject: JSON.stringify([id]),
+                version: own,
+                time: at?.place.time ?? new Date().toISOString(),
+                meta,
+                op: "create",
+                after: { prefix: message.prefix, text },
+              }),
+              bytes,
+            );
+          }
+          if (!transaction && message.lsn > lsn) lsn = message.lsn;
+          return;
+        }
+        case "type":
+        case "unknown":
+          return;
+      }
+    },
+    markerPlace: () => transaction && { lsn: transaction.lsn, time: transaction.place.time },
+    position: () => {
+      const { at: _, ...rest } = start;
+      const base = { ...rest, lsn: formatLsn(lsn) };
+      if (transaction && transaction.ordinal > 0) {
+        const earlier = resumed?.commit === transaction.lsn ? resumed.ordinal : 0;
+        const ordinal = Math.max(transaction.ordinal, earlier);
+        return { ...base, at: { commit: formatLsn(transaction.lsn), ordinal } };
+      }
+      // Not yet past the transaction in which the last run stopped: what it published of it still holds.
+      return resumed && lsn <= resumed.commit && start.at ? { ...base, at: start.at } : base;
+    },
+    lsn: () => lsn,
+  };
+}
+
+function pick(relation: Relation, row: Tuple): Tuple {
+  return relation.picked ? relation.picked.map((at) => row[at]) : row;
+}
+
+/** Untouched long values: from the old row where it came whole, a key's from the old key. */
+function filled(
+  relation: Relation,
+  row: Tuple,
+  kind: "key" | "full" | undefined,
+  old: Tuple | undefined,
+): Tuple {
+  if (!old || !row.includes(undefined)) return row;
+  if (kind === "full") return row.map((value, at) => (value === undefined ? old[at] : value));
+  return row.map((value, at) =>
+    value === undefined && relation.keyAt.includes(at) ? old[at] : value,
+  );
+}

@@ -1,0 +1,6 @@
+/** What the runner keeps in a connector's scope, beside `requests/…` and `served/…`. */
+
+/** A source's resume point. */
+export const checkpointKey = "checkpoint";
+/** A connector's own keys lie under this; the runner's beside it. */
+export const ownPrefix = "own/";

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import {
+  isRecordChange,
+  type CollectionCleared,
+  type RecordChange,
+  type SluiceEvent,
+} from "../event.ts";
+import type { SourceRun } from "./fakes/run.ts";
+
+/** Uses a run and stops it, whatever happens. */
+export async function during(reading: SourceRun, use: (reading: SourceRun) => Promise<void>) {
+  try {
+    await use(reading);
+  } finally {
+    await reading.stop();
+  }
+}
+
+/** Waits until every text was published. */
+export function sees(reading: SourceRun, ...texts: readonly string[]) {
+  const wanted = `${texts.length} new text(s), ${texts.map((text) => text.slice(0, 30)).join(", ")}`;
+  return reading.until(hold(...texts), wanted);
+}
+
+/** True of events that hold every text somewhere. */
+export function hold(...texts: readonly string[]) {
+  return (events: readonly SluiceEvent[]) => {
+    const all = JSON.stringify(events);
+    return texts.every((text) => all.includes(text));
+  };
+}
+
+/** The changes of one record. */
+export function of(events: readonly SluiceEvent[], subject: string): readonly RecordChange[] {
+  return events.filter(isRecordChange).filter((event) => event.subject === subject);
+}
+
+/** True when the last that was said of a record is its delete. */
+export function isGone(events: readonly SluiceEvent[], subject: string): boolean {
+  return of(events, subject).at(-1)?.type === "dev.sluice.record.deleted";
+}
+
+export function rising(changes: readonly RecordChange[]) {
+  const versions = changes.map(({ sequence }) => sequence);
+  assert.deepEqual(versions, versions.toSorted(), "versions of one record rise");
+}
+
+export function isClear(event: SluiceEvent): event is CollectionCleared {
+  return isRecordChange(event) && event.type === "dev.sluice.collection.cleared";
+}

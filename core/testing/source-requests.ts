@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import type { SnapshotRequest, SourceBatch } from "../connector.ts";
+import type { SluiceEvent } from "../event.ts";
+import { word, type Case } from "./conformance.ts";
+import type { run, SourceRun } from "./fakes/run.ts";
+import { state } from "./fakes/state.ts";
+import { during, isClear, of, rising, sees } from "./observed.ts";
+import type { Origin } from "./source.ts";
+
+/** What a source that honours `requests` must keep. */
+export function requestCases(
+  origin: Origin,
+  start: (more?: Omit<Parameters<typeof run>[1], "config">) => Promise<SourceRun>,
+): readonly Case[] {
+  /** Has a record that is known read again; gives its new event and the sweep behind it. */
+  const readAgain = async (reading: SourceRun, request: SnapshotRequest) => {
+    const text = word();
+    const subject = await origin.put(word(), text);
+    await sees(reading, text);
+    const known = of(reading.events, subject).at(-1)?.sequence ?? "";
+    const isOver = (event: SluiceEvent) => isClear(event) && event.data.below > known;
+    await reading.request(request);
+    await reading.until((events) => events.some(isOver), "the sweep that ends the snapshot");
+    const sweep = reading.events.filter(isClear).find(isOver);
+    assert.ok(sweep);
+    const before = reading.events.slice(0, reading.events.indexOf(sweep));
+    rising(of(before, subject));
+    const read = of(before, subject).at(-1);
+    assert.ok(read && read.sequence > known, "the record was not read before the sweep");
+    return { read, sweep };
+  };
+
+  return [
+    {
+      name: "a snapshot on request reads everything again and ends with a sweep",
+      run: async () => {
+        await during(await start(), async (reading) => {
+          const { read, sweep } = await readAgain(reading, { id: "again" });
+          assert.equal(read.type === "dev.sluice.record.upserted" && read.data.op, "read");
+          assert.equal(sweep.data.reason, "sweep");
+          assert.ok(read.sequence >= sweep.data.below, "the sweep removes what was just read");
+        });
+      },
+    },
+    {
+      name: "a catch-up snapshot is addressed to its audience",
+      run: async () => {
+        await during(await start(), async (reading) => {
+          const { read, sweep } = await readAgain(reading, { id: "late", audience: "newcomer" });
+          assert.equal(read.audience, "newcomer");
+          assert.equal(sweep.audience, "newcomer");
+        });
+      },
+    },
+    {
+      name: "completes each request once, with its sweep or after it",
+      run: async () => {
+        const place = state();
+        await during(await start({ state: place }), async (reading) => {
+          const { sweep } = await readAgain(reading, { id: "first" });
+          await reading.request({ id: "second" });
+          await completed(reading, "first", "second");
+          const at = (what: (batch: SourceBatch<unknown>) => boolean) =>
+            reading.batches.findIndex(what);
+          const swept = at(({ events }) => events.includes(sweep));
+          const done = at(({ completes }) => completes?.includes("first") ?? false);
+          assert.ok(done >= swept, "completed before the sweep was published");
+          assert.deepEqual(await reading.pending(), []);
+          const all = reading.batches.flatMap(({ completes = [] }) => completes);
+          assert.deepEqual(all.toSorted(), ["first", "second"]);
+        });
+      },
+    },
+    {
+      name: "a snapshot that a crash ended is finished when it is asked for again, once",
+      run: async () => {
+        const place = state();
+        const text = word();
+        await origin.put(word(), text);
+        await during(await start({ state: place }), (reading) => sees(reading, text));
+        const isForLate = ({ audience }: SluiceEvent) => audience === "late";
+        const killed = await start({
+          state: place,
+          killWhen: (events) => events.some((event) => isForLate(event) && isClear(event)),
+        });
+        try {
+          await killed.request({ id: "late", audience: "late" });
+          await killed.until((events) => events.some(isForLate), "an event for the audience");
+          await killed.ended;
+        } catch (error) {
+          await killed.stop();
+          throw error;
+        }
+        assert.deepEqual(await killed.pending(), ["late"], "forgotten before it was stored");
+        await during(await start({ state: place }), async (reading) => {
+          await completed(reading, "late");
+          const sweeps = reading.events.filter(isClear).filter(isForLate);
+          const origins = new Set(sweeps.map((sweep) => sweep.source));
+          assert.ok(sweeps.length > 0 && origins.size === sweeps.length, "one sweep an origin");
+        });
+        await during(await start({ state: place }), async (reading) => {
+          const news = word();
+          await origin.put(word(), news);
+          await sees(reading, news);
+          assert.ok(!reading.events.some(isForLate), "done, and read again all the same");
+        });
+      },
+    },
+  ];
+}
+
+/** Waits until a batch has said of each request that it is done. */
+function completed(reading: SourceRun, ...ids: readonly string[]) {
+  const isCompleted = (id: string) =>
+    reading.batches.some(({ completes }) => completes?.includes(id));
+  return reading.until(() => ids.every(isCompleted), `a batch that completes ${ids.join(", ")}`);
+}
