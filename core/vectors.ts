@@ -46,6 +46,8 @@ export interface StoreRun {
  * `limits`; pacing and retries of what passes inside. Upserts may run at once, never twice for one id.
  */
 export interface VectorStore {
+  /** Names the index among others: notes about another one are not believed. Absent: as its config says. */
+  readonly target?: string;
   readonly limits: {
     readonly maxVectors: number;
     /** Bytes of one upsert's encoded body. */

@@ -3,10 +3,11 @@ import { manifestKeyOf, toJson } from "./manifest.ts";
 import { packs } from "./packs.ts";
 import { checkLease, storeRun } from "./requests.ts";
 
-/** The chunks of a document, as a listing shows them. */
-interface Listed {
+/** The chunks of a document, as a listing shows them; `isForeign`: an id that is none of ours, whole in `docKey`. */
+export interface Listed {
   readonly docKey: string;
   readonly ids: string[];
+  readonly isForeign: boolean;
 }
 
 /** Below every epoch: notes made from a listing are compared with the index before they are used. */
@@ -48,6 +49,7 @@ export async function adopt(options: {
   }
 
   for await (const one of documentsOf(store, storeRun(run, namespace))) {
+    if (one.isForeign) continue;
     batch.push(one);
     if (batch.length >= store.limits.maxFetchIds) await flush();
   }
@@ -65,17 +67,18 @@ export async function* documentsOf(
     for (const id of page) {
       const end = id.indexOf("#");
       const docKey = end < 0 ? id : id.slice(0, end);
-      if (current !== undefined && current.docKey === docKey) {
+      if (current?.docKey === docKey && !current.isForeign) {
         current.ids.push(id.slice(end + 1));
         continue;
       }
       if (current) yield current;
-      current = { docKey, ids: [end < 0 ? "" : id.slice(end + 1)] };
+      current = { docKey, ids: end < 0 ? [] : [id.slice(end + 1)], isForeign: end < 0 };
     }
   if (current) yield current;
 }
 
-function adoptedOf(
+/** Notes of chunks that a listing shows; `vector` is one of them, read whole. `undefined` where it is not ours. */
+export function adoptedOf(
   vector: Vector | undefined,
   pending: readonly string[],
   namespace: string,

@@ -1,6 +1,6 @@
 import type { Manifest } from "sluice";
-import { markOf } from "./content-hash.ts";
 import type { Held } from "./held.ts";
+import { isReadAs } from "./reading.ts";
 import type { WantedChunk } from "./wanted.ts";
 
 /** new: not certainly in the index; meta: only metadata differs; reembed: same text, other heading or model. */
@@ -22,8 +22,7 @@ export function diff(wanted: readonly WantedChunk[], held: Held): Diff {
     const { id, embedKey, metadataHash, order } = chunk;
     const old = certain.get(id);
     // Read from the index itself: that is as certain as a note.
-    if (held.marks !== undefined && held.marks.get(id) === markOf(chunk))
-      same.push({ id, embedKey, metadataHash, order });
+    if (isReadAs(held.readings?.get(id), chunk)) same.push({ id, embedKey, metadataHash, order });
     else if (old === undefined) writes.push({ kind: "new", chunk });
     else if (old.embedKey !== embedKey) writes.push({ kind: "reembed", chunk });
     else if (old.metadataHash !== metadataHash) writes.push({ kind: "meta", chunk });

@@ -1,5 +1,5 @@
 import type { Manifest } from "sluice";
-import { markOf } from "./content-hash.ts";
+import { isReadAs, type Reading } from "./reading.ts";
 
 /** What is known of a document before a change of it: its notes, judged by how far they can be trusted. */
 export interface Held {
@@ -19,8 +19,8 @@ export interface Held {
   readonly uncertain: readonly string[];
   /** Chunk ids that may be in other namespaces. */
   readonly elsewhere: readonly { readonly namespace: string; readonly ids: readonly string[] }[];
-  /** `_h` by chunk id, where `namespace` was read for this. */
-  readonly marks?: ReadonlyMap<string, string>;
+  /** What the index holds of it in `namespace`, by chunk id, where that was read for this. */
+  readonly readings?: ReadonlyMap<string, Reading>;
 }
 
 /** What a finding that the index differs means for older notes. */
@@ -54,17 +54,17 @@ export function toHeld(
   };
 }
 
-/** What is held once the index was read: `found` are the `_h` of the document's chunks in its namespace. */
-export function inspected(held: Held, found: ReadonlyMap<string, string>): Held {
+/** What is held once the index was read: `found` are the document's chunks in its namespace. */
+export function inspected(held: Held, found: ReadonlyMap<string, Reading>): Held {
   const { manifest, namespace } = held;
   const noted = manifest?.namespace === namespace ? manifest.chunks : [];
-  const certain = noted.filter((chunk) => found.get(chunk.id) === markOf(chunk));
+  const certain = noted.filter((chunk) => isReadAs(found.get(chunk.id), chunk));
   const sure = new Set(certain.map(({ id }) => id));
   const uncertain = [...new Set([...held.uncertain, ...found.keys()])];
   return {
     ...held,
     certain,
     uncertain: uncertain.filter((id) => !sure.has(id)),
-    marks: found,
+    readings: found,
   };
 }

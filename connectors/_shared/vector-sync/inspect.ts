@@ -2,12 +2,13 @@ import type { VectorStore, WriteRun } from "sluice";
 import { vectorIdOf } from "./doc-key.ts";
 import { inspected, type Held } from "./held.ts";
 import { packs } from "./packs.ts";
+import { readingOf, type Reading } from "./reading.ts";
 import { checkLease, storeRun, together } from "./requests.ts";
 
 const maxLists = 8;
 
 /**
- * Reads from the index itself what it holds of some documents: ids by listing, then the `_h` of each.
+ * Reads from the index itself what it holds of some documents: ids by listing, then each vector.
  * What the documents left in other namespaces is listed too.
  */
 export async function inspect(
@@ -30,7 +31,7 @@ export async function inspect(
       }),
     );
     for (const { held, ids, left } of listed)
-      found.push({ ...inspected(held, await marksOf(held, ids)), elsewhere: left });
+      found.push({ ...inspected(held, await readingsOf(held, ids)), elsewhere: left });
   }
   return found;
 
@@ -44,17 +45,19 @@ export async function inspect(
     return ids;
   }
 
-  async function marksOf(held: Held, ids: readonly string[]): Promise<Map<string, string>> {
-    const marks = new Map<string, string>();
+  async function readingsOf(held: Held, ids: readonly string[]): Promise<Map<string, Reading>> {
+    const readings = new Map<string, Reading>();
     const prefix = vectorIdOf(held.docKey, "");
     const all = ids.map((id) => prefix + id);
     for (const pack of packs(all, { maxCount: store.limits.maxFetchIds })) {
       checkLease(run);
       for (const { id, metadata } of await store.fetch(pack, storeRun(run, held.namespace)))
-        marks.set(id.slice(prefix.length), String(metadata["_h"] ?? ""));
+        readings.set(id.slice(prefix.length), readingOf(metadata));
     }
     // Listed but not fetched: it went meanwhile, or the reading lags. Uncertain either way.
-    for (const id of ids) if (!marks.has(id)) marks.set(id, "");
-    return marks;
+    for (const id of ids) if (!readings.has(id)) readings.set(id, nothingKnown);
+    return readings;
   }
 }
+
+const nothingKnown: Reading = { mark: "", metadataHash: "" };

@@ -3,7 +3,7 @@ import { adopt } from "./adopt.ts";
 import { checkModel, firstModel } from "./first-vector.ts";
 import type { Trust } from "./held.ts";
 import type { Journal } from "./journal.ts";
-import { checkLease, storeRun } from "./requests.ts";
+import { checkLease, storeRun, type Bounds } from "./requests.ts";
 import type { Visibility } from "./visibility.ts";
 
 /** What state knows of a namespace. Absent: we never wrote there. */
@@ -203,7 +203,7 @@ export async function barrier(
   store: VectorStore,
   visible: Visibility,
   namespace: string,
-  run: WriteRun,
+  run: Bounds,
 ): Promise<bigint | undefined> {
   checkLease(run);
   const { lsn } = await store.remove([absentId], storeRun(run, namespace));

@@ -75,11 +75,11 @@ export function deletion(held: Held, identity: Identity): Plan {
 
 /** Removes what an inspection found that the notes do not know of; `undefined` when there is nothing. */
 export function leftoversOf(held: Held): Plan | undefined {
-  const { manifest, marks } = held;
-  if (manifest === undefined || manifest.state === "pending" || marks === undefined)
+  const { manifest, readings } = held;
+  if (manifest === undefined || manifest.state === "pending" || readings === undefined)
     return undefined;
   const known = new Set(manifest.chunks.map(({ id }) => id));
-  const gone = [...marks.keys()].filter((id) => !known.has(id));
+  const gone = [...readings.keys()].filter((id) => !known.has(id));
   if (gone.length === 0) return undefined;
   const outcome = { ...manifest, epoch: held.epoch };
   return { held, diff: { same: manifest.chunks, writes: [], gone }, outcome };
@@ -159,9 +159,9 @@ export function touchesIndex({ held, diff }: Plan): boolean {
 export function vectorsHeld({
   manifest,
   isDoubtful,
-  marks,
+  readings,
 }: Held): ReadonlyMap<string, { readonly id: string; readonly mark: string }> {
-  const isNothingThere = isDoubtful && marks === undefined;
+  const isNothingThere = isDoubtful && readings === undefined;
   const chunks = isNothingThere ? [] : (manifest?.chunks ?? []);
   return new Map(chunks.map((chunk) => [chunk.embedKey, { id: chunk.id, mark: markOf(chunk) }]));
 }

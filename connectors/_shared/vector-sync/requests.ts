@@ -1,7 +1,10 @@
 import { FencedError, type StoreRun, type WriteRun } from "sluice";
 
+/** Within what bounds requests may start. */
+export type Bounds = Pick<WriteRun, "deadline" | "signal">;
+
 /** What a store needs of a run; the deadline is read anew before each request. */
-export function storeRun(run: WriteRun, namespace: string): StoreRun {
+export function storeRun(run: Bounds, namespace: string): StoreRun {
   return {
     namespace,
     signal: run.signal,
@@ -12,7 +15,7 @@ export function storeRun(run: WriteRun, namespace: string): StoreRun {
 }
 
 /** Called before each request: after the deadline another worker may own these documents. */
-export function checkLease(run: Pick<WriteRun, "deadline" | "signal">): void {
+export function checkLease(run: Bounds): void {
   run.signal.throwIfAborted();
   if (performance.now() < run.deadline) return;
   throw new FencedError("vectors: the lease ends before another request could finish.", {

@@ -22,7 +22,7 @@ export async function wantedChunks(
   event: DocumentUpserted,
   docKey: string,
   place: {
-    readonly embedder: Embedder;
+    readonly embedder: Pick<Embedder, "fingerprint" | "dimensions">;
     readonly limits: VectorStore["limits"];
     readonly rules: MetadataRules;
     /** A document may have ten thousand chunks: leases must be renewed meanwhile. */

@@ -8,7 +8,9 @@ import {
   type Log,
 } from "sluice";
 import { describeEmbedding, openEmbedder } from "../../_shared/embedders/embedding.ts";
+import { openAudit } from "../../_shared/vector-sync/audit/auditor.ts";
 import { checkIndex } from "../../_shared/vector-sync/check-index.ts";
+import { estimator } from "../../_shared/vector-sync/estimate.ts";
 import { parseNamespace } from "../../_shared/vector-sync/namespace-template.ts";
 import { toWriterOptions } from "../../_shared/vector-sync/options.ts";
 import { vectorReader } from "../../_shared/vector-sync/reader.ts";
@@ -37,6 +39,18 @@ export const pinecone = defineSink({
   async openReader(context) {
     return vectorReader(await openBoth(context, { readOnly: true }));
   },
+  async openAuditor(context) {
+    const { config, state, log, meter, signal } = context;
+    const namespace = await parseNamespace(config.namespace);
+    const embedder = await describeEmbedding(config.embedding, context);
+    // First so that nothing is made where nothing is; then to erase, should that be asked.
+    await (await openPineconeStore({ config, signal, log, meter, readOnly: true })).close();
+    const store = await openPineconeStore({ config, signal, log, meter });
+    const rules = config.metadata;
+    return openAudit({ store, state, embedder, namespace, rules, log, meter, signal });
+  },
+  openEstimator: async (context) =>
+    estimator(await describeEmbedding(context.config.embedding, context)),
 });
 
 // The runner opens again after each failure, with the same log: once is enough.
