@@ -6,6 +6,7 @@ import { startPostgres } from "../postgres-server.ts";
 import { startRedis } from "../redis-server.ts";
 import { playPostgresRound } from "./postgres-round.ts";
 import { playRound, type RoundResult } from "./round.ts";
+import { playSteps } from "./steps.ts";
 
 const help = `npm run chaos -- [options]
 
@@ -17,6 +18,7 @@ the index must equal the origin: ids, texts, versions.
                     postgres: random transactions, key changes, truncates and DDL on a real server,
                     which is killed and restarted too, and Redis with it
 
+  --steps           instead: kill at every numbered step of a write, just before and just after it
   --rounds N        rounds to play (20)
   --queue KIND      embedded | redis (embedded); redis starts a server of its own
   --changes N       changes a round (300)
@@ -37,6 +39,7 @@ const { values } = parseArgs({
     kills: { type: "string", default: "4" },
     seed: { type: "string" },
     keep: { type: "boolean", default: false },
+    steps: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -69,9 +72,22 @@ const redis =
       ])
     : undefined;
 const postgres =
-  values.source === "postgres"
+  values.source === "postgres" && !values.steps
     ? await startPostgres({ version: values.postgres === "15" ? 15 : 18 })
     : undefined;
+if (values.steps) {
+  try {
+    const result = await playSteps({
+      ...(redis && { redis: redis.url }),
+      told: (text) => process.stderr.write(`${text}\n`),
+    });
+    console.log(JSON.stringify({ queue: values.queue, ...result }));
+    process.exitCode = result.failures.length === 0 ? 0 : 1;
+  } finally {
+    await redis?.stop();
+  }
+  process.exit();
+}
 const results: RoundResult[] = [];
 try {
   for (let round = 0; round < rounds; round++) {
