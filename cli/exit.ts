@@ -25,7 +25,9 @@ const invalid = new Set([
   "cli.refused-question",
   "cli.unconfirmed",
   "cli.unknown-name",
+  "cli.unknown-source",
   "cli.usage",
+  "vectors.no-namespace",
 ]);
 const environment = new Set([
   "ERR_MODULE_NOT_FOUND",

@@ -5,7 +5,9 @@ import { SluiceError } from "../core/errors.ts";
 import { check } from "./commands/check.ts";
 import { connectors } from "./commands/connectors.ts";
 import { demo } from "./commands/demo.ts";
+import { erase } from "./commands/erase.ts";
 import { pinecone } from "./commands/pinecone.ts";
+import { plan } from "./commands/plan.ts";
 import { remove } from "./commands/remove.ts";
 import { schema } from "./commands/schema.ts";
 import { search } from "./commands/search.ts";
@@ -14,6 +16,7 @@ import { start } from "./commands/start.ts";
 import { status } from "./commands/status.ts";
 import { subscriptions } from "./commands/subscriptions.ts";
 import { validate } from "./commands/validate.ts";
+import { verify } from "./commands/verify.ts";
 import { exitCodeOf } from "./exit.ts";
 import { openOutput } from "./output.ts";
 import { isSystemError, toldBy } from "./system-error.ts";
@@ -44,12 +47,15 @@ Examples:
 for (const command of [
   start,
   validate,
+  plan,
   check,
   status,
   snapshot,
   subscriptions,
   remove,
   search,
+  verify,
+  erase,
   connectors,
   schema,
   pinecone,

@@ -16,6 +16,7 @@ export const catalog: Catalog = {
   },
   sinks: {
     pinecone: async () => (await import("./sinks/pinecone/pinecone.ts")).pinecone,
+    vectors: async () => (await import("./sinks/vectors/vectors.ts")).vectors,
     log: async () => (await import("./sinks/log/log.ts")).log,
   },
 };

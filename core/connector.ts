@@ -1,5 +1,12 @@
 import type { z } from "zod";
-import type { JsonObject, MessageEvent, SluiceEvent, UpsertEvent } from "./event.ts";
+import type {
+  DocumentUpserted,
+  JsonObject,
+  MessageEvent,
+  RecordDeleted,
+  SluiceEvent,
+  UpsertEvent,
+} from "./event.ts";
 import type { Fence, StateStore, StateWrite } from "./state/state.ts";
 import type { Match } from "./vectors.ts";
 import type { Version } from "./version.ts";
@@ -121,6 +128,11 @@ export interface SourceDefinition<C extends Config, P extends Config> extends De
     readonly forgets: boolean;
   };
   /**
+   * Reads everything there is, once, as a snapshot would emit it, and leaves no trace: for `plan` and
+   * `verify`. Absent: `read` serves for that, where it leaves none (no `remove`, and it does not forget).
+   */
+  readonly scan?: (context: Context<z.output<C>>) => AsyncIterable<readonly SluiceEvent[]>;
+  /**
    * Reads the origin from `context.checkpoint` on. One batch is in flight: control returns after a
    * `yield` only when the events are durable for every subscription and the checkpoint is stored
    * (Invariant 1); not being asked again is the back-pressure. So yield everything that is ready, up to
@@ -192,12 +204,114 @@ export interface Reader {
       readonly vector?: Float32Array;
       readonly topK: number;
       readonly filter?: JsonObject;
+      /** For a sink that spreads its documents over namespaces. */
+      readonly namespace?: string;
+      /** Answers only once the index has seen this log position, as a write's `lsn` told it. */
+      readonly minLsn?: bigint;
     },
     run: { readonly signal: AbortSignal },
   ) => Promise<{ readonly matches: readonly Match[]; readonly lsn?: bigint }>;
   /** The fingerprint of the model the index holds, read from the index itself. */
   readonly model: () => Promise<string | undefined>;
   readonly close: () => Promise<void>;
+}
+
+/** One thing in a target that is not as it should be. */
+export interface Drift {
+  /**
+   * missing: noted, or at the origin, and not in the target; stale: not what was noted, or not what the
+   * origin holds; orphaned: in the target, and known to nobody or gone at the origin; old-lineage: made by
+   * other transforms than those of now, which is allowed.
+   */
+  readonly kind: "missing" | "stale" | "orphaned" | "old-lineage";
+  /** Of the record, where it is known. */
+  readonly source?: string;
+  readonly subject?: string;
+  /** Where in the target: a namespace. */
+  readonly place: string;
+  /** Ids in the target; none: the record as a whole. */
+  readonly ids: readonly string[];
+}
+
+/** What a verification went through. */
+export interface Verified {
+  readonly documents: number;
+  readonly vectors: number;
+  /** Vectors that were read whole. */
+  readonly sampled: number;
+  /** Documents compared with their origin. */
+  readonly compared: number;
+  /** Looked wrong and changed all the while: not counted as drift. */
+  readonly unsettled: number;
+}
+
+/** `sluice verify` and `sluice erase`: needs no lease, and may run beside the sink. */
+export interface Auditor {
+  /** Compares the target with the sink's notes of it, and with `documents`. Writes nothing. */
+  readonly verify: (
+    how: {
+      /** How many vectors to read whole, chosen at random. */
+      readonly sample: number;
+      /** Marks of the transforms of now, `name@version:configHash`: another mark of the same name is an old one. */
+      readonly lineage: readonly string[];
+      /** Reads every record of some origins, as documents of now; may be asked again. */
+      readonly documents?: () => AsyncIterable<DocumentUpserted>;
+      /** Resolves to true when what was published before the call is handled. */
+      readonly settled: () => Promise<boolean>;
+      /** Milliseconds that a change at an origin may take to get here. */
+      readonly patienceMs: number;
+    },
+    run: { readonly signal: AbortSignal },
+  ) => AsyncGenerator<Drift, Verified>;
+  /**
+   * Prepares repairs: from now on these records are compared with the target itself when they come
+   * again. Resolves to the deletes to be published for those that will not come again.
+   */
+  readonly mend: (
+    drifts: readonly Drift[],
+    run: { readonly signal: AbortSignal },
+  ) => Promise<readonly RecordDeleted[]>;
+  /** What the sink has noted of a record. */
+  readonly noteOf: (record: RecordName) => Promise<
+    | {
+        readonly version: Version;
+        readonly partitionkey: string;
+        /** Its deletion is noted, and done. */
+        readonly isDeleted: boolean;
+      }
+    | undefined
+  >;
+  /** Sources of the records it has notes of, some of them. */
+  readonly sources: () => Promise<readonly string[]>;
+  /** Removes every trace of a record from the target and the sink's state. */
+  readonly erase: (
+    record: RecordName,
+    run: { readonly signal: AbortSignal },
+  ) => Promise<{
+    readonly places: readonly string[];
+    readonly vectors: number;
+    readonly manifests: number;
+    readonly cachedEmbeddings: number;
+    /** Found by looking again: 0, or it is not done. */
+    readonly remaining: number;
+  }>;
+  readonly close: () => Promise<void>;
+}
+
+export interface RecordName {
+  readonly source: string;
+  readonly subject: string;
+}
+
+/** What a sink would make of documents, for `sluice plan`. */
+export interface Estimator {
+  /** Dollars for a million tokens; absent: nothing, or nobody knows. */
+  readonly pricePerMillionTokens?: number;
+  readonly model: string;
+  /** The texts it would embed, with their tokens. Equal keys are embedded once. */
+  readonly textsOf: (
+    document: DocumentUpserted,
+  ) => readonly { readonly key: string; readonly tokens: number }[];
 }
 
 export interface SinkDefinition<C extends Config> extends Definition<C> {
@@ -207,6 +321,8 @@ export interface SinkDefinition<C extends Config> extends Definition<C> {
   readonly inherit?: readonly string[];
   readonly open: (context: Context<z.output<C>>) => Promise<Writer>;
   readonly openReader?: (context: Context<z.output<C>>) => Promise<Reader>;
+  readonly openAuditor?: (context: Context<z.output<C>>) => Promise<Auditor>;
+  readonly openEstimator?: (context: Context<z.output<C>>) => Promise<Estimator>;
 }
 
 declare const defined: unique symbol;

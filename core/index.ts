@@ -7,13 +7,17 @@ export {
   defineSource,
   defineTransform,
   type Applicable,
+  type Auditor,
   type Config,
   type Connector,
   type Context,
+  type Drift,
+  type Estimator,
   type Finding,
   type Log,
   type Output,
   type Reader,
+  type RecordName,
   type Sink,
   type SinkDefinition,
   type SnapshotRequest,
@@ -24,6 +28,7 @@ export {
   type Transform,
   type TransformDefinition,
   type TransformWorker,
+  type Verified,
   type Writer,
   type WriteRun,
 } from "./connector.ts";
@@ -58,6 +63,14 @@ export {
   type Text,
   type UpsertEvent,
 } from "./event.ts";
+export {
+  defineEmbedder,
+  defineVectorStore,
+  type EmbedderDefinition,
+  type EmbedderDescription,
+  type VectorStoreDefinition,
+} from "./extension.ts";
+export { loadEmbedder, loadVectorStore } from "./config/load-extension.ts";
 export { defineListing, type Listed } from "./listing.ts";
 export { inScope } from "./queue/partition.ts";
 export type { Entry, Fence, StateStore, StateWrite } from "./state/state.ts";

@@ -12,6 +12,7 @@ import {
 } from "./connector.ts";
 import { deleted, upserted, type Change, type JsonObject, type RecordChange } from "./event.ts";
 import type { StateStore, StateWrite } from "./state/state.ts";
+import { version } from "./version.ts";
 
 /** A record as the origin lists it now. */
 export interface Listed {
@@ -31,6 +32,7 @@ const checkpoint = z.strictObject({});
 type Checkpoint = z.infer<typeof checkpoint>;
 
 const maxEvents = 1_000;
+const scanned = 200;
 const maxBytes = 2 ** 20;
 const keyPrefix = "r/";
 /** Remembered of a record whose event may or may not have been published: equal to no hash. */
@@ -55,13 +57,27 @@ export function defineListing<C extends Polled>(
   const { deletes, list, ...rest } = definition;
   return defineSource({
     ...rest,
+    async *scan(context) {
+      const known = new Map<string, string>();
+      const nextVersion = () => version({ epoch: 0, position: 0n, rank: 0, tail: 0 });
+      const run = { ...context, nextVersion, source: sourceOf(definition.name, context.name) };
+      const all = differences(list(context), known, { ...run, deletes: false, isFirst: true });
+      let some: RecordChange[] = [];
+      for await (const { event } of all) {
+        some.push(event);
+        if (some.length < scanned) continue;
+        yield some;
+        some = [];
+      }
+      if (some.length > 0) yield some;
+    },
     checkpoint,
     emits: ["dev.sluice.record."],
     capabilities: { deletes, snapshotOnRequest: false, replays: true, forgets: false },
     async *read(context: SourceContext<z.output<C>, Checkpoint>) {
       const { state, signal, progress } = context;
       const known = await recall(state);
-      const source = `/${definition.name}/${encodeURIComponent(context.name)}`;
+      const source = sourceOf(definition.name, context.name);
       for (let isFirst = context.checkpoint === undefined; ; isFirst = false) {
         progress({ phase: isFirst ? "snapshot" : "streaming" });
         const listed = list(context);
@@ -73,6 +89,10 @@ export function defineListing<C extends Polled>(
       }
     },
   });
+}
+
+function sourceOf(type: string, name: string): string {
+  return `/${type}/${encodeURIComponent(name)}`;
 }
 
 /** Hash by key, of every record that is or may be known downstream. */

@@ -12,6 +12,8 @@ export interface Embedder {
   /** Most tokens a text, special tokens included; a longer one is a `PoisonError`, never cut. */
   readonly maxTokens: number;
   readonly countTokens: (text: string) => number;
+  /** Dollars, by the provider's list; absent where it costs nothing or nobody knows. For estimates. */
+  readonly pricePerMillionTokens?: number;
   /** One vector a text, in order. Refuses an empty text with `PoisonError`. */
   readonly embed: (
     texts: readonly string[],
@@ -35,10 +37,17 @@ export interface Match {
 export interface StoreRun {
   readonly namespace: string;
   readonly signal: AbortSignal;
+  /** `performance.now()` after which no request may start, retries included. Moves: read it before each. */
+  readonly deadline?: number;
 }
 
-/** The few calls vector sync makes. Splitting by bytes and count and bisection live above it, from `limits`. */
+/**
+ * The few calls vector sync makes. Splitting by bytes and count and bisection live above it, from
+ * `limits`; pacing and retries of what passes inside. Upserts may run at once, never twice for one id.
+ */
 export interface VectorStore {
+  /** Names the index among others: notes about another one are not believed. Absent: as its config says. */
+  readonly target?: string;
   readonly limits: {
     readonly maxVectors: number;
     /** Bytes of one upsert's encoded body. */
@@ -48,6 +57,8 @@ export interface VectorStore {
     readonly maxIdLength: number;
     readonly maxMetadataBytes: number;
   };
+  /** Bytes a vector takes in an upsert's body. Absent: estimated. */
+  readonly bytesOf?: (vector: Vector) => number;
   readonly describe: (run: { readonly signal: AbortSignal }) => Promise<{
     readonly dimensions: number;
     readonly metric: "cosine" | "dotproduct" | "euclidean";
@@ -63,6 +74,9 @@ export interface VectorStore {
   readonly fetch: (ids: readonly string[], run: StoreRun) => Promise<readonly Vector[]>;
   /** Pages of ids with the prefix, ascending bytewise. */
   readonly list: (prefix: string, run: StoreRun) => AsyncIterable<readonly string[]>;
+  /** Pages of the namespaces that hold vectors, in any order. Absent: the store has only those it is told of. */
+  readonly namespaces?: (run: { readonly signal: AbortSignal }) => AsyncIterable<readonly string[]>;
+  /** `lsn`: the log position up to which the answer has seen the namespace, where the store tells. */
   readonly query: (
     query: {
       readonly vector: Float32Array;
@@ -75,8 +89,8 @@ export interface VectorStore {
 }
 
 /**
- * What is in the index for one document. State key `m/${namespace}/${docKey}#`, so the scan order
- * equals the index's id order.
+ * What is in the index for one document, wherever it is: state key `m/${docKey}#`, so the scan order
+ * equals the id order of any namespace.
  */
 export interface Manifest {
   readonly source: string;
@@ -89,12 +103,22 @@ export interface Manifest {
   readonly state: "live" | "pending" | "tombstone";
   /** Milliseconds since the epoch, for tombstones. */
   readonly deletedAt?: number;
+  /** Where its chunks are. */
+  readonly namespace: string;
   readonly chunks: readonly {
     readonly id: string;
     readonly embedKey: string;
     readonly metadataHash: string;
     readonly order: number;
   }[];
-  /** Chunk ids that may be in the index besides `chunks`. */
+  /** Chunk ids that may be in `namespace` besides `chunks`. */
   readonly pending?: readonly string[];
+  /** While pending: what was there before; `null` for nothing, absent where that is not known. */
+  readonly before?: Manifest | null;
+  /** Chunk ids that may still be in namespaces it came from. */
+  readonly elsewhere?: readonly { readonly namespace: string; readonly ids: readonly string[] }[];
+  /** How often the index had been found to differ from these notes when this one was last compared with it. */
+  readonly epoch: number;
+  /** The store's log position of the last write for it, where it tells: what a reading must have seen. */
+  readonly lsn?: string;
 }

@@ -17,6 +17,7 @@ interface SearchOptions extends PipelineOptions {
   readonly config: readonly string[];
   readonly top: number;
   readonly filter?: JsonObject;
+  readonly namespace?: string;
 }
 
 export function search(output: Output): Command {
@@ -28,6 +29,7 @@ export function search(output: Output): Command {
     .argument("<text>", "what to look for", toQuestion)
     .option("--config <file...>", "config files; default sluice.json", [])
     .option("--top <n>", "how many matches", toCount, 5)
+    .option("--namespace <name>", "where to look, if the sink spreads its documents over several")
     .option("--filter <json>", "metadata filter, in the index's own language", toFilter)
     .action(async (name: string, text: string, options: SearchOptions) => {
       const pipeline = await openPipeline(options.config, options, output);
@@ -42,13 +44,19 @@ async function ask(
   pipeline: Pipeline,
   connector: SinkConnector,
   log: Log,
-  question: { readonly text: string; readonly top: number; readonly filter?: JsonObject },
+  question: {
+    readonly text: string;
+    readonly top: number;
+    readonly filter?: JsonObject;
+    readonly namespace?: string;
+  },
 ) {
   const signal = AbortSignal.timeout(timeoutMs);
   const reader = await openSinkReader(pipeline, connector, { log, signal });
   try {
-    const { text, top: topK, filter } = question;
-    return await reader.search({ text, topK, ...(filter && { filter }) }, { signal });
+    const { text, top: topK, filter, namespace } = question;
+    const where = { ...(filter && { filter }), ...(namespace !== undefined && { namespace }) };
+    return await reader.search({ text, topK, ...where }, { signal });
   } catch (error) {
     throw error instanceof PoisonError ? refused(connector.name, error, question.filter) : error;
   } finally {

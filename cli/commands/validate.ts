@@ -39,7 +39,7 @@ function summary(pipeline: Pipeline, { paint }: Output): string {
 }
 
 /** What an event goes through: `pages → parse → chunk → pinecone`. */
-function pathOf(connector: ResolvedConnector): string {
+export function pathOf(connector: ResolvedConnector): string {
   if (connector.kind === "source") return `${connector.source.name} → ${connector.to}`;
   const stages = connector.transforms.map(({ use }) => use);
   const end = connector.kind === "sink" ? connector.sink.name : connector.to;
@@ -66,6 +66,6 @@ function shown(connector: ResolvedConnector): object {
 }
 
 /** Without user and password. */
-function placeText(place: Place): string {
+export function placeText(place: Place): string {
   return place.kind === "embedded" ? `embedded:${place.dir}` : (redisPlace(place.url) ?? "redis");
 }

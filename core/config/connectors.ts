@@ -4,6 +4,7 @@ import type { Connector, Finding } from "../connector.ts";
 import { hashOf } from "./canonical.ts";
 import { kinds, type Catalog, type Kind } from "./catalog.ts";
 import { below, expandedAt, findingAt, findingsAt, writtenAt, type Spot } from "./document.ts";
+import { withExtensions } from "./extensions.ts";
 import { connectorFile } from "./file.ts";
 import { problemsOf } from "./issues.ts";
 import { mapMarked, redact } from "./marks.ts";
@@ -161,12 +162,17 @@ function reader(catalog: Catalog, findings: Finding[]): Read {
       findings.push(...findingsAt(place, problems, owner));
       return undefined;
     }
+    const extended = await withExtensions(connector.config, parsed.data, { dir, written });
+    if (extended.problems.length > 0) {
+      findings.push(...findingsAt(place, extended.problems, owner));
+      return undefined;
+    }
     return {
       connector,
       // Hashed before paths become absolute and without secrets: the same pipeline on another
       // machine, or after a key was rotated, is the same lineage.
-      configHash: hashOf(redact(connector.config, parsed.data)),
-      config: mapMarked(connector.config, parsed.data, "path", (path) =>
+      configHash: hashOf(redact(connector.config, extended.portable)),
+      config: mapMarked(connector.config, extended.config, "path", (path) =>
         typeof path === "string" ? resolve(dir, path) : path,
       ),
     };

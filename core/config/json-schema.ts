@@ -68,6 +68,8 @@ function convert(schema: z.ZodType, defs: Map<string, Schema>): Schema {
 function loosen(schema: Schema): void {
   delete schema["secret"];
   delete schema["path"];
+  delete schema["embedder"];
+  delete schema["store"];
   switch (schema["type"]) {
     case "string":
       return allow({ pattern: "\\$\\{" }, textLimits, schema);

@@ -3,9 +3,17 @@ import { defOf } from "./schema-def.ts";
 
 /**
  * What a schema says about a value besides its type: `.meta({ secret: true })`, never to be shown;
- * `.meta({ path: true })`, a path relative to the config file.
+ * `.meta({ path: true })`, a path relative to the config file; `.meta({ embedder: true })` and
+ * `.meta({ store: true })`, a `{ use, config }` that names an extension.
  */
-export type Mark = "secret" | "path";
+export type Mark = "secret" | "path" | "embedder" | "store";
+
+/** The config schemas of extensions that were loaded, by file: what is secret in there, only they know. */
+const extensionSchemas = new Map<string, z.ZodType>();
+
+export function rememberExtension(file: string, schema: z.ZodType): void {
+  extensionSchemas.set(file, schema);
+}
 
 /** A copy of `value` with the secrets its schema marks replaced by `***`. Takes a config before or after parsing. */
 export function redact(schema: z.ZodType, value: unknown): unknown {
@@ -31,9 +39,15 @@ export function mapMarked(
   change: (part: unknown) => unknown,
 ): unknown {
   if (value === undefined) return undefined;
-  if (schema.meta()?.[mark] === true) return change(value);
+  const meta = schema.meta();
+  if (meta?.[mark] === true) return change(value);
   const def = defOf(schema);
   const into = (inner: z.ZodType, part: unknown) => mapMarked(inner, part, mark, change);
+  if (meta?.["embedder"] === true || meta?.["store"] === true) {
+    const { use } = (value ?? {}) as { readonly use?: unknown };
+    const own = typeof use === "string" ? extensionSchemas.get(use) : undefined;
+    return mapEntries(value, (key, part) => (key === "config" && own ? into(own, part) : part));
+  }
   switch (def.type) {
     case "object":
       return mapEntries(value, (key, part) => {

@@ -73,6 +73,14 @@ export interface Topics {
     handle: Handle,
     run: { readonly signal: AbortSignal },
   ) => Promise<void>;
+  /**
+   * Takes the events of one record out of all that waits, in every topic. What a consumer has in its hands
+   * is not reached. Resolves to how many it was, a copy for each subscription counted where there are such.
+   */
+  readonly erase: (record: {
+    readonly source: string;
+    readonly subject: string;
+  }) => Promise<number>;
   /** Ends everything within `graceMs`. May be called twice. */
   readonly close: (graceMs: number) => Promise<void>;
 }

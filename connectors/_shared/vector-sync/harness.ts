@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { deleted, version, type Chunk, type DocumentUpserted, type Embedder } from "sluice";
-import type { Metadata, RecordDeleted, StateStore, Vector, VectorStore, Version } from "sluice";
+import type { Metadata, RecordDeleted, StateStore, VectorStore, Version } from "sluice";
 import { fakes } from "sluice/testing";
 import { openEmbedder } from "../embedders/embedding.ts";
 import { docKeyOf } from "./doc-key.ts";
 import { toBase64 } from "./float32.ts";
 import { memoryStore, type MemoryStore } from "./memory-store.ts";
+import { fixedNamespace } from "./namespace-template.ts";
 import { vectorWriter, type VectorWriterOptions } from "./writer.ts";
 
 export const namespace = "ns";
@@ -74,8 +75,9 @@ export async function world(limits: Partial<VectorStore["limits"]> = {}): Promis
   const dimensions = 64;
   const store = memoryStore({ dimensions, limits });
   const { state, advance } = fakes.state();
-  const { log, meter, signal, counters } = fakes.context({ config: {}, state });
-  const hashing = await openEmbedder({ provider: "hash", dimensions }, { signal, log });
+  const context = fakes.context({ config: {}, state });
+  const { log, meter, signal, counters } = context;
+  const hashing = await openEmbedder({ provider: "hash", dimensions }, context);
   let texts = 0;
   let lastTexts = 0;
   let lastWrites = 0;
@@ -93,7 +95,17 @@ export async function world(limits: Partial<VectorStore["limits"]> = {}): Promis
     counters,
     advance,
     open: (parts) =>
-      vectorWriter({ store, embedder, state, namespace, log, meter, signal, ...parts }),
+      vectorWriter({
+        store,
+        embedder,
+        state,
+        target: "kb",
+        namespace: fixedNamespace(namespace),
+        log,
+        meter,
+        signal,
+        ...parts,
+      }),
     embedded: () => {
       const since = texts - lastTexts;
       lastTexts = texts;
@@ -107,31 +119,39 @@ export async function world(limits: Partial<VectorStore["limits"]> = {}): Promis
   };
 }
 
-/** What an index holds, without `_v`, comparable. */
-export function contentOf(store: MemoryStore) {
-  return store.dump(namespace).map(({ id, values, metadata: { _v, ...metadata } }) => ({
+/** What a namespace holds, without `_v`, comparable. */
+export function contentOf(store: MemoryStore, name = namespace) {
+  return store.dump(name).map(({ id, values, metadata: { _v, ...metadata } }) => ({
     id,
     values: toBase64(values),
     metadata,
   }));
 }
 
+/** The same for every namespace that was ever written to and is not empty. */
+function contentsOf(store: MemoryStore) {
+  const names = [...new Set(store.writes.map((write) => write.namespace))].toSorted();
+  const contents = names.map((name) => [name, contentOf(store, name)] as const);
+  return contents.filter(([, content]) => content.length > 0);
+}
+
 /** The index must equal what the newest documents alone make in an empty one (Invariant 5). */
 export async function assertEqualsOracle(
   store: MemoryStore,
   live: readonly DocumentUpserted[],
+  parts: Partial<VectorWriterOptions> = {},
 ): Promise<void> {
-  const expected = oracles.get(live) ?? (await oracle(live));
+  const expected = oracles.get(live) ?? (await oracle(live, parts));
   oracles.set(live, expected);
-  assert.deepEqual(contentOf(store), expected);
+  assert.deepEqual(contentsOf(store), expected);
 }
 
-const oracles = new WeakMap<readonly DocumentUpserted[], ReturnType<typeof contentOf>>();
+const oracles = new WeakMap<readonly DocumentUpserted[], ReturnType<typeof contentsOf>>();
 
-async function oracle(live: readonly DocumentUpserted[]) {
+async function oracle(live: readonly DocumentUpserted[], parts: Partial<VectorWriterOptions>) {
   const empty = await world();
-  if (live.length > 0) await empty.open().write(live, fakes.writeRun());
-  return contentOf(empty.store);
+  if (live.length > 0) await empty.open(parts).write(live, fakes.writeRun());
+  return contentsOf(empty.store);
 }
 
 export function idsOf(event: DocumentUpserted): readonly string[] {
@@ -140,19 +160,23 @@ export function idsOf(event: DocumentUpserted): readonly string[] {
 }
 
 /**
- * Replays every write since `from`: at each, a document that goes from one text to another has all
- * its old chunks or all its new ones (Invariant 6).
+ * Replays every write since `from`: at each, a document that goes from one text, or one namespace, to
+ * another has all its old chunks or all its new ones (Invariant 6).
  */
 export function assertNeverEmpty(
   store: MemoryStore,
   from: number,
   changes: readonly { readonly before: DocumentUpserted; readonly after: DocumentUpserted }[],
+  homeOf: (event: DocumentUpserted) => string = () => namespace,
 ): void {
-  const present = new Map<string, Vector | undefined>();
-  const holds = (event: DocumentUpserted) => idsOf(event).every((id) => present.has(id));
+  const present = new Set<string>();
+  const holds = (event: DocumentUpserted) =>
+    idsOf(event).every((id) => present.has(`${homeOf(event)}\n${id}`));
   for (const [at, write] of store.writes.entries()) {
-    if (write.op === "upsert") for (const vector of write.vectors) present.set(vector.id, vector);
-    else for (const id of write.ids) present.delete(id);
+    const ids = write.op === "upsert" ? write.vectors.map(({ id }) => id) : write.ids;
+    for (const id of ids)
+      if (write.op === "upsert") present.add(`${write.namespace}\n${id}`);
+      else present.delete(`${write.namespace}\n${id}`);
     if (at < from) continue;
     for (const { before, after } of changes)
       if (idsOf(after).length > 0)

@@ -1,45 +1,34 @@
 import type { Entry, Json, Manifest } from "sluice";
 import { docKeyPrefixOf } from "./doc-key.ts";
 
-/** A document's manifest as read, or the lack of one. */
-export interface Held {
-  readonly docKey: string;
-  /** The state entry's revision; 0 = absent. */
-  readonly revision: number;
-  readonly manifest: Manifest | undefined;
-  /** Chunk ids that may be in the index besides the manifest's `chunks`. */
-  readonly uncertain: readonly string[];
-}
+/** The beginning of all manifest keys. */
+export const manifestsPrefix = "m/";
 
-export function manifestKeyOf(namespace: string, docKey: string): string {
-  return `${manifestsPrefixOf(namespace)}${docKey}#`;
-}
-
-/** The beginning of all manifest keys of a namespace. */
-export function manifestsPrefixOf(namespace: string): string {
-  return `m/${namespace}/`;
+export function manifestKeyOf(docKey: string): string {
+  return `${manifestsPrefix}${docKey}#`;
 }
 
 /** The beginning of the manifest keys of one source. */
-export function manifestPrefixOf(namespace: string, source: string): string {
-  return manifestsPrefixOf(namespace) + docKeyPrefixOf(source);
+export function manifestPrefixOf(source: string): string {
+  return manifestsPrefix + docKeyPrefixOf(source);
 }
 
-export function docKeyIn(namespace: string, manifestKey: string): string {
-  return manifestKey.slice(manifestsPrefixOf(namespace).length, -1);
+export function docKeyIn(manifestKey: string): string {
+  return manifestKey.slice(manifestsPrefix.length, -1);
 }
 
-export function toHeld(docKey: string, entry: Entry | undefined): Held {
+export function toManifest(entry: Entry | undefined): Manifest | undefined {
   // Only this room writes these keys.
-  const manifest = entry?.value as unknown as Manifest | undefined;
-  return {
-    docKey,
-    revision: entry?.revision ?? 0,
-    manifest,
-    uncertain: manifest?.pending ?? [],
-  };
+  return entry?.value as unknown as Manifest | undefined;
 }
 
 export function toJson(manifest: Manifest): Json {
   return manifest as unknown as Json;
+}
+
+/** Every chunk id that the notes call possible in a namespace. */
+export function idsIn(manifest: Manifest, namespace: string): readonly string[] {
+  const { chunks, pending = [], elsewhere = [] } = manifest;
+  if (manifest.namespace === namespace) return [...chunks.map(({ id }) => id), ...pending];
+  return elsewhere.find((place) => place.namespace === namespace)?.ids ?? [];
 }

@@ -13,6 +13,8 @@ export interface MemoryStore extends VectorStore {
   readonly dump: (namespace: string) => readonly Vector[];
   /** Refuses every upsert that holds this id, as a server refuses a bad vector. */
   readonly poison: (id: string) => void;
+  /** From now on readers see nothing newer, as of an index that is behind; `undefined`: all. */
+  readonly seeUpTo: (lsn: bigint | undefined) => void;
 }
 
 /** A vector store in memory, as strict as a real one about what it takes. For tests. */
@@ -33,66 +35,81 @@ export function memoryStore(options: {
   const namespaces = new Map<string, Map<string, Vector>>();
   const writes: LoggedWrite[] = [];
   const poisoned = new Set<string>();
+  let lag: { readonly lsn: bigint; readonly namespaces: typeof namespaces } | undefined;
 
-  function space(namespace: string): Map<string, Vector> {
-    const found = namespaces.get(namespace) ?? new Map<string, Vector>();
-    namespaces.set(namespace, found);
-    return found;
-  }
-  function dump(namespace: string): readonly Vector[] {
-    return [...space(namespace).values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  function visible(namespace: string): readonly Vector[] {
+    return sorted((lag?.namespaces ?? namespaces).get(namespace));
   }
   function log(write: DistributiveOmit<LoggedWrite, "lsn">): { readonly lsn: bigint } {
-    const lsn = BigInt(writes.length + 1);
-    writes.push({ ...write, lsn });
-    return { lsn };
+    const logged = { ...write, lsn: BigInt(writes.length + 1) };
+    writes.push(logged);
+    apply(namespaces, logged);
+    return { lsn: logged.lsn };
   }
 
   return {
     limits,
     writes,
-    dump,
+    dump: (namespace) => sorted(namespaces.get(namespace)),
     poison: (id) => void poisoned.add(id),
+    seeUpTo(lsn) {
+      if (lsn === undefined) return void (lag = undefined);
+      lag = { lsn, namespaces: new Map() };
+      for (const write of writes) if (write.lsn <= lsn) apply(lag.namespaces, write);
+    },
     describe: async () => ({ dimensions, metric: "cosine" }),
     async upsert(vectors, { namespace, signal }) {
       signal.throwIfAborted();
       checkUpsert(vectors, { dimensions, limits, poisoned });
       const copies = vectors.map((vector) => structuredClone(vector));
-      for (const copy of copies) space(namespace).set(copy.id, copy);
       return log({ op: "upsert", namespace, vectors: copies });
     },
     async remove(ids, { namespace, signal }) {
       signal.throwIfAborted();
       if (ids.length === 0 || ids.length > limits.maxDeleteIds)
         throw refusal(`a delete of ${ids.length} ids`);
-      for (const id of ids) space(namespace).delete(id);
-      return log({ op: "remove", namespace, ids });
+      return namespaces.has(namespace) ? log({ op: "remove", namespace, ids }) : {};
     },
     async fetch(ids, { namespace, signal }) {
       signal.throwIfAborted();
       if (ids.length > limits.maxFetchIds) throw refusal(`a fetch of ${ids.length} ids`);
-      const found = ids.map((id) => space(namespace).get(id));
-      return found.filter((vector) => vector !== undefined);
+      const wanted = new Set(ids);
+      return visible(namespace).filter(({ id }) => wanted.has(id));
     },
     async *list(prefix, { namespace, signal }: StoreRun) {
       signal.throwIfAborted();
-      const ids = dump(namespace).map(({ id }) => id);
+      const ids = visible(namespace).map(({ id }) => id);
       const matching = ids.filter((id) => id.startsWith(prefix));
       for (let at = 0; at < matching.length; at += 100) yield matching.slice(at, at + 100);
     },
+    async *namespaces({ signal }) {
+      signal.throwIfAborted();
+      yield [...namespaces].flatMap(([name, held]) => (held.size > 0 ? [name] : []));
+    },
     async query({ vector, topK }, { namespace, signal }) {
       signal.throwIfAborted();
-      const matches = dump(namespace)
+      const matches = visible(namespace)
         .map(({ id, values, metadata }) => ({ id, score: cosine(vector, values), metadata }))
         .toSorted((a, b) => b.score - a.score)
         .slice(0, topK);
-      return { matches, lsn: BigInt(writes.length) };
+      return { matches, lsn: lag?.lsn ?? BigInt(writes.length) };
     },
     close: async () => {},
   };
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+function apply(namespaces: Map<string, Map<string, Vector>>, write: LoggedWrite): void {
+  const held = namespaces.get(write.namespace) ?? new Map<string, Vector>();
+  namespaces.set(write.namespace, held);
+  if (write.op === "upsert") for (const vector of write.vectors) held.set(vector.id, vector);
+  else for (const id of write.ids) held.delete(id);
+}
+
+function sorted(held: ReadonlyMap<string, Vector> | undefined): readonly Vector[] {
+  return [...(held?.values() ?? [])].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
 
 function checkUpsert(
   vectors: readonly Vector[],

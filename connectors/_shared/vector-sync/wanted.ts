@@ -1,13 +1,13 @@
 import { PoisonError, type DocumentUpserted, type Embedder, type VectorStore } from "sluice";
-import { embedKeyOf, modelMarkOf } from "./content-hash.ts";
+import { embedKeyOf, markOf, modelMarkOf } from "./content-hash.ts";
 import { vectorIdOf } from "./doc-key.ts";
 import type { Breathe } from "../text/breathe.ts";
 import { embeddedText } from "../embedders/embedded-text.ts";
 import { parseVector } from "./float32.ts";
-import { trimMetadata, type TrimmedMetadata } from "./metadata.ts";
+import { toStored, type MetadataRules, type StoredMetadata } from "./metadata.ts";
 
 /** A chunk as the newest version of its document wants it. */
-export interface WantedChunk extends TrimmedMetadata {
+export interface WantedChunk extends StoredMetadata {
   readonly id: string;
   readonly order: number;
   /** What is embedded: heading path and text. */
@@ -22,13 +22,14 @@ export async function wantedChunks(
   event: DocumentUpserted,
   docKey: string,
   place: {
-    readonly embedder: Embedder;
+    readonly embedder: Pick<Embedder, "fingerprint" | "dimensions">;
     readonly limits: VectorStore["limits"];
+    readonly rules: MetadataRules;
     /** A document may have ten thousand chunks: leases must be renewed meanwhile. */
     readonly breathe: Breathe;
   },
 ): Promise<readonly WantedChunk[]> {
-  const { embedder, limits, breathe } = place;
+  const { embedder, limits, rules, breathe } = place;
   const model = modelMarkOf(embedder.fingerprint);
   const seen = new Set<string>();
   const wanted: WantedChunk[] = [];
@@ -44,23 +45,37 @@ export async function wantedChunks(
     const text = embeddedText(chunk);
     const embedKey = embedKeyOf(embedder.fingerprint, text);
     const isOurs = chunk.vector !== undefined && chunk.embedKey === embedKey;
+    const stored = toStored(
+      {
+        ours: {
+          _doc: docKey,
+          _src: event.source,
+          _subject: event.subject,
+          _m: model,
+          ...(isOwnPartition(event) && { _pk: event.partitionkey }),
+        },
+        text: chunk.text,
+        fields: { ...event.data.metadata, ...chunk.metadata },
+      },
+      { maxBytes: limits.maxMetadataBytes, version: event.sequence, rules },
+    );
+    const { metadataHash } = stored;
     wanted.push({
+      ...stored,
       id: chunk.id,
       order,
       embeddedText: text,
       embedKey,
       given: isOurs ? parseVector(chunk.vector, embedder.dimensions) : undefined,
-      ...trimMetadata(
-        {
-          ours: { _doc: docKey, _src: event.source, _subject: event.subject, _m: model },
-          text: chunk.text,
-          fields: { ...event.data.metadata, ...chunk.metadata },
-        },
-        limits.maxMetadataBytes,
-      ),
+      metadata: { ...stored.metadata, _h: markOf({ embedKey, metadataHash }) },
     });
   }
   return wanted;
+}
+
+/** A sweep goes by partition keys: one that cannot be told from the record's name is stored. */
+function isOwnPartition({ partitionkey, source, subject }: DocumentUpserted): boolean {
+  return partitionkey !== `${source}\n${subject}`;
 }
 
 function checkId(id: string, maxLength: number): void {

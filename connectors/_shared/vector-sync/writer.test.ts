@@ -26,6 +26,7 @@ import {
   source,
   world,
 } from "./harness.ts";
+import { checkIndex } from "./check-index.ts";
 import { docKeyOf } from "./doc-key.ts";
 
 const run = fakes.writeRun;
@@ -186,7 +187,7 @@ describe("versions", () => {
     await writer.write([again], run());
     await assertEqualsOracle(here.store, [again]);
     here.advance(60_001);
-    const [living] = await here.state.get([`m/${namespace}/${docKeyOf(source, "d")}#`]);
+    const [living] = await here.state.get([`m/${docKeyOf(source, "d")}#`]);
     expect(living?.value).toMatchObject({ state: "live" });
     const forgotten = doc("never seen", ["late"], at(4));
     await writer.write([forgotten], run());
@@ -261,6 +262,20 @@ describe("metadata", () => {
       expect(here.counters.get("vectors_written{kind=meta}")).toBe(20);
       await assertEqualsOracle(here.store, [second]);
     });
+
+  it("is not rewritten with a vector that somebody else put there", async () => {
+    const here = await world();
+    const writer = here.open({ vectorCacheBytes: 0 });
+    await writer.write([first], run());
+    const foreign = here.store.dump(namespace).map((vector) => ({
+      ...vector,
+      values: vector.values.map((value) => -value),
+      metadata: { _doc: String(vector.metadata["_doc"]) },
+    }));
+    await here.store.upsert(foreign, { namespace, signal: new AbortController().signal });
+    await writer.write([second], run());
+    await assertEqualsOracle(here.store, [second]);
+  });
 
   it("carries who wrote a chunk, at which version, with which model", async () => {
     const here = await world();
@@ -423,16 +438,72 @@ describe("a vector the index refuses", () => {
     here.store.poison(bad);
     const failures = await failuresOf(writer.write(all, run()));
     expect([...failures.keys()]).toEqual([7]);
-    const there = new Set(here.store.dump(namespace).map(({ id }) => id));
-    for (const id of idsOf(old)) expect(there).toContain(id);
-    for (const one of all)
-      if (one !== all[7]) for (const id of idsOf(one)) expect(there).toContain(id);
+    await assertEqualsOracle(
+      here.store,
+      all.map((one, n) => (n === 7 ? old : one)),
+    );
     const mended = doc("d7", ["mended"], at(3));
     await writer.write([mended], run());
     await assertEqualsOracle(
       here.store,
       all.map((one, n) => (n === 7 ? mended : one)),
     );
+  });
+
+  it("takes its whole document back, a new one without a trace", async () => {
+    const here = await world({ maxVectors: 2 });
+    const writer = here.open();
+    const bad = doc("d", paragraphs(9), at(1));
+    here.store.poison(idsOf(bad)[8] ?? "");
+    const other = doc("e", paragraphs(3, "e"), at(1));
+    const failures = await failuresOf(writer.write([bad, other], run()));
+    expect([...failures.keys()]).toEqual([0]);
+    await assertEqualsOracle(here.store, [other]);
+    expect(await here.state.get([`m/${docKeyOf(source, "d")}#`])).toEqual([undefined]);
+    const smaller = doc("d", paragraphs(8), at(2));
+    await writer.write([smaller], run());
+    await assertEqualsOracle(here.store, [smaller, other]);
+  });
+
+  it("leaves what it may have overwritten in doubt, and a later version mends it", async () => {
+    const here = await world({ maxVectors: 1 });
+    const writer = here.open();
+    const tagged = (tag: string, version: number, ...more: string[]) =>
+      doc("d", [...paragraphs(4), ...more], at(version), { metadata: { tag } });
+    await writer.write([tagged("old", 1)], run());
+    const bad = tagged("new", 2, "bad");
+    here.store.poison(idsOf(bad)[4] ?? "");
+    await failuresOf(writer.write([bad], run()));
+    expect(here.store.dump(namespace)).toHaveLength(4);
+    for (const after of [tagged("old", 3), tagged("newer", 4)]) {
+      await writer.write([after], run());
+      await assertEqualsOracle(here.store, [after]);
+    }
+  });
+
+  it("never takes back what another version brought", async () => {
+    const here = await world({ maxVectors: 1, maxDeleteIds: 1 });
+    const first = doc("d", paragraphs(3, "first"), at(1));
+    await here.open().write([first], run());
+    const second = doc("d", paragraphs(3, "second"), at(2));
+    // Dies when the second is whole and half of the first is gone.
+    let removals = 0;
+    const store = {
+      ...here.store,
+      remove: async (...given: Parameters<typeof here.store.remove>) => {
+        if (++removals > 2) throw new Error("killed");
+        return here.store.remove(...given);
+      },
+    };
+    await expect(here.open({ store }).write([second], run())).rejects.toThrow("killed");
+    const third = doc("d", ["bad", ...paragraphs(3, "third")], at(3));
+    here.store.poison(idsOf(third)[0] ?? "");
+    await failuresOf(here.open().write([third], run({ redelivered: true })));
+    const there = here.store.dump(namespace).map(({ id }) => id);
+    for (const id of idsOf(second)) expect(there).toContain(id);
+    const fourth = doc("d", ["fine"], at(4));
+    await here.open().write([fourth], run());
+    await assertEqualsOracle(here.store, [fourth]);
   });
 
   it("has an id no index can hold: poison before anything is written", async () => {
@@ -470,7 +541,7 @@ describe("a clear", () => {
 
   it("removes what is below it in its scope, of its source, and keeps late versions out", async () => {
     const here = await world({ maxVectors: 50, maxDeleteIds: 30 });
-    const writer = here.open();
+    const writer = here.open({ maxDeleteRatio: 1 });
     const old = Array.from({ length: 450 }, (_, n) => doc(`d${n}`, [`text ${n}`], at(1)));
     const young = doc("young", ["stays"], at(10));
     const other = doc("d1", ["stays too"], at(1), { source: `${source}2` });
@@ -488,6 +559,50 @@ describe("a clear", () => {
     expect(here.written()).toBe(0);
   });
 
+  it("deletes no more than a part of what is there, unless it is a truncate", async () => {
+    const here = await world();
+    const writer = here.open();
+    const all = Array.from({ length: 100 }, (_, n) =>
+      doc(`d${n}`, [`text ${n}`], at(n < 21 ? 1 : 20)),
+    );
+    await writer.write(all, run());
+    const sweep = clear();
+    await expect(writer.write([sweep], run())).rejects.toMatchObject({
+      name: "PoisonError",
+      code: "vectors.too-many-deletes",
+      message: expect.stringContaining("21 of 100"),
+    });
+    const drop = { ...sweep, data: { ...sweep.data, reason: "drop" as const } };
+    await expect(writer.write([drop], run())).rejects.toThrow("maxDeleteRatio 0.2");
+    await assertEqualsOracle(here.store, all);
+    // One came back meanwhile: 20 of 100 may go.
+    const back = doc("d0", ["text 0"], at(20));
+    await writer.write([back], run());
+    await writer.write([sweep], run());
+    await assertEqualsOracle(here.store, [back, ...all.slice(21)]);
+    const truncate = {
+      ...clear(),
+      data: { ...sweep.data, below: at(30), reason: "truncate" as const },
+    };
+    await writer.write([truncate], run());
+    await assertEqualsOracle(here.store, []);
+  });
+
+  it("of a few documents is always obeyed; of more, as the options say", async () => {
+    const here = await world();
+    const of = (count: number) =>
+      Array.from({ length: count }, (_, n) => doc(`d${n}`, [`text ${n}`], at(1)));
+    await here.open().write(of(10), run());
+    await here.open().write([clear()], run());
+    await assertEqualsOracle(here.store, []);
+    const again = of(11).map((one) => ({ ...one, sequence: at(11) }));
+    const later = { ...clear(), data: { ...clear().data, below: at(12) } };
+    await here.open().write(again, run());
+    await expect(here.open().write([later], run())).rejects.toThrow("11 of 11");
+    await here.open({ maxDeleteRatio: 1 }).write([later], run());
+    await assertEqualsOracle(here.store, []);
+  });
+
   it("finds sources whose names fill the whole key", async () => {
     const here = await world();
     const writer = here.open();
@@ -499,19 +614,8 @@ describe("a clear", () => {
   });
 });
 
-describe("when state was lost", () => {
-  it("documents and deletes find what the index holds of them", async () => {
-    const here = await world();
-    const many = doc("deleted", paragraphs(250), at(1));
-    await here.open().write([many, doc("edited", paragraphs(5), at(1))], run());
-    const { state } = fakes.state();
-    const writer = here.open({ state });
-    const edited = doc("edited", paragraphs(3, "other"), at(2));
-    await writer.write([gone("deleted", at(2)), edited, gone("unknown", at(2))], run());
-    await assertEqualsOracle(here.store, [edited]);
-  });
-
-  it("an index that we began is never listed for an unknown document", async () => {
+describe("an unknown document", () => {
+  it("of an index that we began is never listed", async () => {
     const here = await world();
     let lists = 0;
     const store = {
@@ -525,7 +629,7 @@ describe("when state was lost", () => {
     await writer.write([doc("d", ["text"], at(1))], run());
     await writer.write([gone("unknown", at(1)), doc("e", ["text"], at(1))], run());
     await here.open({ store }).write([gone("unknown too", at(1))], run());
-    expect(lists).toBe(2);
+    expect(lists).toBe(3);
   });
 });
 
@@ -548,21 +652,6 @@ it("several partitions write through one writer at once", async () => {
   await assertEqualsOracle(here.store, edited);
 });
 
-it("an index that was emptied behind our back is filled again, without embedding", async () => {
-  const here = await world();
-  const all = Array.from({ length: 30 }, (_, n) => doc(`d${n}`, paragraphs(3, `d${n}`), at(1)));
-  await here.open().write(all, run());
-  const ids = here.store.dump(namespace).map(({ id }) => id);
-  await here.store.remove(ids, { namespace, signal: new AbortController().signal });
-  here.embedded();
-  await here.open().write(all, run());
-  expect(here.embedded()).toBe(0);
-  await assertEqualsOracle(here.store, all);
-  here.written();
-  await here.open().write(all, run());
-  expect(here.written()).toBe(0);
-});
-
 it("a call of any size is worked off in shares", async () => {
   const here = await world();
   const all = Array.from({ length: 100 }, (_, n) => doc(`d${n}`, paragraphs(150, `d${n}`), at(1)));
@@ -580,11 +669,18 @@ describe("refuses", () => {
     await expect(writing).rejects.toMatchObject({ code: "vectors.model-mismatch" });
   });
 
-  it("an index of other dimensions", async () => {
+  it("an index of other dimensions or another metric", async () => {
     const here = await world();
-    const embedder = { ...here.embedder, dimensions: 32 };
-    const writing = here.open({ embedder }).write([doc("e", ["text"], at(1))], run());
-    await expect(writing).rejects.toMatchObject({ code: "vectors.dimensions-mismatch" });
+    const wanted = { metric: undefined, namespace, isCreated: false };
+    const other = { ...here.embedder, dimensions: 32 };
+    const { signal } = new AbortController();
+    await expect(
+      checkIndex(here.store, { ...wanted, model: other }, { signal }),
+    ).rejects.toMatchObject({ code: "vectors.dimensions-mismatch" });
+    await expect(
+      checkIndex(here.store, { ...wanted, model: here.embedder, metric: "euclidean" }, { signal }),
+    ).rejects.toMatchObject({ code: "vectors.metric-mismatch" });
+    await checkIndex(here.store, { ...wanted, model: here.embedder, metric: "cosine" }, { signal });
   });
 
   it("documents without chunks, and what is no document", async () => {

@@ -3,44 +3,54 @@ import {
   isRecordChange,
   PartialError,
   PoisonError,
+  RetryableError,
   type CollectionCleared,
   type Context,
   type DocumentUpserted,
   type Embedder,
   type RecordDeleted,
-  type RetryableError,
   type SluiceEvent,
   type StateStore,
   type VectorStore,
   type Writer,
   type WriteRun,
 } from "sluice";
-import { breather, type Breathe } from "../text/breathe.ts";
 import { applier } from "./apply.ts";
-import { clear } from "./clear.ts";
-import { docKeyOf, vectorIdOf } from "./doc-key.ts";
+import { clearer } from "./clear.ts";
 import { embeddingPass } from "./embedding-pass.ts";
-import { checkLease } from "./lease-end.ts";
-import { manifestKeyOf, toHeld, type Held } from "./manifest.ts";
-import { namespaceCheck } from "./namespace.ts";
+import { holder } from "./hold.ts";
+import { openJournal } from "./journal.ts";
+import { defaultRules, type MetadataRules } from "./metadata.ts";
+import type { NamespaceTemplate } from "./namespace-template.ts";
+import { openNamespaces } from "./namespaces.ts";
 import { packs } from "./packs.ts";
-import { judge, type Plan } from "./plan.ts";
+import { together } from "./requests.ts";
+import { shareWriter, type DocumentChange } from "./share.ts";
 import { vectorCache } from "./vector-cache.ts";
-import { wantedChunks } from "./wanted.ts";
+import { visibility, type Written } from "./visibility.ts";
 
 export interface VectorWriterOptions {
   readonly store: VectorStore;
   readonly embedder: Embedder;
   readonly state: StateStore;
-  readonly namespace: string;
+  /** Names the index: state that tells of another one is not believed. */
+  readonly target: string;
+  readonly namespace: NamespaceTemplate;
   readonly log: Context<unknown>["log"];
   readonly meter: Context<unknown>["meter"];
   /** Aborts when the connector must stop. */
   readonly signal: AbortSignal;
-  /** How long a deleted document's version is remembered: longer than anything may be redelivered. Default 7 days. */
+  /** `indexed`: a write is done when readers of the index see it. Default `written`. */
+  readonly acknowledge?: "written" | "indexed";
+  /** How much of what a partition holds a sweep or drop may delete. Default 0.2. */
+  readonly maxDeleteRatio?: number;
+  /** How long a deleted document's version is remembered: longer than anything may be redelivered. Default 30 days. */
   readonly tombstoneMs?: number;
   /** Size of the vector cache in state; 0 turns it off. Default 64 MiB. */
   readonly vectorCacheBytes?: number;
+  readonly metadata?: MetadataRules;
+  /** Milliseconds a write may stay invisible before waiting for it is given up. Default 60 s. */
+  readonly visibleWithinMs?: number;
 }
 
 /** Vectors, texts and metadata held in memory at once; a larger call is worked off in shares. */
@@ -48,113 +58,74 @@ const maxShareBytes = 32 * 1024 * 1024;
 const chunkBytes = 4 * 1024;
 /** Requests to the embedder a share: what a crash can cost again stays small, whatever the call. */
 const embedCallsAShare = 8;
-const maxLists = 8;
 
-type DocumentChange = DocumentUpserted | RecordDeleted;
 type Failures = Map<number, RetryableError | PoisonError>;
 
 /**
- * Keeps a namespace equal to the newest version of every document (Invariant 5). Owns `store` and
+ * Keeps an index equal to the newest version of every document (Invariant 5). Owns `store` and
  * `embedder`: `close` closes them. `write` may run for several partitions at once.
  */
 export function vectorWriter(options: VectorWriterOptions): Writer {
-  const { store, embedder, state, namespace, log, meter } = options;
-  const { tombstoneMs = 7 * 24 * 3_600_000, vectorCacheBytes = 64 * 1024 * 1024 } = options;
+  const { store, embedder, state, target, namespace, log, meter, signal } = options;
+  const { acknowledge = "written", metadata = defaultRules, visibleWithinMs } = options;
+  const { tombstoneMs = 30 * 24 * 3_600_000, vectorCacheBytes = 64 * 1024 * 1024 } = options;
   const { dimensions, fingerprint: model } = embedder;
-  const { limits } = store;
   const chunksAShare = Math.min(
     maxShareBytes / (dimensions * 4 + chunkBytes),
     embedder.maxTexts * embedCallsAShare,
   );
-  const cache = vectorCache({ state, dimensions, maxBytes: vectorCacheBytes });
-  const embed = embeddingPass({ embedder, store, cache, namespace, meter });
-  const apply = applier({ store, state, namespace, meter, tombstoneMs });
-  const hasAllManifests = namespaceCheck({ store, embedder, state, namespace, log });
-
-  /** Manifests of the documents, in one round trip; for unknown ones in an index we did not begin, what it holds. */
-  async function hold(changes: readonly DocumentChange[], run: WriteRun): Promise<Held[]> {
-    const isComplete = await hasAllManifests(run);
-    const docKeys = changes.map(({ source, subject }) => docKeyOf(source, subject));
-    const entries = await state.get(docKeys.map((key) => manifestKeyOf(namespace, key)));
-    const held = docKeys.map((docKey, at) => toHeld(docKey, entries[at]));
-    if (isComplete) return held;
-    for (const pack of packs([...held.keys()], { maxCount: maxLists }))
-      await Promise.all(
-        pack.map(async (at) => {
-          const one = held[at];
-          if (one !== undefined && one.revision === 0)
-            held[at] = { ...one, uncertain: await chunkIdsOf(one.docKey, run) };
-        }),
-      );
-    return held;
-  }
-
-  async function chunkIdsOf(docKey: string, run: WriteRun): Promise<string[]> {
-    checkLease(run);
-    const prefix = vectorIdOf(docKey, "");
-    const ids: string[] = [];
-    for await (const page of store.list(prefix, { namespace, signal: run.signal }))
-      for (const id of page) ids.push(id.slice(prefix.length));
-    return ids;
-  }
-
-  async function planFor(
-    change: DocumentChange,
-    held: Held,
-    breathe: Breathe,
-  ): Promise<Plan | undefined> {
-    const { source, subject, partitionkey, sequence: version } = change;
-    const identity = { source, subject, partitionkey, version, model };
-    const wanted =
-      change.type === "dev.sluice.record.deleted"
-        ? "delete"
-        : {
-            chunks: await wantedChunks(change, held.docKey, { embedder, limits, breathe }),
-            lineage: change.data.lineage,
-          };
-    const verdict = judge(held, identity, wanted);
-    if (verdict.kind === "stale") meter("stale_dropped", 1);
-    return verdict.kind === "apply" ? verdict.plan : undefined;
-  }
-
-  async function writeShare(
-    share: readonly (readonly [at: number, change: DocumentChange])[],
-    run: WriteRun,
-    failures: Failures,
-  ): Promise<void> {
-    const held = await hold(
-      share.map(([, change]) => change),
-      run,
-    );
-    const breathe = breather(run.signal);
-    const indexOf = new Map<Plan, number>();
-    for (const [place, [at, change]] of share.entries()) {
-      const own = held[place];
-      if (own === undefined) continue;
-      try {
-        const plan = await planFor(change, own, breathe);
-        if (plan !== undefined) indexOf.set(plan, at);
-      } catch (error) {
-        if (!(error instanceof PoisonError)) throw error;
-        failures.set(at, error);
-      }
-    }
-    const plans = [...indexOf.keys()];
-    const failed = await apply(plans, await embed(plans, run), run);
-    for (const [plan, error] of failed) failures.set(indexOf.get(plan) ?? -1, error);
-    log.debug(
-      { documents: share.length, changed: plans.length, failed: failed.size },
-      "batch written",
-    );
-  }
+  const visible = visibility({
+    store,
+    dimensions,
+    log,
+    meter,
+    signal,
+    ...(visibleWithinMs !== undefined && { patienceMs: visibleWithinMs }),
+  });
+  const journal = openJournal(state);
+  const { fixed } = namespace;
+  const places = { store, embedder, state, journal, visible, target, fixed, log };
+  const namespaces = openNamespaces(places);
+  const hold = holder({ store, state, journal, namespaces });
+  const apply = applier({ store, state, journal, visible, meter, tombstoneMs });
+  const clear = clearer({
+    state,
+    model,
+    hold,
+    apply,
+    maxDeleteRatio: options.maxDeleteRatio ?? 0.2,
+  });
+  const writeShare = shareWriter({
+    store,
+    state,
+    journal,
+    visible,
+    hold,
+    apply,
+    embed: embeddingPass({
+      embedder,
+      store,
+      state,
+      cache: vectorCache({ state, dimensions, maxBytes: vectorCacheBytes }),
+      meter,
+    }),
+    embedder,
+    namespace,
+    rules: metadata,
+    log,
+    meter,
+  });
 
   return {
     async write(events, writeRun) {
-      const run = withSignal(writeRun, options.signal);
+      const run = withSignal(writeRun, signal);
+      run.signal.throwIfAborted();
+      if (fixed === undefined) await namespaces.openAll(run);
       const [first] = events;
-      if (events.length === 1 && first !== undefined && isClear(first))
-        return clear(first, { state, namespace, model, apply }, run);
-
+      if (events.length === 1 && first !== undefined && isClear(first)) {
+        await acknowledged(await clear(first, run), run);
+        return;
+      }
       const failures: Failures = new Map();
       const changes: (readonly [number, DocumentChange])[] = [];
       for (const [at, event] of events.entries())
@@ -165,7 +136,7 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
         maxSize: chunksAShare,
         sizeOf: ([, change]) => chunkCountOf(change),
       }))
-        await writeShare(share, run, failures);
+        await acknowledged(await writeShare(share, run, failures), run);
       if (failures.size === 0) return;
       throw new PartialError(`vectors: ${failures.size} of ${events.length} documents failed.`, {
         code: "vectors.partly-written",
@@ -173,9 +144,15 @@ export function vectorWriter(options: VectorWriterOptions): Writer {
       });
     },
     async close() {
+      visible.close();
       await Promise.all([store.close(), embedder.close()]);
     },
   };
+
+  async function acknowledged(written: ReadonlyMap<string, Written>, run: WriteRun): Promise<void> {
+    if (acknowledge === "indexed")
+      await together([...written.values()].map((write) => visible.seen(write, run.signal)));
+  }
 }
 
 /** The run with one more signal. Not a copy of `deadline`: it moves as the lease is renewed. */
@@ -194,7 +171,7 @@ function isClear(event: SluiceEvent): event is CollectionCleared {
   return isRecordChange(event) && event.type === "dev.sluice.collection.cleared";
 }
 
-function isDocumentChange(event: SluiceEvent): event is DocumentChange {
+function isDocumentChange(event: SluiceEvent): event is DocumentUpserted | RecordDeleted {
   if (!isRecordChange(event)) return false;
   if (event.type === "dev.sluice.document.upserted") {
     if (event.data.chunks !== undefined) return true;

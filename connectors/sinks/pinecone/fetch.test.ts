@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Log } from "sluice";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { requests } from "./fetch.ts";
-import { retryAfterOf } from "./refusals.ts";
+import { retryAfterOf } from "../../_shared/http/retry-after.ts";
 
 const log: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const { signal } = new AbortController();
@@ -29,12 +29,12 @@ afterEach(async () => {
   await once(server, "close");
 });
 
-function open(more: { readonly maxElapsedMs?: number } = {}) {
+function open(more: Partial<Parameters<typeof requests>[0]> = {}) {
   return requests({ timeoutMs: 2_000, maxElapsedMs: 5_000, log, meter: () => {}, ...more });
 }
 
 async function get(path: string, http = open()) {
-  return http.call(signal, async () =>
+  return http.call({ signal }, async () =>
     (await http.fetchApi(address + path, { method: "GET" })).text(),
   );
 }
@@ -97,6 +97,71 @@ describe("requests", () => {
     await Promise.all(Array.from({ length: 40 }, () => get("/query", http)));
     expect(seen).toBe(40);
     expect(most).toBeLessThanOrEqual(4);
+  });
+
+  it("slow down when they are told to, and find their pace again", async () => {
+    let running = 0;
+    let most = 0;
+    let isBusy = true;
+    answer = (_, response) => {
+      most = Math.max(most, ++running);
+      setTimeout(() => {
+        running -= 1;
+        if (isBusy) response.writeHead(429);
+        response.end("{}");
+      }, 20);
+    };
+    const http = open({ growEveryMs: 200, maxConcurrent: 8, maxElapsedMs: 60_000 });
+    const several = Promise.all(Array.from({ length: 30 }, () => get("/query", http)));
+    await expect.poll(() => seen).toBeGreaterThan(12);
+    isBusy = false;
+    most = 0;
+    const slow = Promise.all(Array.from({ length: 10 }, () => get("/query", http)));
+    expect(running).toBeLessThanOrEqual(2);
+    await Promise.all([several, slow]);
+    await expect
+      .poll(
+        async () => {
+          await Promise.all(Array.from({ length: 20 }, () => get("/query", http)));
+          return most;
+        },
+        { timeout: 10_000 },
+      )
+      .toBe(8);
+  });
+
+  it("do not start after the lease, not even again", async () => {
+    answer = (_, response) => response.writeHead(503).end();
+    const http = open();
+    const call = async (deadline: number) =>
+      http.call({ signal, deadline }, () => http.fetchApi(`${address}/query`, { method: "GET" }));
+    await expect(call(0)).rejects.toMatchObject({ name: "FencedError" });
+    expect(seen).toBe(0);
+    await expect(call(performance.now() + 300)).rejects.toMatchObject({
+      name: "FencedError",
+      code: "pinecone.lease-ended",
+    });
+    expect(seen).toBeGreaterThan(0);
+    const before = seen;
+    answer = (_, response) => response.end("{}");
+    expect(seen).toBe(before);
+  });
+
+  it("wait with all others of their budget when one was told how long", async () => {
+    const times: number[] = [];
+    answer = (_, response) => {
+      times.push(performance.now());
+      if (seen === 1) response.writeHead(429, { "retry-after": "1" });
+      response.end("{}");
+    };
+    const http = open();
+    const costs = [{ name: "upserts ns", amount: 1, perSecond: 1_000 }];
+    const call = () =>
+      http.call({ signal, costs }, () => http.fetchApi(`${address}/query`, { method: "GET" }));
+    const first = call();
+    await expect.poll(() => seen).toBe(1);
+    await Promise.all([first, call(), call()]);
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(950);
   });
 
   it("take the LSN from the names of their kind, whichever client they are for", async () => {

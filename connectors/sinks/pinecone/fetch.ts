@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { RetryableError, SluiceError, type Context, type Log } from "sluice";
+import { FencedError, RetryableError, SluiceError, type Context, type Log } from "sluice";
+import { adaptiveSlots, openBudgets, type Cost } from "./pace.ts";
 import { isNothingToDelete, isPassing, toError, toRetryable, type Reply } from "./refusals.ts";
-import { slots } from "./slots.ts";
 
 const firstDelayMs = 200;
 const maxDelayMs = 30_000;
@@ -17,20 +18,32 @@ export interface Requests {
   /** For the client's `fetchApi`; its own retries must be off. */
   readonly fetchApi: (url: string, init: RequestInit) => Promise<Response>;
   /**
-   * Runs one call of the client: bound to `signal`, with the highest LSN its answers told, and with
-   * our error instead of the client's, which hides the status.
+   * Runs one call of the client: within the bounds of `how`, with the highest LSN its answers told, and
+   * with our error instead of the client's, which hides the status.
    */
   readonly call: <T>(
-    signal: AbortSignal,
+    how: Call,
     work: () => Promise<T>,
   ) => Promise<{ readonly result: T; readonly lsn?: bigint }>;
 }
 
+export interface Call {
+  readonly signal: AbortSignal;
+  /** `performance.now()` after which no attempt may start; moves. */
+  readonly deadline?: number;
+  /** What each attempt takes of the budgets. */
+  readonly costs?: readonly Cost[];
+  /** Sent instead of what the client would send. */
+  readonly body?: Buffer;
+}
+
 /** What `fetchApi` must know of the call it is made for: the client passes nothing through. */
 interface Scope {
-  readonly signal: AbortSignal;
+  readonly how: Call;
   lsn?: bigint | undefined;
 }
+
+const startConcurrent = 4;
 
 /**
  * The HTTP behind the official client: retries what passes (408, 429, 5xx, broken connections, no
@@ -41,18 +54,22 @@ export function requests(options: {
   readonly timeoutMs: number;
   readonly maxElapsedMs?: number;
   readonly maxConcurrent?: number;
+  readonly growEveryMs?: number;
   readonly log: Log;
   readonly meter: Context<unknown>["meter"];
 }): Requests {
-  const { timeoutMs, maxElapsedMs = 20_000, maxConcurrent = 4, log, meter } = options;
+  const { timeoutMs, maxElapsedMs = 20_000, log, meter } = options;
+  const { maxConcurrent: max = 16, growEveryMs = 10_000 } = options;
   const scopes = new AsyncLocalStorage<Scope>();
-  const inSlot = slots(maxConcurrent);
+  const slots = adaptiveSlots({ start: startConcurrent, max, growEveryMs });
+  const budgets = openBudgets();
   let isReached = false;
 
   async function fetchApi(address: string, init: RequestInit): Promise<Response> {
-    const scope = scopes.getStore() ?? { signal: new AbortController().signal };
+    const scope = scopes.getStore() ?? { how: { signal: new AbortController().signal } };
     const url = new URL(address);
-    const reply = await inSlot(() => persist(url, init, scope.signal));
+    const { body = init.body } = scope.how;
+    const reply = await persist(url, { ...init, ...(body && { body }) }, scope.how);
     scope.lsn = laterLsn(scope.lsn, lsnOf(url, reply.headers));
     if (isNothingToDelete(url, reply)) return new Response("{}", { status: 200 });
     // The client knows what to make of a conflict.
@@ -62,15 +79,19 @@ export function requests(options: {
   }
 
   /** Repeats the request until its answer is no passing refusal. */
-  async function persist(url: URL, init: RequestInit, signal: AbortSignal): Promise<Reply> {
+  async function persist(url: URL, init: RequestInit, how: Call): Promise<Reply> {
+    const { signal, costs = [] } = how;
     const began = performance.now();
     for (let retries = 0; ; retries++) {
       signal.throwIfAborted();
-      const reply = await attempt(url, init, signal);
+      await budgets.spend(costs, signal);
+      const reply = await slots.run(() => attempt(url, init, how));
       if (!(reply instanceof RetryableError)) isReached = true;
       else if (!isReached) tell(url, reply);
       if (!(reply instanceof RetryableError) && !isPassing(reply.status)) return reply;
       const error = reply instanceof RetryableError ? reply : toRetryable(reply);
+      // They asked all of us to wait, not this request alone.
+      if (error.retryAfterMs !== undefined) budgets.pause(costs, error.retryAfterMs);
       const waitMs = Math.max(
         Math.random() * Math.min(maxDelayMs, firstDelayMs * 2 ** retries),
         error.retryAfterMs ?? 0,
@@ -93,35 +114,41 @@ export function requests(options: {
   async function attempt(
     url: URL,
     init: RequestInit,
-    signal: AbortSignal,
+    { signal, deadline = Infinity }: Call,
   ): Promise<Reply | RetryableError> {
-    const controller = new AbortController();
-    const stop = (): void => controller.abort(signal.reason);
+    signal.throwIfAborted();
+    const startedAt = performance.now();
+    if (startedAt >= deadline)
+      throw new FencedError("pinecone: the lease ends before another attempt could finish.", {
+        code: "pinecone.lease-ended",
+      });
+    const patience = new AbortController();
     const late = new Error(`no answer in ${timeoutMs} ms`);
-    const timer = setTimeout(() => controller.abort(late), timeoutMs);
-    signal.addEventListener("abort", stop, { once: true });
-    meter("bytes_sent", typeof init.body === "string" ? Buffer.byteLength(init.body) : 0);
+    const timer = setTimeout(() => patience.abort(late), timeoutMs);
+    meter("bytes_sent", bytesOf(init.body));
     try {
-      const response = await fetch(url, { ...init, signal: controller.signal });
+      const ended = AbortSignal.any([signal, patience.signal]);
+      const response = await fetch(url, { ...init, signal: ended });
+      if (response.status === 429) slots.slow(startedAt);
       return { status: response.status, headers: response.headers, text: await response.text() };
     } catch (error) {
       signal.throwIfAborted();
-      return unreachable(url, controller.signal.aborted ? late : error);
+      return unreachable(url, patience.signal.aborted ? late : error);
     } finally {
       clearTimeout(timer);
-      signal.removeEventListener("abort", stop);
     }
   }
 
   return {
     fetchApi,
-    call: async (signal, work) => {
-      const scope: Scope = { signal };
+    call: async (how, work) => {
+      const scope: Scope = { how };
+      setMaxListeners(0, how.signal); // one a waiting request
       try {
         const result = await scopes.run(scope, work);
         return { result, ...(scope.lsn !== undefined && { lsn: scope.lsn }) };
       } catch (error) {
-        signal.throwIfAborted();
+        how.signal.throwIfAborted();
         throw ownError(error);
       }
     },
@@ -136,6 +163,11 @@ function unreachable(url: URL, cause: unknown): RetryableError {
     fix: "Check the network, and https://status.pinecone.io.",
     cause,
   });
+}
+
+function bytesOf(body: RequestInit["body"]): number {
+  if (typeof body === "string") return Buffer.byteLength(body);
+  return body instanceof Uint8Array ? body.byteLength : 0;
 }
 
 /** The client wraps what `fetchApi` throws, more than once. */

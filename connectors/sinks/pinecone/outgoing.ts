@@ -1,5 +1,4 @@
-import { PoisonError, type Json, type JsonObject, type Metadata, type Vector } from "sluice";
-import { toShortest } from "./float32.ts";
+import { PoisonError, type Json, type JsonObject } from "sluice";
 
 export const limits = {
   maxVectors: 200,
@@ -13,46 +12,13 @@ export const limits = {
 // Ids of a fetch travel in the URL, and servers take 16 KiB of headers.
 const maxFetchQueryBytes = 6_000;
 
-/** A vector as the client takes it, which checks nothing: it sends NaN as null and null metadata as it is. */
-export function toSent({ id, values, metadata }: Vector, dimensions: number) {
-  checkId(id);
-  if (values.length !== dimensions) {
-    throw invalid(`the vector ${id} has ${values.length} dimensions, the index ${dimensions}`);
-  }
-  if (!values.every((value) => Number.isFinite(value)))
-    throw invalid(`the vector ${id} has a value that is no number`);
-  if (values.every((value) => value === 0)) throw invalid(`the vector ${id} is all zeros`);
-  return { id, values: toShortest(values), metadata: sentMetadata(id, metadata) };
-}
-
-function checkId(id: string): void {
+export function checkId(id: string): void {
   // Printable ASCII without the space: fetch and list refuse spaces.
   if (!/^[\x21-\x7e]{1,512}$/.test(id)) {
     throw invalid(
       `the id ${JSON.stringify(id)} is not 1 to ${limits.maxIdLength} printable ASCII characters`,
     );
   }
-}
-
-function sentMetadata(
-  id: string,
-  metadata: Metadata,
-): Record<string, string | number | boolean | string[]> {
-  for (const [key, value] of Object.entries(metadata)) {
-    const ok = Array.isArray(value)
-      ? value.every((item) => typeof item === "string")
-      : typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
-    if (!ok || key.startsWith("$"))
-      throw invalid(`the vector ${id} has metadata that cannot be stored, '${key}'`);
-  }
-  const bytes = Buffer.byteLength(JSON.stringify(metadata));
-  if (bytes > limits.maxMetadataBytes) {
-    throw invalid(
-      `the vector ${id} has ${bytes} bytes of metadata, more than ${limits.maxMetadataBytes}`,
-    );
-  }
-  // Only `readonly` is lost: the client does not change what it is given.
-  return metadata as Record<string, string | number | boolean | string[]>;
 }
 
 /** Cuts ids into requests by the bytes they take in a URL. */
@@ -94,7 +60,7 @@ function isObject(value: Json): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function invalid(what: string): PoisonError {
+export function invalid(what: string): PoisonError {
   return new PoisonError(`pinecone: ${what}.`, {
     code: "pinecone.invalid",
     fix: "Correct the record, then replay the dead letter.",

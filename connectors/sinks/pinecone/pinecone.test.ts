@@ -59,11 +59,11 @@ describe("opening", () => {
     );
     await expect(pinecone.open(other)).rejects.toMatchObject({
       name: "ConfigError",
-      code: "pinecone.dimension-mismatch",
+      code: "vectors.dimensions-mismatch",
       fix: expect.stringContaining("32 dimensions"),
     });
     expect(await pinecone.check?.(other)).toMatchObject([
-      { severity: "error", code: "pinecone.dimension-mismatch" },
+      { severity: "error", code: "vectors.dimensions-mismatch" },
     ]);
   });
 

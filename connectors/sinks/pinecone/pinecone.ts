@@ -1,5 +1,4 @@
 import {
-  ConfigError,
   defineSink,
   RetryableError,
   SluiceError,
@@ -7,12 +6,16 @@ import {
   type Embedder,
   type Finding,
   type Log,
-  type VectorStore,
 } from "sluice";
 import { describeEmbedding, openEmbedder } from "../../_shared/embedders/embedding.ts";
+import { openAudit } from "../../_shared/vector-sync/audit/auditor.ts";
+import { checkIndex } from "../../_shared/vector-sync/check-index.ts";
+import { estimator } from "../../_shared/vector-sync/estimate.ts";
+import { parseNamespace } from "../../_shared/vector-sync/namespace-template.ts";
+import { toWriterOptions } from "../../_shared/vector-sync/options.ts";
 import { vectorReader } from "../../_shared/vector-sync/reader.ts";
 import { vectorWriter } from "../../_shared/vector-sync/writer.ts";
-import { creationOf, pineconeConfig, type PineconeConfig } from "./config.ts";
+import { creationOf, metricOf, pineconeConfig, type PineconeConfig } from "./config.ts";
 import { openPineconeStore } from "./store.ts";
 
 type PineconeContext = Context<PineconeConfig>;
@@ -28,23 +31,26 @@ export const pinecone = defineSink({
   check,
   async open(context) {
     const { config, state, log, meter, signal } = context;
-    const { namespace } = config;
     tell(config, log);
-    const { store, embedder } = await openBoth(context, { readOnly: false });
-    return vectorWriter({
-      store,
-      embedder,
-      state,
-      namespace,
-      log,
-      meter,
-      signal,
-    });
+    const both = await openBoth(context, { readOnly: false });
+    const target = config.index;
+    return vectorWriter({ ...both, ...toWriterOptions(config), state, target, log, meter, signal });
   },
   async openReader(context) {
-    const { store, embedder } = await openBoth(context, { readOnly: true });
-    return vectorReader({ store, embedder, namespace: context.config.namespace });
+    return vectorReader(await openBoth(context, { readOnly: true }));
   },
+  async openAuditor(context) {
+    const { config, state, log, meter, signal } = context;
+    const namespace = await parseNamespace(config.namespace);
+    const embedder = await describeEmbedding(config.embedding, context);
+    // First so that nothing is made where nothing is; then to erase, should that be asked.
+    await (await openPineconeStore({ config, signal, log, meter, readOnly: true })).close();
+    const store = await openPineconeStore({ config, signal, log, meter });
+    const rules = config.metadata;
+    return openAudit({ store, state, embedder, namespace, rules, log, meter, signal });
+  },
+  openEstimator: async (context) =>
+    estimator(await describeEmbedding(context.config.embedding, context)),
 });
 
 // The runner opens again after each failure, with the same log: once is enough.
@@ -58,19 +64,16 @@ function tell({ index, namespace, local, url }: PineconeConfig, log: Log): void 
   log.info({ index, namespace, ...to }, "connecting");
 }
 
-async function openBoth(
-  context: PineconeContext,
-  { readOnly }: { readonly readOnly: boolean },
-): Promise<{ readonly store: VectorStore; readonly embedder: Embedder }> {
+async function openBoth(context: PineconeContext, { readOnly }: { readonly readOnly: boolean }) {
   const { config, signal, log, meter } = context;
-  const embedder = await openEmbedder(config.embedding, { signal, log });
+  const namespace = await parseNamespace(config.namespace);
+  const embedder = await openEmbedder(config.embedding, context);
   try {
     const { dimensions } = embedder;
     const store = await openPineconeStore({ config, signal, log, meter, dimensions, readOnly });
     try {
-      const mismatch = mismatchOf(config, await store.describe({ signal }), embedder);
-      if (mismatch !== undefined) throw mismatch;
-      return { store, embedder };
+      await checkIndex(store, wantedOf(config, embedder, namespace.fixed), { signal });
+      return { store, embedder, namespace };
     } catch (error) {
       await store.close();
       throw error;
@@ -81,16 +84,24 @@ async function openBoth(
   }
 }
 
+function wantedOf(
+  config: PineconeConfig,
+  model: Pick<Embedder, "dimensions" | "fingerprint">,
+  namespace: string | undefined,
+) {
+  const isCreated = creationOf(config) !== undefined;
+  return { model, metric: metricOf(config), namespace, isCreated };
+}
+
 /** Changes nothing: a missing index that may be created is reported as such. */
 async function check(context: PineconeContext): Promise<readonly Finding[]> {
   const { config, signal, log, meter } = context;
-  const model = await describeEmbedding(config.embedding);
+  const model = await describeEmbedding(config.embedding, context);
   try {
     const store = await openPineconeStore({ config, signal, log, meter, readOnly: true });
     try {
-      const index = await store.describe({ signal });
-      const mismatch = mismatchOf(config, index, model);
-      if (mismatch !== undefined) throw mismatch;
+      const { fixed } = await parseNamespace(config.namespace);
+      const index = await checkIndex(store, wantedOf(config, model, fixed), { signal });
       const message = `pinecone: the index ${config.index} answers: ${index.dimensions} dimensions, ${index.metric}.`;
       return [{ severity: "ok", code: "pinecone.ready", message }];
     } finally {
@@ -109,22 +120,4 @@ async function check(context: PineconeContext): Promise<readonly Finding[]> {
       { severity: passes ? "warning" : "error", code, message, ...(fix !== undefined && { fix }) },
     ];
   }
-}
-
-function mismatchOf(
-  { index: name, create, local }: PineconeConfig,
-  index: { readonly dimensions: number },
-  model: Pick<Embedder, "dimensions" | "fingerprint">,
-): ConfigError | undefined {
-  if (index.dimensions === model.dimensions) return undefined;
-  const canCreate = create !== undefined || local !== undefined;
-  return new ConfigError(
-    `pinecone: the index ${name} has ${index.dimensions} dimensions, the model ${model.fingerprint} makes ${model.dimensions}.`,
-    {
-      code: "pinecone.dimension-mismatch",
-      fix: canCreate
-        ? 'Name another "index", which will be created, or use the model this one was made for.'
-        : `Use an index of ${model.dimensions} dimensions, or the model this one was made for.`,
-    },
-  );
 }

@@ -1,4 +1,5 @@
 import { PoisonError, RetryableError } from "sluice";
+import { retryAfterOf } from "../../_shared/http/retry-after.ts";
 
 /** An answer of the API, read whole. */
 export interface Reply {
@@ -78,14 +79,6 @@ export function toError({ status, text }: Reply): PoisonError | RetryableError {
         fix: "Check that url names a Pinecone-compatible server.",
       });
   }
-}
-
-/** Milliseconds that `Retry-After` asks for, in seconds or as a date. */
-export function retryAfterOf(headers: Headers): number | undefined {
-  const text = headers.get("retry-after");
-  if (text === null) return undefined;
-  const ms = /^\d+$/.test(text.trim()) ? Number(text) * 1_000 : Date.parse(text) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
 }
 
 function refused(message: string, code: string, { fix }: { fix: string }): RetryableError {

@@ -149,6 +149,26 @@ describe("the store", () => {
     expect(Math.max(...fetches.map(({ path }) => path.length))).toBeLessThan(6_200);
   });
 
+  it("names the namespaces that hold something", async () => {
+    const { signal } = run;
+    const names = Array.from({ length: 120 }, (_, n) => `n${String(n).padStart(3, "0")}`);
+    for (const namespace of names) await store.upsert([vector("a")], { namespace, signal });
+    await store.remove(["a"], { namespace: "n007", signal });
+    const found: string[] = [];
+    for await (const page of store.namespaces?.({ signal }) ?? []) found.push(...page);
+    expect(found).toEqual(names.filter((name) => name !== "n007"));
+  });
+
+  it("says to the byte what a vector takes in a request", async () => {
+    const vectors = [vector("a"), vector("b", { metadata: { text: 'é😀\n"' } })];
+    await store.upsert(vectors, run);
+    const sent = server.requests().findLast(({ path }) => path.endsWith("/upsert"))?.bytes ?? 0;
+    const empty = Buffer.byteLength('{"namespace":"ns","vectors":[]}');
+    const sum = vectors.reduce((bytes, one) => bytes + (store.bytesOf?.(one) ?? 0), 0);
+    // A comma less than vectors.
+    expect(sent).toBe(empty + sum - 1);
+  });
+
   it("sends the shortest decimals", async () => {
     await store.upsert([vector("a", { metadata: {} })], run);
     const { bytes } = server.requests().at(-1) ?? { bytes: 0 };

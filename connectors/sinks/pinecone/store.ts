@@ -6,12 +6,15 @@ import {
   RetryableError,
   SluiceError,
   type Context,
+  type StoreRun,
   type Vector,
   type VectorStore,
 } from "sluice";
-import { creationOf, type PineconeConfig } from "./config.ts";
-import { requests, type Requests } from "./fetch.ts";
-import { fetchPacks, limits, toSent, toSentFilter } from "./outgoing.ts";
+import { creationOf, type PineconeConfig, type Rates } from "./config.ts";
+import { encoder, upsertBody } from "./encode.ts";
+import { requests, type Call, type Requests } from "./fetch.ts";
+import { fetchPacks, limits, toSentFilter } from "./outgoing.ts";
+import type { Cost } from "./pace.ts";
 
 const pollMs = 1_000;
 const maxPolls = 60;
@@ -34,7 +37,8 @@ export async function openPineconeStore(options: PineconeStoreOptions): Promise<
   const { config, log, meter, readOnly = false } = options;
   const local = config.local === undefined ? undefined : await serve(config.local, readOnly);
   try {
-    const http = requests({ timeoutMs: config.timeoutMs, log, meter });
+    const { timeoutMs, maxConcurrent } = config;
+    const http = requests({ timeoutMs, maxConcurrent, log, meter });
     const { Pinecone } = await import("@pinecone-database/pinecone");
     const address = local?.url ?? config.url;
     const client = new Pinecone({
@@ -45,7 +49,7 @@ export async function openPineconeStore(options: PineconeStoreOptions): Promise<
       ...(address !== undefined && { controllerHostUrl: address }),
     });
     const model = await readyIndex(client, http, options);
-    return storeOf({ client, http, name: config.index, model, close: async () => local?.close() });
+    return storeOf({ client, http, config, model, close: async () => local?.close() });
   } catch (error) {
     await local?.close();
     throw error;
@@ -55,36 +59,46 @@ export async function openPineconeStore(options: PineconeStoreOptions): Promise<
 function storeOf(context: {
   readonly client: Pinecone;
   readonly http: Requests;
-  readonly name: string;
+  readonly config: PineconeConfig;
   readonly model: IndexModel;
   readonly close: () => Promise<void>;
 }): VectorStore {
-  const { client, http, name, model, close } = context;
+  const { client, http, config, model, close } = context;
   const dimensions = dimensionsOf(model);
+  const encoded = encoder(dimensions);
+  // A server of our own has no limits but the machine's.
+  const cost = costs(config.local === undefined ? config.rates : undefined);
   // Always by host and namespace: by name the client caches the host for the whole process.
   const index = (namespace: string) => client.index({ host: model.host, namespace });
 
   return {
-    limits,
+    limits: { ...limits, maxVectors: config.maxVectors },
+    bytesOf: encoded.bytesOf,
     async describe({ signal }) {
-      const { result } = await http.call(signal, () => client.describeIndex(name));
+      const { result } = await http.call({ signal }, () => client.describeIndex(config.index));
       return { dimensions: dimensionsOf(result), metric: metricOf(result) };
     },
-    async upsert(vectors, { namespace, signal }) {
+    async upsert(vectors, run) {
       if (vectors.length === 0) return {};
-      const records = vectors.map((vector) => toSent(vector, dimensions));
-      const { lsn } = await http.call(signal, () => index(namespace).upsert({ records }));
+      const { namespace } = run;
+      const body = upsertBody(namespace, vectors.map(encoded.of));
+      const how = callOf(run, cost.upsert(namespace, body.byteLength), body);
+      // The client's own way to a body costs three times as much and sends twice the bytes.
+      const { lsn } = await http.call(how, () => index(namespace).upsert({ records: placeholder }));
       return lsn === undefined ? {} : { lsn };
     },
-    async remove(ids, { namespace, signal }) {
+    async remove(ids, run) {
       if (ids.length === 0) return {};
-      const { lsn } = await http.call(signal, () => index(namespace).deleteMany({ ids: [...ids] }));
+      const { namespace } = run;
+      const how = callOf(run, cost.remove(namespace, ids.length));
+      const { lsn } = await http.call(how, () => index(namespace).deleteMany({ ids: [...ids] }));
       return lsn === undefined ? {} : { lsn };
     },
-    async fetch(ids, { namespace, signal }) {
-      const packs = [...fetchPacks(ids)];
+    async fetch(ids, run) {
+      const how = callOf(run, cost.fetch());
+      const fetchOne = (pack: readonly string[]) => index(run.namespace).fetch({ ids: [...pack] });
       const answers = await Promise.all(
-        packs.map((pack) => http.call(signal, () => index(namespace).fetch({ ids: [...pack] }))),
+        [...fetchPacks(ids)].map((pack) => http.call(how, () => fetchOne(pack))),
       );
       const found = new Map(answers.flatMap(({ result }) => Object.entries(result.records)));
       return ids.flatMap((id): Vector[] => {
@@ -95,21 +109,38 @@ function storeOf(context: {
         ];
       });
     },
-    async *list(prefix, { namespace, signal }) {
+    async *list(prefix, run) {
       let paginationToken: string | undefined;
       do {
         const page = {
           ...(prefix !== "" && { prefix }),
           ...(paginationToken && { paginationToken }),
         };
-        const { result } = await http.call(signal, () => index(namespace).listPaginated(page));
+        const { result } = await http.call(callOf(run, cost.list()), () =>
+          index(run.namespace).listPaginated(page),
+        );
         // A last page may come without `vectors`.
         const ids = (result.vectors ?? []).flatMap(({ id }) => id ?? []);
         if (ids.length > 0) yield ids;
         paginationToken = result.pagination?.next;
       } while (paginationToken);
     },
-    async query({ vector, topK, filter }, { namespace, signal }) {
+    async *namespaces({ signal }) {
+      let paginationToken: string | undefined;
+      do {
+        const page = { limit: namespacesAPage, ...(paginationToken && { paginationToken }) };
+        const { result } = await http.call({ signal, costs: cost.list() }, () =>
+          index("").listNamespaces(page),
+        );
+        const names = (result.namespaces ?? []).flatMap(({ name, recordCount }) =>
+          name === undefined || Number(recordCount) === 0 ? [] : [name],
+        );
+        if (names.length > 0) yield names;
+        paginationToken = result.pagination?.next;
+      } while (paginationToken);
+    },
+    async query({ vector, topK, filter }, run) {
+      const { namespace } = run;
       const sent = toSentFilter(filter);
       const ask = () =>
         index(namespace).query({
@@ -118,7 +149,8 @@ function storeOf(context: {
           includeMetadata: true,
           ...(sent && { filter: sent }),
         });
-      const { result, lsn } = await http.call(signal, ask).catch((error: unknown) => {
+      const how = callOf(run, cost.query(namespace));
+      const { result, lsn } = await http.call(how, ask).catch((error: unknown) => {
         throw error instanceof PoisonError ? badQuery(error.message) : error;
       });
       const matches = result.matches.map(({ id, score, metadata }) => ({
@@ -132,6 +164,40 @@ function storeOf(context: {
   };
 }
 
+const namespacesAPage = 100;
+/** What satisfies the client: it does not see what is sent. */
+const placeholder = [{ id: "placeholder", values: [1] }];
+
+function callOf(run: StoreRun, costs: readonly Cost[], body?: Buffer): Call {
+  return {
+    signal: run.signal,
+    costs,
+    ...(body && { body }),
+    get deadline() {
+      return run.deadline ?? Infinity;
+    },
+  };
+}
+
+/** What calls take of Pinecone's limits: most hold for a namespace, reads of ids for the index. */
+function costs(rates: Rates | undefined) {
+  const of = (name: string, perSecond: number | undefined, amount = 1): Cost[] =>
+    perSecond === undefined ? [] : [{ name, perSecond, amount }];
+  return {
+    upsert: (namespace: string, bytes: number) => [
+      ...of(`upserts ${namespace}`, rates?.upsertsPerSecond),
+      ...of(`upserted ${namespace}`, rates?.upsertedMBPerSecond, bytes / 1e6),
+    ],
+    remove: (namespace: string, ids: number) => [
+      ...of(`deletes ${namespace}`, rates?.deletesPerSecond),
+      ...of(`deleted ${namespace}`, rates?.deletedIdsPerSecond, ids),
+    ],
+    query: (namespace: string) => of(`queries ${namespace}`, rates?.queriesPerSecond),
+    fetch: () => of("fetches", rates?.fetchesPerSecond),
+    list: () => of("lists", rates?.listsPerSecond),
+  };
+}
+
 /** The index once it can be written to; created first when it is missing and may be. */
 async function readyIndex(
   client: Pinecone,
@@ -142,7 +208,7 @@ async function readyIndex(
   let mayCreate = options.readOnly !== true;
   for (let polls = 0; polls < maxPolls; polls++) {
     try {
-      const { result } = await http.call(signal, () => client.describeIndex(config.index));
+      const { result } = await http.call({ signal }, () => client.describeIndex(config.index));
       if (result.status.ready) return result;
       await sleep(pollMs, undefined, { signal });
     } catch (error) {
@@ -178,7 +244,7 @@ async function create(
   work: () => Promise<unknown>,
 ): Promise<void> {
   try {
-    await http.call(signal, work);
+    await http.call({ signal }, work);
   } catch (error) {
     if (!(error instanceof PoisonError)) throw error;
     throw new ConfigError(error.message, {

@@ -205,7 +205,10 @@ describe.each([
     ["text/plain", { maxTokens: 16 }, true],
   ])("keeps its promises: %s %j", async (mediaType, config, holdsAll) => {
     const chunks = await chunker({ ...config, embedding });
-    const { maxTokens, countTokens } = await describeEmbedding(embeddingConfig.parse(embedding));
+    const { maxTokens, countTokens } = await describeEmbedding(
+      embeddingConfig.parse(embedding),
+      fakes.context({ config: {} }),
+    );
     const special = countTokens("");
     for (let seed = 1; seed <= seeds; seed++) {
       const text = oddText(seed);

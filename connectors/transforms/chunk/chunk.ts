@@ -30,10 +30,11 @@ export const chunk = defineTransform({
   config,
   accepts: ["dev.sluice.document."],
   emits: ["dev.sluice.document."],
-  async open({ config: { maxTokens, context, embedding } }) {
+  async open(opening) {
+    const { maxTokens, context, embedding } = opening.config;
     const [{ fromMarkdown }, model] = await Promise.all([
       import("mdast-util-from-markdown"),
-      describeEmbedding(embedding),
+      describeEmbedding(embedding, opening),
     ]);
     const left = model.maxTokens - model.countTokens("");
     if (maxTokens !== undefined && maxTokens > left)

@@ -120,6 +120,18 @@ export async function openBullmqTopics(
       })),
     consume: (topic, name, handle, { signal }) =>
       tracked(signal, (signal) => consume(topic, name, handle, signal)),
+    erase: async (record) => {
+      let erased = 0;
+      for (const topic of await registry.topics()) {
+        const { subscriptions, partitions: count = 0 } = await registry.read(topic);
+        for (const [name, generation] of subscriptions)
+          for (let partition = 0; partition < count; partition++)
+            erased += await (
+              await queueOf({ project, topic, name, generation, partition })
+            ).erase(record);
+      }
+      return erased;
+    },
     close: async (graceMs) => {
       closing.abort();
       const timer = new AbortController();

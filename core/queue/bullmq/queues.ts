@@ -2,6 +2,7 @@ import { Queue, type JobJson } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Log } from "../../connector.ts";
 import { bodiesKey, jobOf, pieceKeys, queueNames, type QueuePlace } from "./names.ts";
+import { withoutRecord } from "../without.ts";
 import type { NewJob } from "./new-jobs.ts";
 
 const orphanedAfterMs = 24 * 60 * 60 * 1_000;
@@ -22,6 +23,11 @@ export interface PartitionQueue {
   readonly sweep: () => Promise<void>;
   /** Order needs it, and it lives in Redis where a wipe takes it away: every start sets it. */
   readonly limitToOne: () => Promise<void>;
+  /** Takes a record's events out of the jobs, and says how many it was. */
+  readonly erase: (record: {
+    readonly source: string;
+    readonly subject: string;
+  }) => Promise<number>;
   readonly obliterate: () => Promise<void>;
 }
 
@@ -55,6 +61,11 @@ export function openQueues(
     return opening;
   };
 }
+
+const replaceScript = `
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1`;
 
 async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<PartitionQueue> {
   const names = queueNames(place);
@@ -96,6 +107,23 @@ async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<Pa
         const state = await queue.getJobState(jobOf(key));
         if (state === "completed" || state === "unknown") await client.hdel(bodies, key);
       }
+    },
+    erase: async (record) => {
+      let erased = 0;
+      let cursor = "0";
+      do {
+        const [next, found] = await client.hscan(bodies, cursor, "COUNT", 20);
+        cursor = next;
+        for (let at = 0; at < found.length; at += 2) {
+          const [key = "", json = ""] = found.slice(at, at + 2);
+          const rest = withoutRecord(json, record);
+          if (rest === undefined) continue;
+          // Unless it was completed meanwhile: then it is gone with its job.
+          const done = await client.eval(replaceScript, 1, bodies, key, rest.json);
+          if (done === 1) erased += rest.removed;
+        }
+      } while (cursor !== "0");
+      return erased;
     },
     limitToOne,
     obliterate: async () => {

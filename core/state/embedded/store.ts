@@ -13,37 +13,60 @@ type Row = readonly [key: Buffer, value: string, revision: number];
 
 const sweepEveryMs = 60_000;
 const alive = "(expires IS NULL OR expires > ?)";
-const select = "SELECT key, value, revision FROM state WHERE project = ? AND connector = ?";
+const where = "FROM state WHERE project = ? AND connector = ?";
+// One statement for any number of keys: calling SQLite costs more than its search.
+const among = "key IN (SELECT unhex(value) FROM json_each(?))";
 
 /** One connector's rows of the table `state`. */
 export function openStore(database: Database, { project, connector }: Owner): StateStore {
-  const read = (key: string) =>
-    database
-      .rows<Row>(`${select} AND key = ? AND ${alive}`, project, connector, bytes(key), Date.now())
-      .map(toEntry)[0];
+  const read = (keys: readonly string[]): ReadonlyMap<string, Entry> => {
+    const rows = database.rows<Row>(
+      `SELECT key, value, revision ${where} AND ${among} AND ${alive}`,
+      project,
+      connector,
+      hexes(keys),
+      Date.now(),
+    );
+    return new Map(rows.map((row) => [row[0].toString(), toEntry(row)]));
+  };
 
-  /** False when `expect` does not match. */
-  const apply = ({ key, value, expect, ttlMs }: StateWrite): boolean => {
-    const revision = read(key)?.revision ?? 0;
-    if (expect !== undefined && expect !== revision) return false;
-    if (value === undefined)
-      database.run(
-        "DELETE FROM state WHERE project = ? AND connector = ? AND key = ?",
-        project,
-        connector,
-        bytes(key),
-      );
-    else
-      database.run(
-        "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)",
-        project,
-        connector,
-        bytes(key),
-        JSON.stringify(value),
-        revision + 1,
-        ttlMs === undefined ? null : Date.now() + ttlMs,
-      );
-    return true;
+  const revisionsOf = (keys: readonly string[]): Map<string, number> => {
+    const rows = database.rows<readonly [key: Buffer, revision: number]>(
+      `SELECT key, revision ${where} AND ${among} AND ${alive}`,
+      project,
+      connector,
+      hexes(keys),
+      Date.now(),
+    );
+    return new Map(rows.map(([key, revision]) => [key.toString(), revision]));
+  };
+
+  /** Each on its own, in order: false where `expect` does not match. */
+  const apply = (writes: readonly StateWrite[]): readonly boolean[] => {
+    const revisions = revisionsOf(writes.map(({ key }) => key));
+    return writes.map(({ key, value, expect, ttlMs }) => {
+      const revision = revisions.get(key) ?? 0;
+      if (expect !== undefined && expect !== revision) return false;
+      revisions.set(key, value === undefined ? 0 : revision + 1);
+      if (value === undefined)
+        database.run(
+          "DELETE FROM state WHERE project = ? AND connector = ? AND key = ?",
+          project,
+          connector,
+          bytes(key),
+        );
+      else
+        database.run(
+          "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)",
+          project,
+          connector,
+          bytes(key),
+          JSON.stringify(value),
+          revision + 1,
+          ttlMs === undefined ? null : Date.now() + ttlMs,
+        );
+      return true;
+    });
   };
 
   const checkFence = ({ lease, token }: Fence): void => {
@@ -73,12 +96,15 @@ export function openStore(database: Database, { project, connector }: Owner): St
   };
 
   return {
-    get: async (keys) => keys.map(read),
-    each: async (writes, fence) => transact(fence, () => (sweep(), writes.map(apply))),
+    get: async (keys) => {
+      const found = read(keys);
+      return keys.map((key) => found.get(key));
+    },
+    each: async (writes, fence) => transact(fence, () => (sweep(), apply(writes))),
     all: async (writes, fence) => {
       try {
         transact(fence, () => {
-          for (const write of writes) if (!apply(write)) throw mismatch;
+          if (!apply(writes).every(Boolean)) throw mismatch;
         });
         return true;
       } catch (error) {
@@ -90,20 +116,20 @@ export function openStore(database: Database, { project, connector }: Owner): St
       let [operator, from] = [">=", bytes(prefix)];
       if (after !== undefined && Buffer.compare(bytes(after), from) >= 0)
         [operator, from] = [">", bytes(after)];
-      // No key is the last with a prefix; but those that share it are neighbours, so the first without ends it.
+      const end = Buffer.concat([bytes(prefix), Buffer.of(0xff)]); // no UTF-8 text holds 0xff
       for (;;) {
         const rows = database.rows<Row>(
-          `${select} AND key ${operator} ? AND ${alive} ORDER BY key LIMIT ?`,
+          `SELECT key, value, revision ${where} AND key ${operator} ? AND key < ? AND ${alive} ORDER BY key LIMIT ?`,
           project,
           connector,
           from,
+          end,
           Date.now(),
           pageSize,
         );
-        const page = rows.map(toEntry).filter(({ key }) => key.startsWith(prefix));
-        if (page.length > 0) yield page;
+        if (rows.length > 0) yield rows.map(toEntry);
         const last = rows.at(-1);
-        if (page.length < pageSize || !last) return;
+        if (rows.length < pageSize || !last) return;
         [operator, from] = [">", last[0]];
       }
     },
@@ -119,4 +145,9 @@ function toEntry([key, value, revision]: Row): Entry {
 
 function bytes(key: string): Buffer {
   return Buffer.from(key);
+}
+
+/** A JSON array, as a statement takes any number of keys. */
+function hexes(keys: readonly string[]): string {
+  return JSON.stringify(keys.map((key) => bytes(key).toString("hex")));
 }

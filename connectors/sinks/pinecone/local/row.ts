@@ -1,4 +1,4 @@
-import { toShortest } from "../float32.ts";
+import { toShortest } from "./shortest.ts";
 import type { Row } from "./database.ts";
 
 export interface SparseVector {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Log } from "sluice";
+import type { Context, Log, StateStore } from "sluice";
 import { openEmbedder, type EmbeddingConfig } from "../../../_shared/embedders/embedding.ts";
 import { openApi } from "./api.ts";
 import { openDatabase } from "./database.ts";
@@ -9,7 +9,7 @@ import { openFaults } from "./faults.ts";
 import { notListening } from "./listening.ts";
 import { openLog, type Served } from "./log.ts";
 import { openRates } from "./rates.ts";
-import { serve, type Intercept, type Service } from "./service.ts";
+import { serve, type Intercept, type OnWrite, type Service } from "./service.ts";
 import { standardSettings } from "./settings.ts";
 import { openTextModel } from "./text-model.ts";
 
@@ -41,6 +41,10 @@ export interface LocalOptions {
   readonly maxHeaderBytes?: number;
   readonly log?: Log;
   readonly intercept?: Intercept;
+  /** Told of every write that was applied, also where its answer is then lost. */
+  readonly onWrite?: OnWrite;
+  /** How many milliseconds readers are behind, asked at each write; wins over the settings. */
+  readonly indexDelayMs?: () => number;
 }
 
 const standardMemoryBytes = 2 ** 30;
@@ -58,7 +62,7 @@ export async function startLocalPinecone(options: LocalOptions): Promise<LocalPi
   const { readOnly = false, embedding = { provider: "local" }, log = quiet } = options;
   const database = openDatabase(options.dir, { readOnly });
   const { signal } = new AbortController();
-  const model = openTextModel(() => openEmbedder(embedding, { signal, log }));
+  const model = openTextModel(() => openEmbedder(embedding, embedderContext(signal, log)));
   const maxBytes = Math.min(options.maxMemoryBytes ?? standardMemoryBytes, maxMemoryBytes);
   let url = "";
   const service: Service = {
@@ -67,11 +71,12 @@ export async function startLocalPinecone(options: LocalOptions): Promise<LocalPi
     log: openLog(),
     faults: openFaults(),
     rates: openRates(),
-    settings: { current: standardSettings },
+    settings: { current: behind(options.indexDelayMs) },
     host: options.host,
     apiKey: options.apiKey,
     address: () => url,
     intercept: options.intercept,
+    onWrite: options.onWrite,
   };
 
   const http = createServer(
@@ -111,4 +116,23 @@ export async function startLocalPinecone(options: LocalOptions): Promise<LocalPi
       database.close();
     },
   };
+}
+
+function behind(delayMs: (() => number) | undefined): typeof standardSettings {
+  if (delayMs === undefined) return standardSettings;
+  return Object.defineProperty({ ...standardSettings }, "indexDelayMs", {
+    get: delayMs,
+    enumerable: true,
+  });
+}
+
+/** The server is no connector: an embedder keeps nothing here. */
+function embedderContext(signal: AbortSignal, log: Log): Context<unknown> {
+  const state: StateStore = {
+    get: async (keys) => keys.map(() => undefined),
+    each: async (writes) => writes.map(() => true),
+    all: async () => true,
+    async *scan() {},
+  };
+  return { name: "pinecone", project: "local", config: {}, signal, log, state, meter: () => {} };
 }

@@ -19,7 +19,14 @@ export interface Service extends Administered {
   /** For a request without a Host header. */
   readonly address: () => string;
   readonly intercept: Intercept | undefined;
+  readonly onWrite: OnWrite | undefined;
 }
+
+export type OnWrite = (write: {
+  readonly path: string;
+  readonly body: string;
+  readonly lsn: number;
+}) => void;
 
 export type Intercept = (request: {
   readonly method: string;
@@ -97,7 +104,9 @@ async function answered(
     const address = headers.host === undefined ? service.address() : `http://${headers.host}`;
     const ask = { query, body, text: asked.body.text, address };
     const answer = await service.api.answer(routed, ask, settings);
-    const { indexed } = answer;
+    const { indexed, written } = answer;
+    if (written !== undefined)
+      service.onWrite?.({ path: asked.path, body: asked.body.text, lsn: written });
     const isStale = staleLsn && indexed !== undefined;
     return toReply(isStale ? { ...answer, indexed: indexed - 1 } : answer, settings);
   } catch (error) {

@@ -1,0 +1,126 @@
+import { writeFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { openBackend, type Backend } from "../../core/backend.ts";
+import { nearest } from "../../core/config/nearest.ts";
+import type { Pipeline } from "../../core/config/pipeline.ts";
+import { secretsOf } from "../../core/config/secrets.ts";
+import type { Log, RecordName } from "../../core/connector.ts";
+import { SluiceError } from "../../core/errors.ts";
+import { openAuditor } from "../../core/runtime/audit.ts";
+import { eraseRecord, type Receipt } from "../../core/runtime/erase-record.ts";
+import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
+import { confirm } from "../confirm.ts";
+import { exit } from "../exit.ts";
+import { quietLog } from "../log.ts";
+import type { Output } from "../output.ts";
+
+interface EraseOptions extends PipelineOptions {
+  readonly source: string;
+  readonly key: string;
+  readonly receipt?: string;
+  readonly yes?: boolean;
+}
+
+export function erase(output: Output): Command {
+  return newPipelineCommand(
+    "erase",
+    [
+      "Remove every trace of a record: vectors, manifests, dead letters, cached embeddings, waiting events.",
+      "Delete it at its origin first, or its next change brings it back. Answers with a receipt.",
+    ].join("\n"),
+    [
+      "erase --source /postgres/shop/public.customers --key 42 sluice.json",
+      "erase --source /file/notes --key people/ada.md --receipt ada.json --yes",
+    ],
+  )
+    .argument("[files...]", "config files; default sluice.json")
+    .requiredOption("--source <uri>", "the records' `source`, as their events and vectors carry it")
+    .requiredOption(
+      "--key <key>",
+      'the record\'s key: its `subject`, or the one column of it (42 for ["42"])',
+    )
+    .option("--receipt <file>", "write the receipt to a file as well")
+    .option("--yes", "do not ask")
+    .action(async (files: readonly string[], options: EraseOptions) => {
+      const pipeline = await openPipeline(files, options, output);
+      const log = quietLog(output.note, secretsOf(pipeline));
+      const { signal } = new AbortController();
+      const backend = await openBackend(pipeline, { log });
+      try {
+        const run = { log, signal };
+        const record = await recordOf(options, pipeline, backend, run);
+        await confirm(
+          `This removes ${record.subject} of ${record.source} from all sinks of ${pipeline.project}.`,
+          options,
+          output,
+        );
+        const receipt = await eraseRecord(pipeline, record, backend, run);
+        if (options.receipt !== undefined)
+          await writeFile(options.receipt, `${JSON.stringify(receipt, undefined, 2)}\n`);
+        output.result("erase", receipt, () => human(receipt, output), { isOk: receipt.isErased });
+        process.exitCode = receipt.isErased ? exit.done : exit.failed;
+      } finally {
+        await backend.close(1_000);
+      }
+    });
+}
+
+/** The record that is meant: relational keys may be written as their one column. */
+async function recordOf(
+  { source, key }: EraseOptions,
+  { connectors }: Pipeline,
+  backend: Backend,
+  run: { readonly log: Log; readonly signal: AbortSignal },
+): Promise<RecordName> {
+  const known = new Set<string>();
+  const candidates = [key, JSON.stringify([key])].map((subject) => ({ source, subject }));
+  const isMeant = (one: RecordName) => (other: RecordName) =>
+    other.source === one.source && other.subject === one.subject;
+  for (const connector of connectors) {
+    if (connector.kind === "source") continue;
+    for await (const page of backend.deadLetters.list(connector.name))
+      for (const { event } of page) {
+        known.add(event.source);
+        const found = candidates.find(
+          isMeant({ source: event.source, subject: event.subject ?? "" }),
+        );
+        if (found) return found;
+      }
+    if (connector.kind !== "sink" || !connector.sink.openAuditor) continue;
+    const auditor = await openAuditor(connector, backend, run);
+    try {
+      for (const record of candidates) if (await auditor.noteOf(record)) return record;
+      for (const name of await auditor.sources()) known.add(name);
+    } finally {
+      await auditor.close();
+    }
+  }
+  if (known.size > 0 && !known.has(source)) throw unknownSource(source, [...known]);
+  return { source, subject: key };
+}
+
+function unknownSource(source: string, known: readonly string[]): SluiceError {
+  const close = nearest(source, known);
+  return new SluiceError(`sluice: no sink knows records of ${JSON.stringify(source)}.`, {
+    code: "cli.unknown-source",
+    fix: close ? `Write ${close}.` : `Name one of ${known.slice(0, 5).join(", ")}.`,
+  });
+}
+
+function human(receipt: Receipt, { paint }: Output): string {
+  const { record, sinks, deadLetters, queuedEvents, notErasable, isErased } = receipt;
+  const glyph = isErased ? paint("green", "✓") : paint("red", "✗");
+  const lines = [
+    `${glyph} ${record.subject} of ${record.source} ${isErased ? "is erased" : "is not erased: something is left"}`,
+  ];
+  for (const { sink, vectors, manifests, cachedEmbeddings, remaining } of sinks) {
+    const left = remaining > 0 ? `, ${remaining} left` : "";
+    lines.push(
+      `  ${sink}: ${vectors} vectors, ${manifests} manifests, ${cachedEmbeddings} cached embeddings${left}`,
+    );
+  }
+  lines.push(`  ${deadLetters} dead letters, ${queuedEvents} waiting events`);
+  for (const name of notErasable)
+    lines.push(`  ${paint("yellow", "!")} ${name} cannot take back what it wrote`);
+  return lines.join("\n");
+}

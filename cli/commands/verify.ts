@@ -1,0 +1,141 @@
+import { InvalidArgumentError, type Command } from "commander";
+import { openBackend } from "../../core/backend.ts";
+import { secretsOf } from "../../core/config/secrets.ts";
+import type { Drift } from "../../core/connector.ts";
+import { openAuditor } from "../../core/runtime/audit.ts";
+import { repairSink, type Repair } from "../../core/runtime/repair.ts";
+import { verifySink, type VerifyReport } from "../../core/runtime/verify-sink.ts";
+import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
+import { connectorOf } from "../connector-of.ts";
+import { exit } from "../exit.ts";
+import { quietLog } from "../log.ts";
+import type { Output } from "../output.ts";
+import { openProgressLine } from "../progress-line.ts";
+
+/** A repair holds its drifts in memory. */
+const maxRepaired = 1_000_000;
+const maxShown = 10;
+
+interface VerifyOptions extends PipelineOptions {
+  readonly sample: number;
+  readonly sources: boolean;
+  readonly patience: number;
+  readonly repair?: boolean;
+  readonly force?: boolean;
+}
+
+export function verify(output: Output): Command {
+  return newPipelineCommand(
+    "verify",
+    [
+      "Compare a sink's index with the sink's notes of it, and with its sources where they can be read without a trace.",
+      "May run beside the pipeline. Exit code 0 when all is as it should be, 1 on drift. Changes nothing without --repair.",
+    ].join("\n"),
+    ["verify search sluice.json", "verify search --sample 1000 --json", "verify search --repair"],
+  )
+    .argument("<sink>", "name of the sink in the config files")
+    .argument("[files...]", "config files; default sluice.json")
+    .option("--sample <n>", "vectors to read whole and compare, chosen at random", toCount, 100)
+    .option("--no-sources", "do not read the sources")
+    .option("--patience <s>", "seconds that a change may take from its origin to here", toCount, 20)
+    .option("--repair", "have what drifted sent again, or deleted, through the queue")
+    .option("--force", "repair also where that deletes much")
+    .action(async (name: string, files: readonly string[], options: VerifyOptions) => {
+      const pipeline = await openPipeline(files, options, output);
+      const sink = connectorOf(pipeline, name, "sink");
+      const log = quietLog(output.note, secretsOf(pipeline));
+      const { signal } = new AbortController();
+      const backend = await openBackend(pipeline, { log });
+      try {
+        const auditor = await openAuditor(sink, backend, { log, signal });
+        try {
+          const place = { backend, auditor };
+          const drifts: Drift[] = [];
+          const line = openProgressLine(output);
+          let found = 0;
+          const report = await verifySink(pipeline, sink, place, {
+            sample: options.sample,
+            patienceMs: options.patience * 1_000,
+            withSources: options.sources,
+            found: (drift) => {
+              if (options.repair && drifts.length < maxRepaired) drifts.push(drift);
+              line.say(`${++found} found so far`);
+            },
+            log,
+            signal,
+          });
+          line.end();
+          const { repair: isWanted = false, force = false } = options;
+          const repair =
+            isWanted && report.isDrifted
+              ? await repairSink(pipeline, sink, place, { drifts, report, force, signal })
+              : undefined;
+          output.result(
+            "verify",
+            { ...report, ...(repair && { repair }) },
+            () => human(report, repair, output),
+            { isOk: !report.isDrifted },
+          );
+          process.exitCode = report.isDrifted ? exit.failed : exit.done;
+        } finally {
+          await auditor.close();
+        }
+      } finally {
+        await backend.close(1_000);
+      }
+    });
+}
+
+function human(report: VerifyReport, repair: Repair | undefined, { paint }: Output): string {
+  const { sink, documents, vectors, drift, sampled, scanned, skipped, unsettled } = report;
+  const head = report.isDrifted
+    ? `${paint("red", "✗")} ${sink} has drifted`
+    : `${paint("green", "✓")} ${sink} is exact`;
+  const read = `${counted(documents, "document")}, ${counted(vectors, "vector")}, ${sampled.toLocaleString("en")} read whole`;
+  const lines = [`${head}: ${read}`];
+  const compared = scanned.length > 0 ? [`compared with ${scanned.join(", ")}`] : [];
+  lines.push(...compared.map((text) => `  ${text}`));
+  for (const { source, why } of skipped) lines.push(`  not compared with ${source}: ${why}`);
+  for (const kind of ["missing", "stale", "orphaned"] as const)
+    if (drift[kind] > 0)
+      lines.push(`  ${paint("red", `${drift[kind].toLocaleString("en")} ${kind}`)}`);
+  if (drift["old-lineage"] > 0)
+    lines.push(
+      `  ${counted(drift["old-lineage"], "document")} made by earlier transforms: \`sluice snapshot SOURCE\` refreshes them`,
+    );
+  if (unsettled > 0)
+    lines.push(`  ${counted(unsettled, "place")} changed all the while, and cannot be judged now`);
+  const shown = report.examples.filter(({ kind }) => kind !== "old-lineage").slice(0, maxShown);
+  for (const one of shown) lines.push(`    ${paint("dim", exampleText(one))}`);
+  if (repair) lines.push(...repairLines(repair));
+  else if (report.isDrifted) lines.push(`  ${paint("cyan", "→")} sluice verify ${sink} --repair`);
+  return lines.join("\n");
+}
+
+function repairLines({ marked, deletes, asked, unable }: Repair): readonly string[] {
+  return [
+    `  repair: ${counted(marked, "place")} marked, ${counted(deletes, "delete")} published`,
+    ...(asked.length > 0 ? [`  asked to read everything again: ${asked.join(", ")}`] : []),
+    ...unable.map(
+      (name) =>
+        `  ${name} takes no such requests: stop it, \`sluice remove ${name}\`, start it anew`,
+    ),
+  ];
+}
+
+function exampleText({ kind, source, subject, place, ids }: Drift): string {
+  const who = subject === undefined ? (ids[0] ?? "") : `${subject} of ${source ?? ""}`;
+  const which = ids.length > 0 ? `, ${counted(ids.length, "vector")}` : "";
+  return `${kind}: ${who} in ${place}${which}`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function toCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 0)
+    throw new InvalidArgumentError("Write a whole number, 0 or more.");
+  return count;
+}

@@ -1,0 +1,63 @@
+import type { Auditor, Context, Embedder, StateStore, VectorStore } from "sluice";
+import { docKeyOf } from "../doc-key.ts";
+import { manifestsPrefix, toManifest } from "../manifest.ts";
+import type { MetadataRules } from "../metadata.ts";
+import type { NamespaceTemplate } from "../namespace-template.ts";
+import { vectorCache } from "../vector-cache.ts";
+import { visibility } from "../visibility.ts";
+import { eraser } from "./erase.ts";
+import { mender } from "./mend.ts";
+import { notesOf } from "./note.ts";
+import { verifier } from "./verify.ts";
+
+const visibleWithinMs = 10_000;
+const maxSources = 100;
+
+/** The audit of an index that vector sync keeps. Owns `store`: `close` closes it. */
+export function openAudit(options: {
+  readonly store: VectorStore;
+  /** The sink's own, as its writer has it. */
+  readonly state: StateStore;
+  readonly embedder: Pick<Embedder, "fingerprint" | "dimensions">;
+  readonly namespace: NamespaceTemplate;
+  readonly rules: MetadataRules;
+  readonly log: Context<unknown>["log"];
+  readonly meter: Context<unknown>["meter"];
+  readonly signal: AbortSignal;
+}): Auditor {
+  const { store, state, embedder, namespace, rules } = options;
+  const { dimensions } = embedder;
+  const { fixed } = namespace;
+  const visible = visibility({ ...options, dimensions, patienceMs: visibleWithinMs });
+  const cache = vectorCache({ state, dimensions, maxBytes: Infinity });
+  return {
+    verify: verifier({
+      store,
+      state,
+      visible,
+      fixed,
+      origin: { state, embedder, limits: store.limits, rules, namespace },
+    }),
+    mend: mender({ store, state }),
+    erase: eraser({ store, state, visible, cache, fixed }),
+    async noteOf({ source, subject }) {
+      const [note] = await notesOf(state, [docKeyOf(source, subject)]);
+      if (note === undefined) return undefined;
+      const { version, partitionkey, state: now } = note.manifest;
+      return { version, partitionkey, isDeleted: now === "tombstone" };
+    },
+    async sources() {
+      const found = new Set<string>();
+      for await (const page of state.scan(manifestsPrefix))
+        for (const entry of page) {
+          const source = toManifest(entry)?.source;
+          if (source !== undefined && found.size < maxSources) found.add(source);
+        }
+      return [...found];
+    },
+    async close() {
+      visible.close();
+      await store.close();
+    },
+  };
+}

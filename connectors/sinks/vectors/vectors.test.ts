@@ -1,0 +1,70 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fakes, sinkConformance } from "sluice/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { memoryStore } from "../../_shared/vector-sync/memory-store.ts";
+import { vectors } from "./vectors.ts";
+
+const dimensions = 64;
+const store = memoryStore({ dimensions });
+// As the module finds it: a store of a third party lives in a module of its own.
+Object.assign(globalThis, { testStore: store });
+const core = new URL("../../../core/index.js", import.meta.url).href;
+const own = `
+  import { defineVectorStore, z } from "${core}";
+  export const memory = defineVectorStore({
+    name: "memory", version: "1.0.0", summary: "In memory.",
+    config: z.strictObject({ dimensions: z.number() }),
+    open: async ({ config, dimensions, readOnly }) => ({
+      ...globalThis.testStore,
+      target: readOnly || dimensions === config.dimensions ? "memory" : "other",
+      describe: async () => ({ dimensions: config.dimensions, metric: "cosine" }),
+    }),
+  });`;
+
+// Here, not in a hook: the conformance cases are made before hooks run.
+const dir = await mkdtemp(join(tmpdir(), "vectors-"));
+const use = join(dir, "store.mjs");
+beforeAll(() => writeFile(use, own));
+afterAll(() => rm(dir, { recursive: true }));
+
+const config = {
+  store: { use, config: { dimensions } },
+  embedding: { provider: "hash", dimensions },
+};
+const contextOf = (more: object = {}) =>
+  fakes.context({ config: vectors.config.parse({ ...config, ...more }) });
+
+describe("the sink over a store of one's own", () => {
+  const read = async () => store.dump("__default__");
+  for (const { name, run } of sinkConformance({ sink: vectors, config, read })) it(name, run);
+
+  it("tells whether the index fits the model", async () => {
+    expect(await vectors.check?.(contextOf())).toMatchObject([{ code: "vectors.ready" }]);
+    const wrong = contextOf({ store: { use, config: { dimensions: 3 } } });
+    expect(await vectors.check?.(wrong)).toMatchObject([
+      { severity: "error", code: "vectors.dimensions-mismatch" },
+    ]);
+    await expect(vectors.open(wrong)).rejects.toMatchObject({
+      code: "vectors.dimensions-mismatch",
+    });
+    const absent = contextOf({ store: { use: join(dir, "absent.mjs") } });
+    expect(await vectors.check?.(absent)).toMatchObject([{ code: "config.broken-connector" }]);
+  });
+
+  it("is searched, audited and estimated", async () => {
+    const { signal } = new AbortController();
+    const reader = await vectors.openReader?.(contextOf());
+    expect(await reader?.search({ text: "anything", topK: 1 }, { signal })).toMatchObject({
+      matches: expect.any(Array),
+    });
+    const auditor = await vectors.openAuditor?.(contextOf());
+    const how = { sample: 10, lineage: [], settled: async () => true, patienceMs: 0 };
+    const first = await auditor?.verify(how, { signal }).next();
+    // The state is another one: nobody knows these vectors.
+    expect(first?.value).toMatchObject({ kind: "orphaned" });
+    const estimator = await vectors.openEstimator?.(contextOf());
+    expect(estimator?.model).toBe("hash@1/64/normalised");
+  });
+});

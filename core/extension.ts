@@ -1,0 +1,56 @@
+import type { z } from "zod";
+import type { Config, Context } from "./connector.ts";
+import type { Embedder, VectorStore } from "./vectors.ts";
+
+interface Definition<C extends Config> {
+  readonly name: string;
+  readonly version: string;
+  /** One line. */
+  readonly summary: string;
+  readonly config: C;
+}
+
+/** What must be known of a model to cut texts for it. */
+export type EmbedderDescription = Pick<
+  Embedder,
+  "fingerprint" | "dimensions" | "maxTokens" | "countTokens" | "pricePerMillionTokens"
+>;
+
+export interface EmbedderDefinition<C extends Config> extends Definition<C> {
+  /** Describes the model without loading it. Absent: it is opened for that. */
+  readonly describe?: (context: Context<z.output<C>>) => Promise<EmbedderDescription>;
+  readonly open: (context: Context<z.output<C>>) => Promise<Embedder>;
+}
+
+export interface VectorStoreDefinition<C extends Config> extends Definition<C> {
+  /**
+   * Opens the index. `dimensions`: of the index, should it have to be created; without it, and with
+   * `readOnly`, nothing is created. Throws what a sink's `open` throws.
+   */
+  readonly open: (
+    context: Context<z.output<C>> & { readonly dimensions?: number; readonly readOnly: boolean },
+  ) => Promise<VectorStore>;
+}
+
+declare const defined: unique symbol;
+type Defined<K extends string> = { readonly kind: K; readonly [defined]: true };
+
+/** An embedder as whoever opens it holds it: config types erased, parsed with `config` first. */
+export type EmbedderExtension = EmbedderDefinition<Config> & Defined<"embedder">;
+export type VectorStoreExtension = VectorStoreDefinition<Config> & Defined<"store">;
+export type Extension = EmbedderExtension | VectorStoreExtension;
+
+/** An embedder that configs name by package or path: `"embedding": { "use": "./voyage.js", "config": { … } }`. */
+export function defineEmbedder<C extends Config>(
+  definition: EmbedderDefinition<C>,
+): EmbedderExtension {
+  // Erasing the config's types is sound because it is parsed with `config` before any call.
+  return { ...definition, kind: "embedder" } as unknown as EmbedderExtension;
+}
+
+/** A vector database that configs name by package or path: `"store": { "use": "./qdrant.js", "config": { … } }`. */
+export function defineVectorStore<C extends Config>(
+  definition: VectorStoreDefinition<C>,
+): VectorStoreExtension {
+  return { ...definition, kind: "store" } as unknown as VectorStoreExtension;
+}

@@ -1,0 +1,165 @@
+import type {
+  Pipeline,
+  SinkConnector,
+  SourceConnector,
+  TransformConnector,
+} from "../config/pipeline.ts";
+import type { Log } from "../connector.ts";
+import { isRecordChange, isUpsert, type DocumentUpserted, type SluiceEvent } from "../event.ts";
+import { matchesFilter } from "../filter.ts";
+import { scratchState } from "../state/scratch.ts";
+import { StageFailure } from "./failure.ts";
+import { scanSource, whyNotScanned } from "./scan-source.ts";
+import type { OpenStage } from "./outcome.ts";
+import { throughStages } from "./stages.ts";
+
+type Consumer = SinkConnector | TransformConnector;
+
+/** The way from a source to a sink: the consumers it goes through, the sink last. */
+export interface Way {
+  readonly source: SourceConnector;
+  readonly consumers: readonly Consumer[];
+}
+
+/** Every way to a sink whose source and transforms are all in these files. */
+export function waysTo(
+  sink: SinkConnector,
+  { connectors }: Pick<Pipeline, "connectors">,
+): readonly Way[] {
+  const climb = (topics: readonly string[], consumers: readonly Consumer[]): readonly Way[] =>
+    connectors.flatMap((one): readonly Way[] => {
+      if (one.kind === "sink" || !topics.includes(one.to)) return [];
+      if (one.kind === "source") return [{ source: one, consumers }];
+      // A name twice is a loop: nothing new comes round it.
+      return consumers.includes(one) ? [] : climb(one.from, [one, ...consumers]);
+    });
+  return climb(sink.from, [sink]);
+}
+
+/** Marks of the transforms on the ways to a sink, as documents carry them in their lineage. */
+export function marksOf(ways: readonly Way[], sink: SinkConnector): readonly string[] {
+  const consumers = new Set<Consumer>([sink, ...ways.flatMap((way) => way.consumers)]);
+  return [...consumers].flatMap(({ transforms }) =>
+    transforms.map(
+      ({ transform, configHash }) => `${transform.name}@${transform.version}:${configHash}`,
+    ),
+  );
+}
+
+/** Documents of a sink's sources, read without a trace, and what was left out. */
+export interface Scan {
+  readonly documents: AsyncIterable<DocumentUpserted>;
+  readonly scanned: readonly string[];
+  /** Sources that cannot be read so, and why. */
+  readonly skipped: readonly { readonly source: string; readonly why: string }[];
+  /** Known at the end: records read, and those that a transform refused. */
+  readonly counts: { records: number; refused: number };
+}
+
+export function scanFor(
+  sink: SinkConnector,
+  ways: readonly Way[],
+  run: { readonly log: Log; readonly signal: AbortSignal; readonly limit?: number },
+): Scan {
+  const reasons = ways.map((way) => ({ way, why: whyNotScanned(way.source) }));
+  const open = reasons.flatMap(({ way, why }) => (why === undefined ? [way] : []));
+  const counts = { records: 0, refused: 0 };
+  return {
+    scanned: open.map(({ source }) => source.name),
+    skipped: reasons.flatMap(({ way, why }) =>
+      why === undefined ? [] : [{ source: way.source.name, why }],
+    ),
+    counts,
+    documents: through(open, counts, run),
+  };
+}
+
+async function* through(
+  ways: readonly Way[],
+  counts: Scan["counts"],
+  run: { readonly log: Log; readonly signal: AbortSignal; readonly limit?: number },
+): AsyncGenerator<DocumentUpserted, void> {
+  const { log, signal, limit = Infinity } = run;
+  for (const { source, consumers } of ways) {
+    const hops = await Promise.all(consumers.map((consumer) => openHop(consumer, { log, signal })));
+    try {
+      for await (const batch of scanSource(source, { log, signal })) {
+        // Deletes and clears are of no record that is there.
+        const there = batch.filter((event) => isUpsert(event) || !isRecordChange(event));
+        let events: readonly SluiceEvent[] = there.slice(0, limit - counts.records);
+        counts.records += events.length;
+        for (const hop of hops) events = await hop.pass(events, counts, signal);
+        for (const event of events)
+          if (isRecordChange(event) && event.type === "dev.sluice.document.upserted") yield event;
+        if (counts.records >= limit) return;
+      }
+    } finally {
+      await Promise.all(hops.map(({ close }) => close()));
+    }
+  }
+}
+
+async function openHop(
+  { name, filter, transforms }: Consumer,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+) {
+  const stages: OpenStage[] = [];
+  for (const stage of transforms) {
+    const context = {
+      name,
+      project: "scan",
+      config: stage.config,
+      signal,
+      log,
+      state: scratchState(),
+      meter: () => {},
+    };
+    stages.push({ ...stage, worker: await stage.transform.open(context) });
+  }
+  return {
+    async pass(events: readonly SluiceEvent[], counts: Scan["counts"], stop: AbortSignal) {
+      const wanted = filter ? events.filter((event) => matchesFilter(filter, event)) : events;
+      return await passed(stages, wanted, counts, stop);
+    },
+    close: async () => {
+      await Promise.all(stages.map(async ({ worker }) => await worker.close?.()));
+    },
+  };
+}
+
+/** What comes out; what a stage refuses as a whole is halved until the one at fault is alone. */
+async function passed(
+  stages: readonly OpenStage[],
+  events: readonly SluiceEvent[],
+  counts: Scan["counts"],
+  signal: AbortSignal,
+): Promise<readonly SluiceEvent[]> {
+  if (events.length === 0) return [];
+  try {
+    const out: SluiceEvent[] = [];
+    const failures = await throughStages(stages, events, {
+      signal,
+      fence: noFence,
+      write: async (slots) => {
+        for (const { event } of slots) out.push(event);
+        return [];
+      },
+    });
+    counts.refused += failures.length;
+    return out;
+  } catch (error) {
+    if (!(error instanceof StageFailure) || signal.aborted) throw error;
+    if (events.length === 1) {
+      counts.refused += 1;
+      return [];
+    }
+    const middle = events.length >> 1;
+    return [
+      ...(await passed(stages, events.slice(0, middle), counts, signal)),
+      ...(await passed(stages, events.slice(middle), counts, signal)),
+    ];
+  }
+}
+
+/** Nothing is stored on the way. */
+const noFence = { lease: "scan", token: 0 };
