@@ -31,7 +31,7 @@ const family = z.object({
   partitionkey: z.string(),
 });
 
-export const childrenPrefix = "children/";
+const childrenPrefix = "children/";
 
 /**
  * For the stage called `stage` of a consumer. `undefined` where it neither splits nor ever did: then

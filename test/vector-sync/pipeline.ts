@@ -52,7 +52,7 @@ const sinkName = "search";
 /** Marks the test's own readings. */
 const pastFaults = "test=1";
 /** An index is never longer behind than this, in these tests. */
-export const maxDelayMs = 170;
+const maxDelayMs = 170;
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 export async function openSyncedIndex(options: {

@@ -9,7 +9,7 @@ let scratch = Buffer.alloc(64 * 1024);
  * A vector as it stands in the body of an upsert. Throws `PoisonError` for what the index would
  * refuse, or worse, take wrongly: the client checks nothing.
  */
-export function encodeVector({ id, values, metadata }: Vector, dimensions: number): Buffer {
+function encodeVector({ id, values, metadata }: Vector, dimensions: number): Buffer {
   checkId(id);
   if (values.length !== dimensions)
     throw invalid(`the vector ${id} has ${values.length} dimensions, the index ${dimensions}`);

@@ -31,7 +31,7 @@ export interface TestBucket {
   readonly forbid: (...keys: readonly string[]) => Promise<void>;
 }
 
-export function connect(server: S3Server): S3Client {
+function connect(server: S3Server): S3Client {
   const { endpoint, accessKeyId, secretAccessKey } = server;
   const credentials = { accessKeyId, secretAccessKey };
   return new S3Client({ endpoint, region: "us-east-1", forcePathStyle: true, credentials });

@@ -67,6 +67,6 @@ export function crashing(
   };
 }
 
-export class Crash extends Error {
+class Crash extends Error {
   override readonly name = "Crash";
 }

@@ -12,7 +12,7 @@ import { entryFor, parseEntries, type Entry } from "./pattern.ts";
 import type { Session } from "../session.ts";
 import { unfit } from "./unfit.ts";
 
-export { qualified, quoted, rowsOf } from "./identifier.ts";
+export { quoted, rowsOf } from "./identifier.ts";
 
 export interface Column {
   readonly name: string;
