@@ -4,6 +4,7 @@ const benchmarks: Readonly<
 > = {
   queue: () => import("./queue.ts"),
   postgres: () => import("./postgres.ts"),
+  pinecone: () => import("./pinecone.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -20,7 +20,14 @@ export async function openSinkReader(
   const backend = await openBackend(pipeline, { log: run.log });
   try {
     const state = prefixed(backend.state.scope(name).state, ownPrefix);
-    const reader = await sink.openReader({ name, config, state, meter: () => {}, ...run });
+    const reader = await sink.openReader({
+      name,
+      project: pipeline.project,
+      config,
+      state,
+      meter: () => {},
+      ...run,
+    });
     const close = async () => {
       await reader.close();
       await backend.close(1_000);

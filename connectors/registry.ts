@@ -5,6 +5,7 @@ export const catalog: Catalog = {
   sources: {
     file: async () => (await import("./sources/file/file.ts")).file,
     postgres: async () => (await import("./sources/postgres/postgres.ts")).postgres,
+    mongodb: async () => (await import("./sources/mongodb/mongodb.ts")).mongodb,
   },
   transforms: {
     parse: async () => (await import("./transforms/parse/parse.ts")).parse,

@@ -7,6 +7,7 @@ import type { StatePlace } from "./state/state.ts";
 
 /** Queue and state of a pipeline, opened where its config says. */
 export interface Backend {
+  readonly project: string;
   readonly topics: Topics;
   readonly state: StatePlace;
   readonly deadLetters: DeadLetters;
@@ -33,6 +34,7 @@ export async function openBackend(pipeline: Pipeline, options: { log: Log }): Pr
   try {
     const topics = await openTopics(queue, common);
     return {
+      project,
       topics,
       state,
       deadLetters: openDeadLetters(state.scope),

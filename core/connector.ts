@@ -38,6 +38,8 @@ export interface Finding {
 export interface Context<C> {
   /** The connector's name in the config file. */
   readonly name: string;
+  /** The project's name: with the connector's it is unique, also where projects share a server. */
+  readonly project: string;
   readonly config: C;
   /** Aborts when the connector must stop. */
   readonly signal: AbortSignal;

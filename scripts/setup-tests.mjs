@@ -1,6 +1,9 @@
-// Gets what the tests need and npm cannot give: a redis-server. On Debian as root it is installed
-// through apt; elsewhere this says precisely what is missing. SLUICE_TEST_REDIS (a URL) replaces it.
+// Gets what the tests need and npm cannot give: a redis-server, and Pinecone's Python client. On Debian as
+// root what the system lacks is installed through apt; elsewhere this says precisely what is missing.
+// SLUICE_TEST_REDIS (a URL) replaces the server, SLUICE_TEST_PYTHON (a python) the client.
 import { spawnSync } from "node:child_process";
+import { installPythonClient, version } from "./python-client.mjs";
+import "./setup-mongod.mjs";
 
 const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
 const runs = (command, ...args) => spawnSync(command, args, { stdio: "ignore", env }).status === 0;
@@ -25,6 +28,29 @@ if (process.env.SLUICE_TEST_REDIS === undefined && !hasRedis()) {
         "  Fedora:          sudo dnf install redis",
         "  macOS:           brew install redis",
         "Or name a running one that may be filled: SLUICE_TEST_REDIS=redis://localhost:6379 npm test",
+      ].join("\n"),
+    );
+    process.exit(3);
+  }
+}
+
+if (!installPythonClient()) {
+  // Debian's python3 comes without what makes virtual environments.
+  const isDebianRoot = process.getuid?.() === 0 && runs("apt-get", "--version");
+  if (isDebianRoot) {
+    const install = () =>
+      runs("apt-get", "install", "-y", "-q", "--no-install-recommends", "python3-venv");
+    if (!install()) {
+      runs("apt-get", "update", "-q");
+      install();
+    }
+  }
+  if (!isDebianRoot || !installPythonClient()) {
+    console.error(
+      [
+        `Tests need Pinecone's Python client ${version}, and it cannot be installed.`,
+        "It takes a python3 (3.10 or newer) with venv and pip, and the package index that pip is set up for.",
+        `Or name a python that has it: pip install pinecone==${version}, then SLUICE_TEST_PYTHON=/path/to/python npm test`,
       ].join("\n"),
     );
     process.exit(3);

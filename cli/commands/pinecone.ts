@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { makeFolder } from "../../core/make-folder.ts";
 import { newCommand } from "../command.ts";
 import { exit } from "../exit.ts";
@@ -9,30 +9,60 @@ interface PineconeOptions {
   readonly host: string;
   readonly port: number;
   readonly data: string;
+  readonly apiKey?: string;
+  readonly readOnly?: boolean;
+  readonly embedding: "local" | "hash";
+  readonly memory: number;
 }
 
 export function pinecone(output: Output): Command {
   return newCommand(
     "pinecone",
     "Serve a Pinecone-compatible API over a local SQLite file, until it is stopped.",
-    ["pinecone", "pinecone --port 5081 --data .sluice/pinecone"],
+    ["pinecone", "pinecone --port 5081 --data .sluice/pinecone", "pinecone --embedding hash"],
   )
     .option("--port <port>", "port to listen on; 0 is any free one", toPort, 5_081)
     .option("--host <host>", "address to listen on", "127.0.0.1")
     .option("--data <dir>", "folder of the data", ".sluice/pinecone")
-    .action(async ({ host, port, data }: PineconeOptions) => {
-      const dir = resolve(data);
-      makeFolder(dir);
+    .addOption(
+      new Option("--api-key <key>", "the only key to let in; without it any key is").env(
+        "SLUICE_PINECONE_API_KEY",
+      ),
+    )
+    .option("--read-only", "answer reads only, from data that is there")
+    .addOption(
+      new Option("--embedding <model>", "what embeds the texts of records")
+        .choices(["local", "hash"])
+        .default("local"),
+    )
+    .option("--memory <mb>", "most megabytes of vectors to hold in memory", toMegabytes, 1_024)
+    .action(async (options: PineconeOptions) => {
+      const { host, port, apiKey, readOnly = false } = options;
+      const dir = resolve(options.data);
+      if (!readOnly) makeFolder(dir);
       // Loaded here: no other command needs SQLite's driver.
       const { startLocalPinecone } =
         await import("../../connectors/sinks/pinecone/local/server.ts");
-      const server = await startLocalPinecone({ host, port, dir });
+      const server = await startLocalPinecone({
+        host,
+        port,
+        dir,
+        readOnly,
+        ...(apiKey !== undefined && { apiKey }),
+        embedding:
+          options.embedding === "hash"
+            ? { provider: "hash", dimensions: 384 }
+            : { provider: "local" },
+        maxMemoryBytes: options.memory * 2 ** 20,
+      });
       const result = { url: server.url, data: dir };
       output.result(
         "pinecone",
         result,
         () => `Pinecone-compatible API at ${server.url}\ndata in ${dir}`,
       );
+      if (apiKey === undefined && !isLoopback(host))
+        output.note(`Whoever reaches ${host} may read and change everything: give an --api-key.`);
       await new Promise<void>((done) => {
         process.once("SIGINT", () => done());
         process.once("SIGTERM", () => done());
@@ -42,9 +72,20 @@ export function pinecone(output: Output): Command {
     });
 }
 
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}
+
 function toPort(text: string): number {
   const port = Number(text);
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new InvalidArgumentError("Write a number from 0 to 65535.");
   return port;
+}
+
+function toMegabytes(text: string): number {
+  const megabytes = Number(text);
+  if (!Number.isInteger(megabytes) || megabytes < 1 || megabytes > 4_095)
+    throw new InvalidArgumentError("Write a number from 1 to 4095.");
+  return megabytes;
 }

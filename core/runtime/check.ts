@@ -51,7 +51,7 @@ export async function checkPipeline(
       checkQueue(pipeline, backend),
       checkState(pipeline, backend),
       ...pipeline.connectors.map(async (one): Promise<CheckGroup> => {
-        const findings = await checkConnector(one, backend, durability, options);
+        const findings = await checkConnector(one, pipeline.project, backend, durability, options);
         return { ...whoIs(one), findings };
       }),
     ]);
@@ -100,6 +100,7 @@ function notYet({ queue }: Pipeline): Finding {
 
 async function checkConnector(
   connector: ResolvedConnector,
+  project: string,
   backend: Backend | undefined,
   durability: Durability,
   { log, withinMs = 15_000 }: CheckOptions,
@@ -108,7 +109,11 @@ async function checkConnector(
   const store = backend && backend.state.scope(name).state;
   const of = (definition: Definition<Config>, config: unknown) => {
     const state = prefixed(readOnly(store), ownPrefix);
-    return checkWithin(definition, { name, config, log, state, meter: () => {} }, withinMs);
+    return checkWithin(
+      definition,
+      { name, project, config, log, state, meter: () => {} },
+      withinMs,
+    );
   };
   if (connector.kind === "source") {
     const own = [await of(connector.source, connector.config)];

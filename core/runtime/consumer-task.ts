@@ -217,7 +217,7 @@ async function closeAll(stages: readonly OpenStage[]): Promise<void> {
 function contextOf<C>(name: string, config: C, run: TaskRun): Context<C> {
   const { backend, board, log, signal } = run;
   const state = prefixed(backend.state.scope(name).state, ownPrefix);
-  return { name, config, signal, log, state, meter: board.meter };
+  return { name, project: backend.project, config, signal, log, state, meter: board.meter };
 }
 
 function badIndex(name: string, at: number): SluiceError {

@@ -62,6 +62,7 @@ export async function readSource(
   );
   const context: SourceContext<unknown, unknown> = {
     name: connector.name,
+    project: backend.project,
     config: connector.config,
     checkpoint: resumed && parsedCheckpoint(connector, resumed.value),
     state: prefixed(scope.state, ownPrefix),

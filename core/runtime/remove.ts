@@ -55,7 +55,8 @@ export async function removeConnector(
   const lease = await holdIdle(name, backend, run.log);
   try {
     const { state } = backend.state.scope(name);
-    const context = { name, ...run, state: prefixed(state, ownPrefix), meter: () => {} };
+    const { project } = backend;
+    const context = { name, project, ...run, state: prefixed(state, ownPrefix), meter: () => {} };
     const findings = connector ? await removeAtOrigin(connector, context) : [];
     const { subscriptions, requests } = await belongingsOf(name, backend);
     for (const { topic } of subscriptions) await endSubscription(topic, name, backend);

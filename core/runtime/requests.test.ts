@@ -132,6 +132,21 @@ describe("a run of the source", () => {
     await second.end();
   });
 
+  it("gets the same again when it is asked for again after it was completed", async () => {
+    const { place, feed, given, end } = await opened();
+    await place.state.each([askedWrite({ id: "1" })]);
+    feed.look();
+    await expect.poll(() => ids(given)).toEqual(["1"]);
+    await place.state.all(feed.completed(["1"]));
+    await place.state.each([askedWrite({ id: "2" })]);
+    feed.look();
+    await expect.poll(() => ids(given)).toEqual(["1", "2"]);
+    await place.state.each([askedWrite({ id: "1" })]);
+    feed.look();
+    await expect.poll(() => ids(given)).toEqual(["1", "2", "1"]);
+    await end();
+  });
+
   it("ends on abort although the state does not answer", async () => {
     const stop = new AbortController();
     const { state, leases } = fakes.state();

@@ -121,7 +121,11 @@ export function requestFeed(
 
   /** The first that this run has not had, marked as begun: from then on the same may be asked again. */
   async function next(): Promise<SnapshotRequest | undefined> {
-    for (const { request, revision } of await kept(state)) {
+    const all = await kept(state);
+    const pending = new Set(all.map(({ request }) => request.id));
+    // What was completed may be asked for again: a catch-up, whose id is always the same.
+    for (const id of given) if (!pending.has(id)) given.delete(id);
+    for (const { request, revision } of all) {
       const { id, collections, audience, begunAt } = request;
       if (given.has(id)) continue;
       if (begunAt === undefined) {

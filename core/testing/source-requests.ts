@@ -18,7 +18,9 @@ export function requestCases(
     const subject = await origin.put(word(), text);
     await sees(reading, text);
     const known = of(reading.events, subject).at(-1)?.sequence ?? "";
-    const isOver = (event: SluiceEvent) => isClear(event) && event.data.below > known;
+    // A first snapshot may still run, and ends with a sweep too.
+    const isOver = (event: SluiceEvent) =>
+      isClear(event) && event.data.below > known && event.audience === request.audience;
     await reading.request(request);
     await reading.until((events) => events.some(isOver), "the sweep that ends the snapshot");
     const sweep = reading.events.filter(isClear).find(isOver);

@@ -1,40 +1,63 @@
 import { setMaxListeners } from "node:events";
-import { setInterval } from "node:timers/promises";
 import type { SourceBatch, SourceContext } from "sluice";
+import { keepMoving, openBeside, watchBudget } from "./beside.ts";
 import type { Options } from "./config.ts";
 import { openDatabase } from "./database.ts";
 import { recall } from "./memory.ts";
 import type { Position } from "./position.ts";
 import { pump } from "./pump.ts";
 import { openSession } from "./session.ts";
+import { toGap } from "./setup/publication.ts";
 import { dropSlot } from "./setup/slot.ts";
-import { walBudget, walSampler } from "./setup/wal-budget.ts";
 import { openOrders } from "./snapshot/orders.ts";
+import { openNeeds, type Needs } from "./snapshot/needs.ts";
 import { needKey } from "./snapshot/runs.ts";
+import { estimateRows } from "./snapshot/estimate.ts";
 import { openScheduler } from "./snapshot/scheduler.ts";
-import { trackDelivered } from "./snapshot/visibility.ts";
+import { trackDelivered, waitingForStandby } from "./snapshot/visibility.ts";
 import { openWindow } from "./snapshot/window.ts";
 import { openAcknowledger } from "./stream/acknowledge.ts";
 import { gather } from "./stream/batch.ts";
-import { openCaptured } from "./stream/captured.ts";
-import { openMarkers } from "./stream/markers.ts";
+import { openCaptured, type Captured } from "./stream/captured.ts";
+import { openMarkers, type Group, type MarkerPlace } from "./stream/markers.ts";
 import { openReader } from "./stream/reader.ts";
+import { sqlState } from "./wire/refusals.ts";
 import { loadTypes } from "./values/types.ts";
 
-/** The stream confirms by itself too, but seldom; this lets the server free its log soon. */
-const tellEveryMs = 1_000;
-const lookEveryMs = 60_000;
+/** How often the catalog is compared with what is captured, and the budget of log looked at. No option: a test's hand. */
+export interface Pace {
+  readonly lookEveryMs: number;
+}
+const usual: Pace = { lookEveryMs: 60_000 };
 
 /** Follows the database: one stream, in which snapshots have their places too. */
 export async function* follow(
   context: SourceContext<Options, Position>,
+  pace: Pace = usual,
 ): AsyncGenerator<SourceBatch<Position>> {
-  const { config, name, state, checkpoint, log, progress } = context;
+  for (let from = context.checkpoint; ;) {
+    const next = yield* stream({ ...context, checkpoint: from }, pace);
+    if (!next) return;
+    from = next;
+  }
+}
+
+/**
+ * Streams until it is told to stop. Or, where a publication was made just now, up to there without it,
+ * for log from before cannot be read through it; returns where to go on then.
+ */
+async function* stream(
+  context: SourceContext<Options, Position>,
+  { lookEveryMs }: Pace,
+): AsyncGenerator<SourceBatch<Position>, Position | undefined> {
+  const { config, name, project, state, checkpoint, log, progress } = context;
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
   setMaxListeners(0, signal); // sessions and markers listen while they last
-  const run = { name, log, signal };
-  const database = await openDatabase(config, run);
+  const run = { name, project, log, signal };
+  const changing = async (tables: readonly string[]) =>
+    void (await state.each(tables.map((name) => ({ key: needKey(name), value: true }))));
+  const database = await openDatabase(config, { ...run, changing });
   try {
     const { session, watcher, replication, names } = database;
     // A full stream that nobody reads notices nothing, and would hold up a server that shuts down.
@@ -43,34 +66,51 @@ export async function* follow(
     const { slot } = names;
     if (checkpoint?.isDone) {
       if (config.setup) await dropSlot(session, slot);
-      return;
+      return undefined;
     }
     const memory = await recall(config, database, { stored: checkpoint, state, log, signal });
     const { position, isNew, writes, copied, needed, unfinished } = memory;
     if (isNew) yield { events: [], checkpoint: position, writes };
+    const publications = database.publications.filter(
+      (name) => isNew || !database.created.includes(name),
+    );
+    const isLate = publications.length < database.publications.length;
+    if (publications.length === 0) {
+      // Every table is read anew.
+      const [[lsn = null] = []] = await session.query("SELECT pg_current_wal_insert_lsn()");
+      const { at: _, ...rest } = position;
+      const next = { ...rest, lsn: lsn ?? position.lsn };
+      const writes = [...needed].map((name) => ({ key: needKey(name), value: true }));
+      yield { events: [], checkpoint: next, writes };
+      return next;
+    }
 
     const orders = openOrders();
     const batch = gather();
-    const captured = await openCaptured({
+    const needs: Needs = openNeeds({
+      known: needed,
+      orders,
+      isThere: (table) => captured.table(table) !== undefined,
+      write: batch.write,
+      log,
+    });
+    const captured: Captured = await openCaptured({
       session,
       state,
+      batch,
       types: await loadTypes(session, log),
       isNew,
       list: database.list,
       relations: { database: database.server.database, maxValueBytes: config.maxValueBytes },
       onSchemaChange: config.onSchemaChange,
-      resnapshot: (table, why, batch) => {
-        if (orders.has(table)) return;
-        log.warn({ table, why }, "the table is read again");
-        batch.write({ key: needKey(table), value: true });
-        orders.add({ reason: "changed", tables: [table] });
-      },
+      resnapshot: needs.add,
+      refreshed: needs.look,
       log,
     });
-    for (const table of needed)
-      if (captured.table(table)) orders.add({ reason: "changed", tables: [table] });
+    needs.look();
 
     const delivered = trackDelivered();
+    if (!isNew) for (const xid of await waitingForStandby(session)) delivered.add(xid);
     const markers = openMarkers(slot);
     const keyless = new Set<string>();
     const reader = openReader({
@@ -88,18 +128,19 @@ export async function* follow(
       },
     });
     const acknowledger = openAcknowledger({ from: reader.lsn(), settled: context.settled, log });
-    const stream = await replication.start({
+    const wal = await replication.start({
       slot,
       from: reader.lsn(),
-      publication: database.publications,
+      publication: publications,
       confirmed: acknowledger.confirmed,
       signal,
     });
 
+    const asked = new Set<string>();
     let isSnapshotting = false;
     let isThrough = false;
     const tell = () => {
-      const bytes = Number(stream.serverEnd() - reader.lsn());
+      const bytes = Number(wal.serverEnd() - reader.lsn());
       progress({ phase: "streaming", ...(bytes > 0 && { lag: `${bytes} bytes` }) });
     };
     const scheduler = openScheduler({
@@ -108,6 +149,7 @@ export async function* follow(
       state,
       captured,
       orders,
+      needs,
       copied,
       unfinished,
       snapshotting: (is) => {
@@ -125,60 +167,75 @@ export async function* follow(
         parallelTables: config.parallelTables,
         signal,
         table: async (name) => {
-          await captured.refresh();
+          // The catalog is read for all tables at once: anew when one of them is asked for again.
+          if (asked.has(name)) {
+            asked.clear();
+            await captured.refresh();
+          }
+          asked.add(name);
           return captured.table(name);
         },
+        recast: async (tables) => {
+          const cast = await captured.recast(tables);
+          return () => [...cast(), ...needs.met(tables)];
+        },
+        isOutdated: (name) => captured.outdated().some(([other]) => other === name),
+        missed: needs.missed,
         relationOf: captured.snapshotRelation,
         watch: captured.watch,
         openWindow,
-        estimate: (name) => captured.table(name)?.estimatedRows ?? 0,
+        estimate: async (session, name) => {
+          const table = captured.table(name);
+          return table ? estimateRows(session, table) : 0;
+        },
         progress: (done, total) => progress({ phase: "snapshot", done, total }),
       },
     });
 
-    // What fails beside the stream ends it, with the same error.
-    const background = (work: Promise<void>) =>
-      void work.catch((error: unknown) => stop.abort(error));
-    const every = async (ms: number, work: () => Promise<void>) => {
-      for await (const _ of setInterval(ms, undefined, { signal, ref: false })) await work();
-    };
-    background(scheduler.work());
-    background(scheduler.listen(context.requests));
-    const sample = walSampler(slot, log);
-    background(
-      every(lookEveryMs, async () => {
-        await scheduler.look();
-        const budget = await walBudget(watcher, slot);
-        if (budget) sample(budget);
-      }),
-    );
-    let told = acknowledger.confirmed();
-    background(
-      every(tellEveryMs, async () => {
+    const beside = openBeside({ signal, fail: (error) => stop.abort(error) });
+    keepMoving(beside, {
+      stream: wal,
+      reader,
+      acknowledger,
+      session,
+      heartbeatMs: config.heartbeatMs,
+      prefix: markers.prefix,
+      tell: () => {
         if (!isSnapshotting) tell();
-        if (acknowledger.confirmed() === told) return;
-        told = acknowledger.confirmed();
-        stream.confirm();
-      }),
-    );
-    if (config.heartbeatMs > 0) {
-      const beat = "SELECT pg_logical_emit_message(false, $1, 'heartbeat')";
-      let seen = reader.lsn();
-      background(
-        every(config.heartbeatMs, async () => {
-          if (reader.lsn() === seen) await session.query(beat, [markers.prefix]);
-          seen = reader.lsn();
+      },
+      log,
+    });
+    watchBudget(beside, { everyMs: lookEveryMs, session: watcher, slot, log });
+    let until: bigint | undefined;
+    // At once and not when the promise is settled: the next page may be long in coming.
+    const passed = function* ({ lsn }: MarkerPlace): Generator<Group, void> {
+      until = lsn;
+    };
+    if (isLate) beside.run(markers.reach(session, passed, signal));
+    else {
+      beside.run(scheduler.work());
+      beside.run(scheduler.listen(context.requests));
+      beside.every(lookEveryMs, () =>
+        scheduler.look().catch((error: unknown) => {
+          if (sqlState(error) !== "57014") throw error;
+          log.warn({ error }, "the catalog could not be read in time, for a table is locked");
         }),
       );
-    } else
-      log.warn({}, "no heartbeats: while the captured tables are idle, the server keeps its log");
+    }
 
     log.info({ slot, lsn: position.lsn, tables: captured.tables().length }, "streaming");
-    const parts = { stream, reader, batch, markers, delivered, acknowledger, session, signal };
-    yield* pump({ ...parts, isThrough: () => isThrough });
+    const parts = { stream: wal, reader, batch, markers, delivered, acknowledger, session, signal };
+    const isPassed = () => until !== undefined && reader.lsn() > until;
+    yield* isLate
+      ? pump({ ...parts, isThrough: isPassed, last: {} })
+      : pump({ ...parts, isThrough: () => isThrough, last: { isDone: true } });
+    await wal.close();
+    if (isLate) return reader.position();
     // `snapshot: "only"`: nobody will read the slot again.
-    await stream.close();
     if (config.setup) await dropSlot(session, slot);
+    return undefined;
+  } catch (error) {
+    throw toGap(error, checkpoint?.lsn ?? "the start");
   } finally {
     stop.abort();
     await database.close();

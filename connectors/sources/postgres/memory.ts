@@ -66,15 +66,16 @@ export async function recall(
       unfinished: undefined,
     };
   }
-  // What the publication carries from now on only, or otherwise than before.
-  for (const name of database.changed) if (copied.has(name)) needed.add(name);
   const isOurs = unfinished?.run.epoch === position.epoch;
+  // The others are read for the first time, whatever happened to them.
+  const isKnown = (name: string) =>
+    copied.has(name) || (isOurs && unfinished.run.tables.includes(name));
   return {
     position,
     isNew,
     writes: [],
     copied,
-    needed,
+    needed: new Set([...needed].filter(isKnown)),
     unfinished: isOurs ? unfinished : undefined,
   };
 }

@@ -74,7 +74,7 @@ export async function findStart(options: {
       `postgres: the changes after ${stored.lsn} are lost: slot "${slot}" is ${state}${reason === "" ? "" : ` (${reason})`}.`,
       {
         code: "postgres.position-lost",
-        fix: 'Set `"onGap": "resnapshot"` on the connector to read all tables again, or `sluice remove` it and start anew.',
+        fix: "Or `sluice remove` it and start anew.",
       },
     );
   if (

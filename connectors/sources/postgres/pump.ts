@@ -15,7 +15,7 @@ const maxDelivered = 50_000;
 
 /**
  * Reads the stream and yields what it says, a page at a time, and at their markers' places the chunks
- * of snapshots. Ends behind the marker that makes `isThrough` true.
+ * of snapshots. Ends where `isThrough` becomes true, with `last` in the last checkpoint.
  */
 export async function* pump(parts: {
   readonly stream: WalStream;
@@ -26,17 +26,21 @@ export async function* pump(parts: {
   readonly acknowledger: Acknowledger;
   readonly session: Session;
   readonly isThrough: () => boolean;
+  readonly last: Partial<Position>;
   readonly signal: AbortSignal;
 }): AsyncGenerator<SourceBatch<Position>> {
   const { stream, reader, batch, markers, delivered, acknowledger, session, isThrough } = parts;
   let storedAt = performance.now();
   let stored = reader.lsn();
+  let before = reader.position();
 
   async function* flush(): AsyncGenerator<SourceBatch<Position>> {
     const position = reader.position();
-    const checkpoint = isThrough() ? { ...position, isDone: true } : position;
+    const checkpoint = isThrough() ? { ...position, ...parts.last } : position;
     const lsn = reader.lsn();
-    yield { checkpoint, ...(await batch.take(session, parts.signal)) };
+    for await (const { isLast, ...part } of batch.take(session, parts.signal))
+      yield { checkpoint: isLast ? checkpoint : before, ...part };
+    before = checkpoint;
     // Invariant 1: behind the yield the events are in the queue, and the checkpoint is stored.
     [stored, storedAt] = [lsn, performance.now()];
     acknowledger.stored(lsn);

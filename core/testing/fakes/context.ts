@@ -28,6 +28,7 @@ export function context<C>(given: {
     void lines.push({ level, fields, message });
   return {
     name: given.name ?? "test",
+    project: "test",
     config: given.config,
     state: given.state ?? fakeState().state,
     signal: given.signal ?? new AbortController().signal,

@@ -34,7 +34,7 @@ export interface SourceRun extends Pick<FakeContext<unknown>, "lines" | "counter
     what: (events: readonly SluiceEvent[]) => boolean,
     wanted?: string,
   ) => Promise<void>;
-  /** Stops asking; what was asked for already is still published. */
+  /** Stops asking once the next events are published; batches without events go on. */
   readonly pause: () => void;
   readonly resume: () => void;
   /** Resolves when `read` has returned; rejects with what it threw. */
@@ -106,7 +106,8 @@ export async function run(
       const writes = [...(batch.writes ?? []), ...forgotten, stored];
       assert.ok(await place.state.all(writes, lease), "checkpoint and writes are stored");
       changes.emit("change");
-      while (paused && !signal.aborted) await once(changes, "change", { signal });
+      while (paused && batch.events.length > 0 && !signal.aborted)
+        await once(changes, "change", { signal });
       if (signal.aborted) return;
     }
   };

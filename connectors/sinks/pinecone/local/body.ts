@@ -20,18 +20,18 @@ export async function readBody(request: IncomingMessage): Promise<Body> {
   return { bytes, text: bytes <= maxMessageBytes ? Buffer.concat(parts).toString() : "" };
 }
 
-/** Refuses what is too large, then parses. */
-export function parseBody({ bytes, text }: Body, path: string): unknown {
+/** Refuses what is too large, then parses, but for bodies of `lines`. */
+export function parseBody({ bytes, text }: Body, path: string, lines = false): unknown {
   if (bytes > maxMessageBytes) {
     throw invalid(
       `message length too large: found ${bytes} bytes, the limit is: ${maxMessageBytes} bytes`,
     );
   }
-  if (bytes > maxUpsertBytes && path.endsWith("/vectors/upsert")) {
+  if (bytes > maxUpsertBytes && path.endsWith("/upsert")) {
     const size = Math.ceil(bytes / 1_000_000);
     throw invalid(`Request size ${size}MB exceeds the maximum supported size of 2MB`);
   }
-  if (text === "") return undefined;
+  if (text === "" || lines) return undefined;
   try {
     return JSON.parse(text);
   } catch (error) {

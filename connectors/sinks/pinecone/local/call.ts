@@ -1,20 +1,29 @@
 import { z } from "sluice";
 import type { Database } from "./database.ts";
 import { invalid } from "./refusal.ts";
+import type { Mirrors } from "./search/mirrors.ts";
+import type { Settings } from "./settings.ts";
 
 export type Metric = "cosine" | "dotproduct" | "euclidean";
 
 export interface IndexRow {
   readonly id: number;
   readonly name: string;
+  /** 0 on a sparse index. */
   readonly dimension: number;
   readonly metric: Metric;
+  /** What turns texts into vectors, on an index made for a model. */
+  readonly embed: { readonly model: string; readonly field: string } | undefined;
 }
 
 /** One request of the data plane, run inside one transaction. */
 export interface Call {
   readonly database: Database;
   readonly index: IndexRow;
+  readonly mirrors: Mirrors;
+  readonly settings: Settings;
+  /** In a transaction that will be rolled back: nothing of it may be remembered. */
+  readonly trial: boolean;
   readonly query: URLSearchParams;
   readonly body: unknown;
   /** The namespace, where the path names it. */
@@ -35,8 +44,16 @@ export type Handler = (call: Call) => Answer;
 /** `""` and `__default__` are one namespace. */
 export const namespaceName = z
   .string()
+  .max(512, "a namespace has at most 512 characters")
+  .refine((name) => !name.includes("\0"), "a namespace must not contain the null character")
   .nullish()
   .transform((name) => name || "__default__");
+
+/** The namespace as a body names it: answers repeat it, whichever of its two names the default one was given. */
+export function givenNamespace(body: unknown): string {
+  const { namespace } = Object(body) as { namespace?: unknown };
+  return typeof namespace === "string" ? namespace : "";
+}
 
 export const usage = { readUnits: 1 };
 

@@ -1,32 +1,30 @@
 import { z } from "sluice";
+import type { IndexRow } from "./call.ts";
 import { invalid } from "./refusal.ts";
-import { normOf } from "./row.ts";
+import type { SparseVector } from "./row.ts";
 
-/** Limits of the real service, but for the norms. */
+/** Limits of the real service. */
 export const limits = {
   vectors: 1_000,
   ids: 1_000,
+  records: 96,
   idLength: 512,
   metadataBytes: 40_960,
   sparse: 1_000,
   topK: 10_000,
-  minNorm: 1e-9,
-  maxNorm: 1e9,
 };
+const maxSparseIndex = 2 ** 32 - 1;
 
 /** Not a zod record, which drops the key `__proto__`. */
 export const metadata = z.custom<Readonly<Record<string, unknown>>>(
   (value) => typeof value === "object" && value !== null && !Array.isArray(value),
   "must be an object",
 );
-export const sparseValues = z.object({ indices: z.array(z.number()), values: z.array(z.number()) });
-export type Sparse = z.output<typeof sparseValues>;
 
-export function checkId(id: string): void {
+export function checkId(id: unknown): asserts id is string {
+  if (typeof id !== "string") throw invalid(`Vector ID must be a string, but got ${shown(id)}`);
   if (id.includes("\0")) throw invalid("Vector ID must not contain null character");
-  for (const letter of id) {
-    if (letter > "\x7f") throw invalid(`Vector ID must be ASCII, but got '${id}'`);
-  }
+  if (/[^\0-\x7f]/.test(id)) throw invalid(`Vector ID must be ASCII, but got '${id}'`);
   if (id === "" || id.length > limits.idLength) {
     throw invalid(`Vector ID must have 1 to ${limits.idLength} characters, but got ${id.length}`);
   }
@@ -40,9 +38,9 @@ export function checkIds(ids: readonly string[], what: string): void {
   for (const id of ids) checkId(id);
 }
 
-/** Float32 values of a stored vector: the right count and not all zero. */
-export function toStored(values: readonly number[], dimension: number, id: string): Float32Array {
-  const floats = toFloats(values, dimension);
+/** Float32 values of a stored vector: the right count and not all zero. `where` names it in an error. */
+export function toStored(values: unknown, dimension: number, id: string): Float32Array {
+  const floats = toFloats(values, dimension, `vector '${id}'`);
   if (floats.every((value) => value === 0)) {
     throw invalid(
       `Dense vectors must contain at least one non-zero value. Vector ID '${id}' contains only zeros`,
@@ -51,35 +49,46 @@ export function toStored(values: readonly number[], dimension: number, id: strin
   return floats;
 }
 
-export function toFloats(values: readonly number[], dimension: number): Float32Array {
+/** Checked by hand: this is most of what an upsert does. */
+export function toFloats(values: unknown, dimension: number, where: string): Float32Array {
+  if (!Array.isArray(values))
+    throw invalid(`Vector values must be a list of numbers, got ${shown(values)} for ${where}`);
+  const floats = toFloat32(values, where);
   if (values.length !== dimension) {
     throw invalid(
       `Vector dimension ${values.length} does not match the dimension of the index ${dimension}`,
     );
   }
-  const floats = Float32Array.from(values);
-  if (!floats.every((value) => Number.isFinite(value)))
-    throw invalid("Vector values must be finite 32-bit floats");
-  // Distances are measured in float32: squares of what is longer overflow, of what is shorter vanish.
-  const norm = normOf(floats);
-  if (norm !== 0 && (norm < limits.minNorm || norm > limits.maxNorm)) {
-    throw invalid(
-      `the length of a vector must be from ${limits.minNorm} to ${limits.maxNorm}, got ${norm.toPrecision(3)}`,
-    );
+  return floats;
+}
+
+function toFloat32(values: readonly unknown[], where: string): Float32Array {
+  const floats = new Float32Array(values.length);
+  for (let at = 0; at < floats.length; at++) {
+    const value = values[at];
+    if (typeof value !== "number")
+      throw invalid(`Vector values must be numbers, got ${shown(value)} at ${at} of ${where}`);
+    floats[at] = value;
+    if (!Number.isFinite(floats[at]))
+      throw invalid(
+        `Vector values must be finite 32-bit floats, got ${value} at ${at} of ${where}`,
+      );
   }
   return floats;
 }
 
-export function checkMetadata(metadata: Readonly<Record<string, unknown>>): string {
+export function checkMetadata(metadata: unknown): string {
+  if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata))
+    throw invalid(`metadata must be an object, got ${shown(metadata)}`);
   for (const [field, value] of Object.entries(metadata)) {
     if (field.startsWith("$"))
       throw invalid(`Metadata keys must not start with '$', got '${field}'`);
     const list = Array.isArray(value) && value.every((item) => typeof item === "string");
     const scalar =
-      typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+      typeof value === "string" || Number.isFinite(value) || typeof value === "boolean";
     if (!list && !scalar) {
       throw invalid(
-        `Metadata value must be a string, number, boolean or list of strings, got '${JSON.stringify(value)}' for field '${field}'`,
+        `Metadata value must be a string, number, boolean or list of strings, got '${shown(value)}' for field '${field}'`,
       );
     }
   }
@@ -93,15 +102,35 @@ export function checkMetadata(metadata: Readonly<Record<string, unknown>>): stri
   return text;
 }
 
-/** As stored: a JSON object of index → value. */
-export function checkSparse({ indices, values }: Sparse): string {
-  if (indices.length !== values.length) {
+/** A sparse part, for an index that can hold one; its values as float32. */
+export function toSparse(sparse: unknown, index: IndexRow): SparseVector {
+  if (index.dimension > 0 && index.metric !== "dotproduct") {
+    throw invalid(
+      `Index configuration does not support sparse values - only indexes that are sparse or using dotproduct are supported, and this one is using ${index.metric}`,
+    );
+  }
+  const { indices, values } = Object(sparse) as { indices?: unknown; values?: unknown };
+  if (!Array.isArray(indices) || !Array.isArray(values))
+    throw invalid(`Sparse values must have lists of indices and values, got ${shown(sparse)}`);
+  if (indices.length !== values.length)
     throw invalid(`Sparse vector has ${indices.length} indices but ${values.length} values`);
-  }
-  if (indices.length === 0 || indices.length > limits.sparse) {
+  if (indices.length === 0 || indices.length > limits.sparse)
     throw invalid(`Sparse vectors have 1 to ${limits.sparse} entries, got ${indices.length}`);
-  }
-  return JSON.stringify(
-    Object.fromEntries(indices.map((at, i) => [at, Math.fround(values[i] ?? 0)])),
-  );
+  for (const at of indices as readonly unknown[])
+    if (typeof at !== "number" || !Number.isInteger(at) || at < 0 || at > maxSparseIndex)
+      throw invalid(`Sparse vector indices must be integers from 0 to 2^32-1, got ${shown(at)}`);
+  if (new Set(indices).size !== indices.length)
+    throw invalid("Sparse vector indices must be unique");
+  return { indices, values: Array.from(toFloat32(values, "the sparse values")) };
+}
+
+/** As stored: a JSON object of index → value. */
+export function sparseText({ indices, values }: SparseVector): string {
+  return JSON.stringify(Object.fromEntries(indices.map((at, i) => [at, values[i]])));
+}
+
+/** A value in an error message, cut short. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }

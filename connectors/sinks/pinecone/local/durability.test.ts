@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { ask, serverless, startChild } from "./harness.ts";
 import { startLocalPinecone } from "./server.ts";
 
 let dir: string;
@@ -12,81 +12,119 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true }));
 
-/** A server in a process of its own, which tells its address on stdout. */
-async function startChild() {
-  const module = JSON.stringify(new URL("./server.js", import.meta.url).href);
-  const options = JSON.stringify({ host: "127.0.0.1", port: 0, dir });
-  const script = `import { startLocalPinecone } from ${module}; console.log((await startLocalPinecone(${options})).url);`;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const [url] = (await once(child.stdout.setEncoding("utf8"), "data")) as [string];
-  return { child, url: url.trim() };
+const index = { name: "kb", dimension: 2, spec: serverless };
+
+async function succeed(url: string, method: string, path: string, body?: object) {
+  const told = await ask(url, method, path, body);
+  if (told.status >= 300) throw new Error(`${told.status} ${JSON.stringify(told.body)}`);
+  return told.body ?? {};
 }
 
-async function call(url: string, method: string, path: string, body?: object) {
-  const response = await fetch(url + path, {
-    method,
-    headers: { "Api-Key": "any" },
-    ...(body && { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${response.status} ${text}`);
-  return JSON.parse(text) as Record<string, never>;
-}
+/** Ids and the generation that their metadata names. */
+type State = ReadonlyMap<string, number>;
 
-const index = {
-  name: "kb",
-  dimension: 2,
-  spec: { serverless: { cloud: "aws", region: "us-east-1" } },
-};
-
-it("keeps every acknowledged upsert over kill -9", async () => {
-  const { child, url } = await startChild();
-  await call(url, "POST", "/indexes", index);
-  const acknowledged: string[] = [];
-  const exited = once(child, "exit");
-  const writers = [0, 1, 2].map(async (writer) => {
-    for (let i = 0; ; i++) {
-      const id = `${writer}-${i}`;
-      await call(url, "POST", "/i/kb/vectors/upsert", { vectors: [{ id, values: [1, 1] }] });
-      if (acknowledged.push(id) === 60) child.kill("SIGKILL");
+/** Writes to a namespace of its own, one write after the other, until the server is gone. */
+function openWriter(namespace: string) {
+  let acknowledged: State = new Map();
+  /** What holds if the write on the wire was applied. */
+  let asked: State = new Map();
+  let generation = 0;
+  const write = async (url: string): Promise<void> => {
+    generation++;
+    const next = new Map(acknowledged);
+    const ids = Array.from(
+      { length: 1 + (generation % 5) * 10 },
+      (_, at) => `${(at * generation) % 97}`,
+    );
+    const kind = generation % 4;
+    if (kind === 3) {
+      for (const id of ids) next.delete(id);
+      asked = next;
+      await succeed(url, "POST", "/i/kb/vectors/delete", { namespace, ids });
+    } else if (kind === 2) {
+      const setMetadata = { generation };
+      for (const id of next.keys()) next.set(id, generation);
+      asked = next;
+      const filter = { generation: { $gt: 0 } };
+      await succeed(url, "POST", "/i/kb/vectors/update", { namespace, filter, setMetadata });
+    } else {
+      for (const id of ids) next.set(id, generation);
+      asked = next;
+      const vectors = ids.map((id) => ({ id, values: [1, 1], metadata: { generation } }));
+      await succeed(url, "POST", "/i/kb/vectors/upsert", { namespace, vectors });
     }
-  });
-  const ends = await Promise.allSettled(writers);
-  await exited;
-  expect(ends.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
-  expect(acknowledged.length).toBeGreaterThanOrEqual(60);
+    acknowledged = next;
+  };
+  return {
+    run: async (url: string, acknowledge: () => void): Promise<never> => {
+      for (;;) {
+        await write(url);
+        acknowledge();
+      }
+    },
+    check: async (url: string, where: string): Promise<void> => {
+      const path = `/_admin/vectors?index=kb&namespace=${namespace}`;
+      const { vectors } = (await succeed(url, "GET", path)) as unknown as {
+        vectors: { id: string; metadata: { generation: number } }[];
+      };
+      const found = new Map(vectors.map(({ id, metadata }) => [id, metadata.generation]));
+      const isAsked = sorted(found) === sorted(asked);
+      if (!isAsked) expect(sorted(found), where).toBe(sorted(acknowledged));
+      acknowledged = found;
+    },
+  };
+}
 
-  const again = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir });
-  const query = acknowledged.map((id) => `ids=${id}`).join("&");
-  const { vectors } = await call(again.url, "GET", `/i/kb/vectors/fetch?${query}`);
-  expect(Object.keys(vectors ?? {}).toSorted()).toEqual(acknowledged.toSorted());
-  await again.close();
-});
+function sorted(state: State): string {
+  return JSON.stringify([...state].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+it("keeps every acknowledged write, and each whole, over 20 kills of 20", async () => {
+  const writers = ["one", "two", "three"].map(openWriter);
+  for (let round = 0; round < 20; round++) {
+    const { child, url } = await startChild({ dir });
+    const exited = once(child, "exit");
+    if (round === 0) await succeed(url, "POST", "/indexes", index);
+    else for (const writer of writers) await writer.check(url, `after kill ${round}`);
+    let left = 10 + 7 * round;
+    const ends = await Promise.allSettled(
+      writers.map((writer) =>
+        writer.run(url, () => {
+          if (--left === 0) child.kill("SIGKILL");
+        }),
+      ),
+    );
+    await exited;
+    expect(ends.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+    expect(left).toBeLessThanOrEqual(0);
+  }
+  const server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir });
+  for (const writer of writers) await writer.check(server.url, "after the last kill");
+  await server.close();
+}, 120_000);
 
 it("is shared by processes that start at the same moment", async () => {
-  const children = await Promise.all([startChild(), startChild(), startChild()]);
+  const children = await Promise.all([1, 2, 3].map(() => startChild({ dir })));
   const [first] = children;
-  await call(first?.url ?? "", "POST", "/indexes", index);
+  await succeed(first?.url ?? "", "POST", "/indexes", index);
   await Promise.all(
     children.map(async ({ url }, writer) => {
       for (let i = 0; i < 20; i++) {
-        await call(url, "POST", "/i/kb/vectors/upsert", {
+        await succeed(url, "POST", "/i/kb/vectors/upsert", {
           vectors: [{ id: `${writer}-${i}`, values: [1, 1] }],
         });
       }
     }),
   );
   for (const { url } of children) {
-    expect((await call(url, "POST", "/i/kb/describe_index_stats", {}))["totalVectorCount"]).toBe(
-      60,
-    );
+    const stats = await succeed(url, "POST", "/i/kb/describe_index_stats", {});
+    expect(stats["totalVectorCount"]).toBe(60);
   }
   await Promise.all(
     children.map(async ({ child }) => {
+      const exited = once(child, "exit");
       child.kill();
-      await once(child, "exit");
+      await exited;
     }),
   );
 });

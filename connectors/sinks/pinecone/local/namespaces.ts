@@ -1,45 +1,36 @@
 import { z } from "sluice";
 import { limitOf, namespaceName, parsed, type Handler } from "./call.ts";
 import type { Database } from "./database.ts";
+import {
+  advance,
+  countOf,
+  findNamespace,
+  nextChange,
+  toNamespace,
+  type Namespace,
+} from "./namespace.ts";
 import { openPage, pageToken } from "./page.ts";
+import { applyRemove } from "./remove.ts";
 import { notFound, Refusal } from "./refusal.ts";
 
-export interface Namespace {
-  readonly id: number;
-  readonly lsn: number;
-  readonly live: boolean;
-}
+const createBody = z.object({
+  name: namespaceName,
+  schema: z
+    .object({ fields: z.record(z.string(), z.object({ filterable: z.boolean() })) })
+    .nullish(),
+});
 
-/** The namespace as stored, `live: false` when it was deleted; `undefined` when it never was. */
-export function findNamespace(
-  database: Database,
-  index: number,
-  name: string,
-): Namespace | undefined {
-  const [row] = database.rows(
-    `SELECT id, lsn, live FROM namespaces WHERE "index" = ? AND name = ?`,
-    [index, name],
-  );
-  return row && { id: Number(row["id"]), lsn: Number(row["lsn"]), live: row["live"] === 1 };
-}
-
-/** Takes the next LSN of a namespace, which comes into being with its first write. */
-export function advance(database: Database, index: number, name: string): Namespace {
-  const [row] = database.rows(
-    `INSERT INTO namespaces ("index", name, lsn, live) VALUES (?, ?, 1, 1)
-     ON CONFLICT ("index", name) DO UPDATE SET lsn = lsn + 1, live = 1 RETURNING id, lsn`,
-    [index, name],
-  );
-  return { id: Number(row?.["id"]), lsn: Number(row?.["lsn"]), live: true };
-}
-
+// Creating and deleting namespaces is visible at once, whatever the delay of writes.
 export const createNamespace: Handler = ({ database, index, body }) => {
-  const { name } = parsed(z.object({ name: namespaceName }), body);
-  if (findNamespace(database, index.id, name)?.live === true) {
+  const { name, schema } = parsed(createBody, body);
+  if (findNamespace(database, index.id, name)?.live === true)
     throw new Refusal(409, 6, `Namespace ${name} already exists`);
-  }
-  const { lsn } = advance(database, index.id, name);
-  return { body: { name, record_count: 0 }, written: lsn };
+  const home = advance(database, index.id, name);
+  database.run("UPDATE namespaces SET visible = lsn, schema = ? WHERE id = ?", [
+    schema == null ? null : JSON.stringify(schema),
+    home.id,
+  ]);
+  return { body: shown(database, { ...home, schema: schema ?? undefined }), written: home.lsn };
 };
 
 export const listNamespaces: Handler = ({ database, index, query }) => {
@@ -48,40 +39,49 @@ export const listNamespaces: Handler = ({ database, index, query }) => {
   const scope = { kind: "namespaces", prefix };
   const after = openPage(query.get("paginationToken"), scope);
   const rows = database.rows(
-    `SELECT n.name, (SELECT count(*) FROM vectors WHERE namespace = n.id) count FROM namespaces n
-     WHERE "index" = ? AND live = 1 AND name >= ? AND substr(name, 1, length(?)) = ? AND name > ?
+    `SELECT * FROM namespaces
+     WHERE "index" = ? AND live = 1 AND substr(name, 1, length(?)) = ? AND name > ?
      ORDER BY name LIMIT ?`,
-    [index.id, prefix, prefix, prefix, after, limit + 1],
+    [index.id, prefix, prefix, after, limit + 1],
   );
   const [total] = database.rows(
     `SELECT count(*) count FROM namespaces WHERE "index" = ? AND live = 1 AND substr(name, 1, length(?)) = ?`,
     [index.id, prefix, prefix],
   );
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
+  const page = rows.slice(0, limit).map((row) => toNamespace(row));
+  const next = rows.length > limit ? pageToken(scope, page.at(-1)?.name ?? "") : undefined;
   return {
     body: {
-      namespaces: page.map((row) => ({ name: row["name"], record_count: row["count"] })),
-      ...(rows.length > limit && {
-        pagination: { next: pageToken(scope, String(last?.["name"])) },
-      }),
-      total_count: total?.["count"],
+      namespaces: page.map((home) => shown(database, home)),
+      ...(next !== undefined && { pagination: { next } }),
+      total_count: Number(total?.["count"]),
     },
   };
 };
 
 export const describeNamespace: Handler = ({ database, index, subject }) => {
-  const found = findNamespace(database, index.id, subject);
-  if (found?.live !== true) throw notFound("Namespace not found");
-  const [row] = database.rows("SELECT count(*) count FROM vectors WHERE namespace = ?", [found.id]);
-  return { body: { name: subject, record_count: row?.["count"] }, indexed: found.lsn };
+  const home = findNamespace(database, index.id, subject);
+  if (home?.live !== true) throw notFound("Namespace not found");
+  return { body: shown(database, home), indexed: home.visible };
 };
 
 export const deleteNamespace: Handler = ({ database, index, subject }) => {
   if (findNamespace(database, index.id, subject)?.live !== true)
     throw notFound("Namespace not found");
   const { id, lsn } = advance(database, index.id, subject);
-  database.run("DELETE FROM vectors WHERE namespace = ?", [id]);
-  database.run("UPDATE namespaces SET live = 0 WHERE id = ?", [id]);
+  applyRemove(database, id, nextChange(database, id), "all");
+  database.run("DELETE FROM pending WHERE namespace = ?", [id]);
+  database.run("UPDATE namespaces SET live = 0, visible = lsn, schema = NULL WHERE id = ?", [id]);
   return { body: {}, written: lsn };
 };
+
+function shown(database: Database, { id, name, schema }: Namespace): object {
+  return {
+    name,
+    record_count: countOf(database, id),
+    ...(schema != null && {
+      schema,
+      indexed_fields: { fields: Object.keys((schema as { fields: object }).fields) },
+    }),
+  };
+}

@@ -1,118 +1,136 @@
 import { z } from "sluice";
-import { namespaceName, parsed, usage, type Handler, type Metric } from "./call.ts";
-import { checkSparse, limits, sparseValues, toFloats } from "./check.ts";
+import {
+  givenNamespace,
+  namespaceName,
+  parsed,
+  usage,
+  type Call,
+  type Handler,
+  type IndexRow,
+} from "./call.ts";
+import { limits, toFloats, toSparse } from "./check.ts";
 import type { Row } from "./database.ts";
-import { compileFilter } from "./filter.ts";
-import { findNamespace } from "./namespaces.ts";
+import { parseFilter } from "./filter.ts";
+import { findNamespace } from "./namespace.ts";
 import { invalid } from "./refusal.ts";
-import { normOf, toBytes, toRecord, valuesOf } from "./row.ts";
+import { floatsOf, sparseOf, toRecord, type SparseVector } from "./row.ts";
+import { nearest } from "./search/nearest.ts";
+import type { Scored } from "./search/score.ts";
 
 const maxAnswerBytes = 4 * 1024 * 1024;
+const rowsAtOnce = 500;
 const queryBody = z.object({
   namespace: namespaceName,
   topK: z.number("topK must be a number").int().min(1).max(limits.topK),
-  vector: z.array(z.number()).nullish(),
+  vector: z.unknown().optional(),
   id: z.string().nullish(),
-  sparseVector: sparseValues.nullish(),
+  sparseVector: z.unknown().optional(),
   filter: z.unknown().optional(),
   includeValues: z.boolean().nullish(),
   includeMetadata: z.boolean().nullish(),
+  // Checked and without effect: the search is exact.
+  scanFactor: z.number().min(0.5).max(4).nullish(),
+  maxCandidates: z.number().int().min(1).max(100_000).nullish(),
 });
 
-/**
- * Exact search: SQLite orders all vectors by libsql's float32 distance, then the best are scored in
- * double precision and ties ordered by id.
- */
-export const query: Handler = ({ database, index, body }) => {
-  const request = parsed(queryBody, body);
-  const given = request.vector?.length ? request.vector : undefined;
-  if ((given === undefined) === (request.id == null))
-    throw invalid("query takes exactly one of vector and id");
-  const sparse = request.sparseVector == null ? undefined : checkSparse(request.sparseVector);
-  if (sparse !== undefined && index.metric !== "dotproduct") {
-    throw invalid(`a sparse vector needs an index of metric dotproduct, not ${index.metric}`);
-  }
-  const filter = request.filter == null ? { sql: "1", values: [] } : compileFilter(request.filter);
+interface Question {
+  readonly vector: Float32Array | undefined;
+  readonly sparse: SparseVector | undefined;
+}
+
+/** Exact search: nothing is approximated. */
+export const query: Handler = (call) => {
+  const { database, index, mirrors, trial } = call;
+  const request = parsed(queryBody, call.body);
+  const asked = questionOf(request, index);
+  // Here, and only here, an empty filter is none: clients send it.
+  const filter = isEmpty(request.filter) ? undefined : parseFilter(request.filter);
   const home = findNamespace(database, index.id, request.namespace);
-  const indexed = home?.lsn ?? 0;
-  const answer = (matches: readonly unknown[]) => ({
-    body: { matches, namespace: request.namespace, usage },
+  const indexed = home?.visible ?? 0;
+  const question = asked ?? (home && questionOfId(call, home.id, request.id ?? ""));
+  const answer = (matches: readonly object[]) => ({
+    body: { matches, namespace: givenNamespace(call.body), usage },
     indexed,
   });
-  const [named] = database.rows("SELECT embedding FROM vectors WHERE namespace = ? AND id = ?", [
-    home?.id ?? 0,
-    request.id ?? "",
-  ]);
-  const vector = given ? toFloats(given, index.dimension) : named && valuesOf(named);
-  if (home === undefined || vector === undefined) return answer([]);
+  if (home === undefined || question === undefined) return answer([]);
 
-  const { sql, values } = distance(index.metric, vector, sparse);
-  const columns =
-    "id, embedding, norm, sparse" + (request.includeMetadata === true ? ", metadata" : "");
-  const rows = database.rowsOnce(
-    `SELECT ${columns} FROM vectors v WHERE namespace = ? AND ${filter.sql} ORDER BY ${sql}, id LIMIT ?`,
-    [home.id, ...filter.values, ...values, request.topK],
+  const best = mirrors.use({ database, index, home, once: trial }, (mirror) =>
+    nearest(database, mirror, { index, ...question, filter, topK: request.topK }),
   );
-  const score = scorer(index.metric, vector, sparse);
-  const parts = {
+  const matches = matchesOf(call, best, {
     values: request.includeValues === true,
     metadata: request.includeMetadata === true,
-  };
-  const ascending = index.metric === "euclidean" ? 1 : -1;
-  const matches = rows
-    .map((row) => ({ ...toRecord(row, parts), score: score(row) }))
-    .toSorted((a, b) => ascending * (a.score - b.score) || (a.id < b.id ? -1 : 1));
-  const bytes = matches.reduce((sum, match) => sum + JSON.stringify(match).length, 0);
-  if (bytes > maxAnswerBytes) {
-    throw invalid(
-      `the answer to the query has ${bytes} bytes, over the limit of ${maxAnswerBytes}: lower topK or leave out values`,
-    );
-  }
+  });
   return answer(matches);
 };
 
-/** An SQL expression that is smallest for the best match. */
-function distance(metric: Metric, vector: Float32Array, sparse: string | undefined) {
-  const { bytes, norm } = toBytes(vector);
-  // libsql answers null for a zero vector; every score is then equal.
-  const cosine = "coalesce(vector_distance_cos(embedding, ?), 1)";
-  switch (metric) {
-    case "cosine":
-      return { sql: cosine, values: [bytes] };
-    case "euclidean":
-      return { sql: "vector_distance_l2(embedding, ?)", values: [bytes] };
-    case "dotproduct": {
-      const dense = `(${cosine} - 1) * norm * ?`;
-      if (sparse === undefined) return { sql: dense, values: [bytes, norm] };
-      const overlap =
-        "(SELECT coalesce(sum(a.value * b.value), 0) FROM json_each(v.sparse) a JOIN json_each(?) b ON a.key = b.key)";
-      return { sql: `${dense} - ${overlap}`, values: [bytes, norm, sparse] };
-    }
-  }
+/** `undefined` when the vector is that of a stored id. */
+function questionOf(
+  request: { readonly vector?: unknown; readonly id?: unknown; readonly sparseVector?: unknown },
+  index: IndexRow,
+): Question | undefined {
+  const { vector, id, sparseVector } = request;
+  const dense = vector != null && !(Array.isArray(vector) && vector.length === 0);
+  const given = dense || (index.dimension === 0 && sparseVector != null);
+  if (given === (id != null)) throw invalid("query takes exactly one of vector and id");
+  if (id != null && sparseVector != null)
+    throw invalid("query takes a sparseVector beside a vector, not beside an id");
+  const sparse = sparseVector == null ? undefined : toSparse(sparseVector, index);
+  if (!given) return undefined;
+  if (dense && index.dimension === 0)
+    throw invalid("the index is sparse: query it with a sparseVector, not with a vector");
+  return { vector: dense ? toFloats(vector, index.dimension, "the query") : undefined, sparse };
 }
 
-function scorer(
-  metric: Metric,
-  vector: Float32Array,
-  sparse: string | undefined,
-): (row: Row) => number {
-  const norm = normOf(vector);
-  const weights = sparse === undefined ? {} : (JSON.parse(sparse) as Record<string, number>);
-  return (row) => {
-    const values = valuesOf(row);
-    let dot = 0;
-    let squares = 0;
-    for (const [at, value] of values.entries()) {
-      const other = vector[at] ?? 0;
-      dot += value * other;
-      squares += (value - other) ** 2;
+function questionOfId(
+  { database, index }: Call,
+  namespace: number,
+  id: string,
+): Question | undefined {
+  const [row] = database.rows(
+    "SELECT embedding, sparse FROM vectors WHERE namespace = ? AND id = ?",
+    [namespace, id],
+  );
+  return (
+    row && {
+      vector: index.dimension > 0 ? floatsOf(row).slice() : undefined,
+      sparse: sparseOf(row),
     }
-    if (metric === "euclidean") return squares;
-    if (metric === "cosine") return norm === 0 ? 0 : dot / (norm * Number(row["norm"]));
-    if (typeof row["sparse"] === "string") {
-      const stored = JSON.parse(row["sparse"]) as Record<string, number>;
-      for (const [at, value] of Object.entries(weights)) dot += value * (stored[at] ?? 0);
+  );
+}
+
+function matchesOf(
+  { database }: Call,
+  best: readonly Scored[],
+  parts: { readonly values: boolean; readonly metadata: boolean },
+): readonly object[] {
+  if (!parts.values && !parts.metadata)
+    return best.map(({ id, score }) => ({ id, score, values: [] }));
+  const matches: object[] = [];
+  let bytes = 0;
+  for (let at = 0; at < best.length; at += rowsAtOnce) {
+    const some = best.slice(at, at + rowsAtOnce);
+    const rows = database.rows(
+      "SELECT * FROM vectors WHERE number IN (SELECT value FROM json_each(?))",
+      [JSON.stringify(some.map(({ number }) => number))],
+    );
+    const byNumber = new Map<number, Row>(rows.map((row) => [Number(row["number"]), row]));
+    for (const { number, score } of some) {
+      const row = byNumber.get(number);
+      if (row === undefined) continue;
+      const match = { ...toRecord(row, parts), score };
+      bytes += JSON.stringify(match).length;
+      if (bytes > maxAnswerBytes)
+        throw invalid(
+          `the answer to the query is larger than the limit of ${maxAnswerBytes} bytes: lower topK or leave out values`,
+        );
+      matches.push(match);
     }
-    return dot;
-  };
+  }
+  return matches;
+}
+
+function isEmpty(filter: unknown): boolean {
+  if (filter == null) return true;
+  return typeof filter === "object" && !Array.isArray(filter) && Object.keys(filter).length === 0;
 }

@@ -1,16 +1,23 @@
+import { toShortest } from "../float32.ts";
 import type { Row } from "./database.ts";
 
-/** Values as stored: little-endian float32, the layout that libsql's distance functions read. */
-export function toBytes(values: Float32Array): { bytes: Uint8Array; norm: number } {
-  return {
-    bytes: Buffer.from(values.buffer, values.byteOffset, values.byteLength),
-    norm: normOf(values),
-  };
+export interface SparseVector {
+  readonly indices: readonly number[];
+  readonly values: readonly number[];
 }
 
-export function valuesOf(row: Row): Float32Array {
-  // libsql gives a blob as ArrayBuffer or as Buffer; a copy is aligned either way.
-  return new Float32Array(new Uint8Array(row["embedding"] as ArrayBuffer | Buffer).slice().buffer);
+/** Values as stored: little-endian float32. */
+export function toBytes(values: Float32Array): Uint8Array {
+  return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/** The dense values of a row, to be read at once: they may lie in the driver's memory. */
+export function floatsOf(row: Row): Float32Array {
+  // libsql gives a blob as ArrayBuffer or as Buffer, which need not be aligned.
+  const blob = row["embedding"] as ArrayBuffer | Buffer;
+  if (blob instanceof ArrayBuffer) return new Float32Array(blob);
+  const { buffer, byteOffset, byteLength } = byteAligned(blob);
+  return new Float32Array(buffer, byteOffset, byteLength / Float32Array.BYTES_PER_ELEMENT);
 }
 
 export function normOf(values: Float32Array): number {
@@ -25,20 +32,27 @@ export function metadataOf(row: Row): Record<string, unknown> | undefined {
     : undefined;
 }
 
-function sparseOf(row: Row): { indices: number[]; values: number[] } | undefined {
+/** Stored as a JSON object of index → value, which sorts them. */
+export function sparseOf(row: Row): SparseVector | undefined {
   if (typeof row["sparse"] !== "string") return undefined;
   const stored = JSON.parse(row["sparse"]) as Record<string, number>;
   return { indices: Object.keys(stored).map(Number), values: Object.values(stored) };
 }
 
-/** A vector as fetch and query answer it. */
+/** A vector as fetch and query answer it: float32 values are told as their shortest decimals, 0.1 as 0.1. */
 export function toRecord(row: Row, parts = { values: true, metadata: true }) {
   const metadata = parts.metadata ? metadataOf(row) : undefined;
-  const sparseValues = parts.values ? sparseOf(row) : undefined;
+  const sparse = parts.values ? sparseOf(row) : undefined;
   return {
     id: String(row["id"]),
-    values: parts.values ? Array.from(valuesOf(row)) : [],
-    ...(sparseValues && { sparseValues }),
+    values: parts.values ? toShortest(floatsOf(row)) : [],
+    ...(sparse && {
+      sparseValues: { ...sparse, values: toShortest(Float32Array.from(sparse.values)) },
+    }),
     ...(metadata && { metadata }),
   };
+}
+
+function byteAligned(blob: Buffer): Uint8Array {
+  return blob.byteOffset % Float32Array.BYTES_PER_ELEMENT === 0 ? blob : new Uint8Array(blob);
 }

@@ -1,87 +1,88 @@
 import { z } from "sluice";
-import { namespaceName, parsed, type Call, type Handler } from "./call.ts";
-import { checkId, checkMetadata, checkSparse, metadata, sparseValues, toStored } from "./check.ts";
-import type { Row } from "./database.ts";
-import { compileFilter } from "./filter.ts";
-import { advance, findNamespace } from "./namespaces.ts";
+import { namespaceName, parsed, type IndexRow } from "./call.ts";
+import { checkId, checkMetadata, metadata, sparseText, toSparse, toStored } from "./check.ts";
+import type { Database, Row } from "./database.ts";
+import { parseFilter, type Filter } from "./filter.ts";
 import { invalid } from "./refusal.ts";
-import { metadataOf, toBytes } from "./row.ts";
-import { matching } from "./vectors.ts";
+import { metadataOf, normOf, toBytes } from "./row.ts";
 
 const updateBody = z.object({
   namespace: namespaceName,
   id: z.string().nullish(),
   filter: z.unknown().optional(),
-  values: z.array(z.number()).nullish(),
-  sparseValues: sparseValues.nullish(),
+  values: z.unknown().optional(),
+  sparseValues: z.unknown().optional(),
   setMetadata: metadata.nullish(),
   dryRun: z.boolean().nullish(),
 });
-type Update = z.output<typeof updateBody>;
 
 /** By id: values, sparse values and metadata. By filter: metadata only. Metadata is merged; a key cannot be dropped. */
-export const update: Handler = (call) => {
-  const request = parsed(updateBody, call.body);
-  const { id, filter, values, sparseValues, setMetadata } = request;
-  if ((id == null) === (filter == null)) throw invalid("update takes exactly one of id and filter");
-  if (values == null && sparseValues == null && setMetadata == null) {
-    throw invalid("update has nothing to set: give values, sparseValues or setMetadata");
-  }
-  if (setMetadata != null) checkMetadata(setMetadata);
-  return id == null ? updateByFilter(call, request) : updateById(call, request, id);
-};
+export interface Update {
+  readonly namespace: string;
+  readonly target: { readonly id: string } | { readonly filter: Filter };
+  readonly floats: Float32Array | undefined;
+  readonly sparse: string | undefined;
+  readonly setMetadata: Readonly<Record<string, unknown>> | undefined;
+  /** Only count what a filter selects. */
+  readonly dryRun: boolean;
+}
 
-function updateById({ database, index }: Call, request: Update, id: string): ReturnType<Handler> {
-  checkId(id);
-  const dense =
-    request.values == null ? undefined : toBytes(toStored(request.values, index.dimension, id));
-  const sparse = request.sparseValues == null ? undefined : checkSparse(request.sparseValues);
-  if (findNamespace(database, index.id, request.namespace)?.live !== true) return { body: {} };
-  const { id: home, lsn } = advance(database, index.id, request.namespace);
-  const [row] = database.rows(
-    "SELECT number, metadata FROM vectors WHERE namespace = ? AND id = ?",
-    [home, id],
+export function parseUpdate(body: unknown, index: IndexRow): Update {
+  const { namespace, id, filter, values, sparseValues, setMetadata, dryRun } = parsed(
+    updateBody,
+    body,
   );
-  if (row !== undefined) {
-    if (dense !== undefined) {
-      database.run("UPDATE vectors SET embedding = ?, norm = ? WHERE number = ?", [
-        dense.bytes,
-        dense.norm,
-        Number(row["number"]),
-      ]);
-    }
-    if (sparse !== undefined) {
-      database.run("UPDATE vectors SET sparse = ? WHERE number = ?", [
-        sparse,
-        Number(row["number"]),
-      ]);
-    }
-    if (request.setMetadata != null) merge({ database }, row, request.setMetadata);
-  }
-  return { body: {}, written: lsn };
-}
-
-function updateByFilter({ database, index }: Call, request: Update): ReturnType<Handler> {
-  if (request.values != null || request.sparseValues != null) {
+  if ((id == null) === (filter == null)) throw invalid("update takes exactly one of id and filter");
+  if (id == null && (values != null || sparseValues != null))
     throw invalid("update by filter sets metadata only, not values");
-  }
-  const condition = compileFilter(request.filter);
-  const home = findNamespace(database, index.id, request.namespace);
-  const rows = home?.live === true ? matching(database, home.id, condition) : [];
-  const body = { matchedRecords: rows.length };
-  if (request.dryRun === true || home?.live !== true) return { body };
-  const { lsn } = advance(database, index.id, request.namespace);
-  for (const row of rows) merge({ database }, row, request.setMetadata ?? {});
-  return { body, written: lsn };
+  if (id != null && dryRun === true) throw invalid("dryRun is for updates by filter, not by id");
+  if (values == null && sparseValues == null && setMetadata == null)
+    throw invalid("update has nothing to set: give values, sparseValues or setMetadata");
+  if (setMetadata != null) checkMetadata(setMetadata);
+  if (id != null) checkId(id);
+  if (values != null && index.dimension === 0)
+    throw invalid("the index is sparse: update sparseValues, not values");
+  return {
+    namespace,
+    target: id == null ? { filter: parseFilter(filter) } : { id },
+    floats: values == null ? undefined : toStored(values, index.dimension, id ?? ""),
+    sparse: sparseValues == null ? undefined : sparseText(toSparse(sparseValues, index)),
+    setMetadata: setMetadata ?? undefined,
+    dryRun: dryRun === true,
+  };
 }
 
-function merge(
-  { database }: Pick<Call, "database">,
-  row: Row,
-  metadata: Readonly<Record<string, unknown>>,
+/** Applies it to the rows with these numbers. */
+export function applyUpdate(
+  database: Database,
+  numbers: readonly number[],
+  change: number,
+  { floats, sparse, setMetadata }: Update,
 ): void {
-  database.run("UPDATE vectors SET metadata = ? WHERE number = ?", [
-    checkMetadata({ ...metadataOf(row), ...metadata }),
-    Number(row["number"]),
-  ]);
+  const rows = database.rows(
+    "SELECT number, metadata FROM vectors WHERE number IN (SELECT value FROM json_each(?))",
+    [JSON.stringify(numbers)],
+  );
+  for (const row of rows) {
+    const number = Number(row["number"]);
+    if (floats !== undefined)
+      database.run("UPDATE vectors SET embedding = ?, norm = ? WHERE number = ?", [
+        toBytes(floats),
+        normOf(floats),
+        number,
+      ]);
+    if (sparse !== undefined)
+      database.run("UPDATE vectors SET sparse = ? WHERE number = ?", [sparse, number]);
+    database.run("UPDATE vectors SET metadata = ?, change = ? WHERE number = ?", [
+      setMetadata === undefined
+        ? textOf(row)
+        : checkMetadata({ ...metadataOf(row), ...setMetadata }),
+      change,
+      number,
+    ]);
+  }
+}
+
+function textOf(row: Row): string | null {
+  return typeof row["metadata"] === "string" ? row["metadata"] : null;
 }

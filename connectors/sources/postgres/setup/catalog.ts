@@ -23,7 +23,6 @@ const relation = z.object({
   isOwned: z.boolean(),
   mayUseSchema: z.boolean(),
   hasRowSecurity: z.boolean(),
-  estimatedRows: z.number(),
 });
 
 const column = z.object({
@@ -31,6 +30,7 @@ const column = z.object({
   name: z.string(),
   type: z.number(),
   typeName: z.string(),
+  typmod: z.number(),
   isGenerated: z.boolean(),
   notNull: z.boolean(),
   isReadable: z.boolean(),
@@ -49,6 +49,7 @@ const index = z.object({
 
 const partition = z.object({
   root: z.number(),
+  parent: z.number(),
   oid: z.number(),
   schema: z.string(),
   name: z.string(),
@@ -56,7 +57,6 @@ const partition = z.object({
   isForeign: z.boolean(),
   isUnlogged: z.boolean(),
   identity,
-  estimatedRows: z.number(),
 });
 
 const heir = z.object({
@@ -161,16 +161,15 @@ const matched = `
       AND d.deptype = 'e') AS "isExtension",
     pg_has_role(c.relowner, 'USAGE') AS "isOwned",
     has_schema_privilege(n.oid, 'USAGE') AS "mayUseSchema",
-    row_security_active(c.oid) AS "hasRowSecurity",
-    greatest(c.reltuples, 0)::int8 AS "estimatedRows"
+    row_security_active(c.oid) AS "hasRowSecurity"
   FROM hits JOIN pg_class c ON c.oid = hits.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
   ORDER BY n.nspname, c.relname`;
 
 const partitionsOf = `
-  SELECT root.oid::int8 AS root, c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
+  SELECT root.oid::int8 AS root, tree.parentrelid::oid::int8 AS parent, c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
     tree.isleaf AS "isLeaf", c.relkind = 'f' AS "isForeign", c.relpersistence = 'u' AS "isUnlogged",
-    c.relreplident AS identity, greatest(c.reltuples, 0)::int8 AS "estimatedRows"
+    c.relreplident AS identity
   FROM pg_class root
   CROSS JOIN LATERAL pg_partition_tree(root.oid) AS tree
   JOIN pg_class c ON c.oid = tree.relid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -191,7 +190,7 @@ const uniqueIndexes = `
 
 const columnsOf = `
   SELECT a.attrelid::int8 AS table, a.attname AS name, a.atttypid::int8 AS type,
-    format_type(a.atttypid, a.atttypmod) AS "typeName", a.attgenerated <> '' AS "isGenerated",
+    format_type(a.atttypid, a.atttypmod) AS "typeName", a.atttypmod AS typmod, a.attgenerated <> '' AS "isGenerated",
     a.attnotnull AS "notNull", has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS "isReadable"
   FROM pg_attribute a
   WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped

@@ -45,7 +45,7 @@ export function withoutKey(relation: Relation): Finding {
 export function deferrable(relation: Relation, primary: Index): Finding {
   return warned(
     "postgres.key-deferrable",
-    `the primary key of ${shown(relation)} is deferrable: rows that swap keys inside a transaction may be mistaken for each other.`,
+    `the primary key of ${shown(relation)} is deferrable: after a transaction in which two of its rows had one key for a moment, it is read again.`,
     recreated(relation, primary),
   );
 }

@@ -42,6 +42,7 @@ describe.each([15, 18] as const)("preflight against PostgreSQL %i", (version) =>
   const look = (more: Readonly<Record<string, unknown>> = {}, url = server.url()) =>
     check({
       name: "shop",
+      project: "sluice",
       config: optionsOf(url, ["a"], more),
       signal: new AbortController().signal,
     });
@@ -87,6 +88,7 @@ describe.each([15, 18] as const)("preflight against PostgreSQL %i", (version) =>
     const all = () =>
       check({
         name: "shop",
+        project: "sluice",
         config: optionsOf(url, ["a", "hidden.b", "missing"], { heartbeatMs: 0 }),
         signal: new AbortController().signal,
       });

@@ -14,14 +14,14 @@ type Run = { readonly name: string; readonly signal: AbortSignal };
 
 /** Everything that stands between the source and its tables, at once, with the SQL that mends it. */
 export async function check(
-  context: Pick<Context<Options>, "name" | "config" | "signal">,
+  context: Pick<Context<Options>, "name" | "project" | "config" | "signal">,
 ): Promise<readonly Finding[]> {
   const { name, config: options, signal } = context;
   const run = { name, signal };
   try {
     const session = await openSession(options, run);
     try {
-      return await findings(session, options, namesOf(options, name), run);
+      return await findings(session, options, namesOf(options, context), run);
     } finally {
       await session.close();
     }

@@ -74,7 +74,7 @@ function hiding(facts: PublicationFacts, tables: readonly Table[]): readonly Dif
 /** How a table is published now. */
 export interface Coverage {
   readonly table: Table;
-  /** The table itself, or, where it is published by its partitions, all of these. */
+  /** The table itself, or, where it is published by its partitions, those of any level. */
   readonly members: readonly Member[];
   readonly isCovered: boolean;
   /** The filter in force is the configured one. */
@@ -85,13 +85,20 @@ export interface Coverage {
 export function coverageOf(facts: PublicationFacts, table: Table): Omit<Coverage, "isFiltered"> {
   const own = facts.members.filter(({ oid }) => oid === table.oid);
   if (own.length > 0) return { table, members: own, isCovered: true };
-  const leaves = new Set(table.partitions.filter((part) => part.isLeaf).map(({ oid }) => oid));
-  const members = facts.members.filter(({ oid }) => leaves.has(oid));
+  const parts = new Map(table.partitions.map((part) => [part.oid, part]));
+  const members = facts.members.filter(({ oid }) => parts.has(oid));
+  const isPublished = ({ oid, parent }: Table["partitions"][number]): boolean => {
+    const above = parts.get(parent);
+    return (
+      members.some((member) => member.oid === oid) || (above !== undefined && isPublished(above))
+    );
+  };
+  const leaves = table.partitions.filter(({ isLeaf }) => isLeaf);
   const isDirect = facts.direct.some(({ oid }) => oid === table.oid);
   return {
     table,
     members,
-    isCovered: isDirect || (leaves.size > 0 && members.length === leaves.size),
+    isCovered: isDirect || (leaves.length > 0 && leaves.every(isPublished)),
   };
 }
 
@@ -115,7 +122,8 @@ export function differences(
           },
         ];
   const lacking = coverage
-    .filter(({ isCovered, isFiltered }) => !isCovered && isFiltered)
+    // One that carries all lacks none: the table was made after the publication was read.
+    .filter(({ isCovered, isFiltered }) => !isCovered && isFiltered && !facts.isForAllTables)
     .map(({ table }) => table);
   return [
     ...ofOptions(wish, facts, isOurs),

@@ -7,7 +7,7 @@ import { namesOf } from "./names.ts";
 import { comparePublication, ensurePublication } from "./publication.ts";
 import { capturedTables, type Table } from "./tables.ts";
 
-const names = namesOf({ publication: "pub" }, "shop");
+const names = namesOf({ publication: "pub" }, { name: "shop", project: "sluice" });
 
 const published = [
   ["root"],

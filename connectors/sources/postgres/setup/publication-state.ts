@@ -49,7 +49,7 @@ export async function publicationStates(
       hasLists: session.serverVersion >= 150_000,
     };
     const facts = found[kind];
-    const isOurs = facts?.comment === mark(names.connector);
+    const isOurs = facts?.comment === mark(names.owner);
     const coverage: Coverage[] = [];
     for (const table of wish.tables) coverage.push(await cover(session, facts, table, isOurs));
     states.push({
@@ -91,9 +91,17 @@ async function cover(
   const isVoid = !isCovered && facts.isViaRoot;
   return {
     ...coverage,
-    table: adopted,
+    table: { ...adopted, ...(isCovered && { membership: membershipOf(facts, coverage) }) },
     isFiltered: isVoid || (await isFiltered(session, adopted, filters)),
   };
+}
+
+function membershipOf(
+  { direct }: PublicationFacts,
+  { table, members }: Pick<Coverage, "table" | "members">,
+): string {
+  const own = direct.filter(({ oid }) => oid === table.oid);
+  return (own.length > 0 ? own : members).map(({ membership }) => membership).join(" ");
 }
 
 /** What the configuration leaves open, a publication that others keep decides. */

@@ -6,7 +6,7 @@ import { comparePublication, ensurePublication, publicationsOf } from "./publica
 import { openSession } from "../session.ts";
 import { capturedTables, type Table } from "./tables.ts";
 
-const names = namesOf({ publication: "Pub ✓" }, "shop");
+const names = namesOf({ publication: "Pub ✓" }, { name: "shop", project: "sluice" });
 const all = "insert, update, delete, truncate";
 
 describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
@@ -139,7 +139,8 @@ describe.each([15, 18] as const)("publications of PostgreSQL %i", (version) => {
       "CREATE TABLE theirs (id int PRIMARY KEY)",
       `CREATE PUBLICATION "Pub ✓" FOR TABLE theirs, a WITH (publish = 'insert, delete')`,
     );
-    expect(inNames((await ensure("a", "b")).changed)).toEqual(["b"]);
+    // The updates of `a` were not published, and are lost.
+    expect(inNames((await ensure("a", "b")).changed)).toEqual(["a", "b"]);
     expect(await published()).toEqual(["a {id,x}", "b {id,x}", "theirs {id}"]);
     const [facts] = await db.run(
       "SELECT pubupdate AND pubtruncate AS all, obj_description(oid) AS comment FROM pg_publication",

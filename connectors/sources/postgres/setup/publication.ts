@@ -1,4 +1,4 @@
-import { ConfigError, type Finding, type Log } from "sluice";
+import { ConfigError, PositionLostError, type Finding, type Log } from "sluice";
 import { listed } from "./access.ts";
 import type { Options } from "../config.ts";
 import { advised, failed, fine, stopAtErrors, warned } from "./findings.ts";
@@ -38,20 +38,34 @@ export async function comparePublication(
 /**
  * Creates and alters the publications until they publish the tables, in one transaction. What setup
  * did not make itself is only added to. `changed`: tables whose rows come, or come otherwise, from
- * now on only. Throws where it may not do what is needed, or where `verify`, called before the commit
+ * now on only. `created`: publications that were not there. Throws where it may not do what is needed, or where `verify`, called before the commit
  * while no identity can change, finds an error.
  */
 export async function ensurePublication(
   session: Asker,
   names: Names,
   tables: readonly Table[],
-  run: { readonly log: Log; readonly verify: () => Promise<readonly Finding[]> },
-): Promise<{ readonly tables: readonly Table[]; readonly changed: readonly Table[] }> {
+  run: {
+    readonly log: Log;
+    readonly verify: () => Promise<readonly Finding[]>;
+    /** Called with `changed` before the commit: whoever must remember them does it now. */
+    readonly changing?: (tables: readonly Table[]) => Promise<void>;
+  },
+): Promise<{
+  readonly tables: readonly Table[];
+  readonly changed: readonly Table[];
+  readonly created: readonly string[];
+}> {
   const states = await publicationStates(session, names, tables);
   const comparison = await toComparison(session, { setup: true }, states);
   stopAtErrors(comparison.findings);
   const changed = await change(session, names, states, run);
-  return { tables: comparison.tables, changed };
+  const isNew = ({ facts, wish }: PublicationState) => !facts && wish.tables.length > 0;
+  return {
+    tables: comparison.tables,
+    changed,
+    created: states.filter(isNew).map(({ wish }) => wish.name),
+  };
 }
 
 async function toComparison(
@@ -113,7 +127,7 @@ async function change(
   session: Asker,
   names: Names,
   states: readonly PublicationState[],
-  { log, verify }: Parameters<typeof ensurePublication>[3],
+  { log, verify, changing }: Parameters<typeof ensurePublication>[3],
 ): Promise<readonly Table[]> {
   const plans = states.flatMap((state) =>
     state.differences
@@ -121,16 +135,22 @@ async function change(
       .map((difference) => ({ ...state, difference })),
   );
   if (plans.length === 0) return [];
+  // Deletes that were not published for a while are as lost as rows.
+  const named = plans.flatMap(({ wish, difference: { code, narrows, tables } }) =>
+    code === "postgres.publication-operations" && narrows !== true ? wish.tables : tables,
+  );
+  const changed = [...new Map(named.map((table) => [table.oid, table])).values()];
   await session.query("BEGIN");
   try {
     for (const { wish, facts, difference } of plans) {
       for (const statement of difference.statements) await session.query(statement);
       if (!facts)
         await session.query(
-          `COMMENT ON PUBLICATION ${quoted(wish.name)} IS ${literal(mark(names.connector))}`,
+          `COMMENT ON PUBLICATION ${quoted(wish.name)} IS ${literal(mark(names.owner))}`,
         );
     }
     stopAtErrors(await verify());
+    await changing?.(changed);
     await session.query("COMMIT");
   } catch (error) {
     await session.query("ROLLBACK").catch(() => {}); // The connection may be what failed.
@@ -142,13 +162,32 @@ async function change(
       log.warn(fields, "publication changed: tables are no longer captured");
     else log.info(fields, "publication changed");
   }
-  return plans.flatMap(({ difference }) => difference.tables);
+  return changed;
+}
+
+/**
+ * Up to PostgreSQL 17 log from before a publication was made ends the stream that asks for it, at every
+ * try. Other errors come back as they are.
+ */
+export function toGap(error: unknown, from: string): unknown {
+  const [, name] = /publication "(.*)" does not exist/.exec(String(error)) ?? [];
+  if (sqlState(error) !== "42704" || name === undefined) return error;
+  return new PositionLostError(
+    `postgres: publication ${quoted(name)} is younger than the log from ${from} on, which cannot be read through it.`,
+    {
+      code: "postgres.publication-younger",
+      fix: 'Make publications before the slot. Now: set `"onGap": "resnapshot"` on the connector to read all tables again.',
+      cause: error,
+    },
+  );
 }
 
 /** What PostgreSQL itself finds wrong with the configuration, a function in a `where` for example. */
 function refusal(error: unknown, names: Names): unknown {
   const state = sqlState(error);
-  if (state === undefined || !/^(?:42|22|0A)/.test(state)) return error;
+  // A table, or the publication itself, may have gone or changed since it was read: no fault of the configuration.
+  const isPassing = ["42P01", "42704", "42710"].includes(state ?? "");
+  if (state === undefined || isPassing || !/^(?:42|22|0A)/.test(state)) return error;
   return new ConfigError(
     `postgres: publication ${quoted(names.publication)} is refused: ${error instanceof Error ? error.message : state}`,
     {

@@ -12,19 +12,24 @@ import { dropSlot, readSlot } from "./slot.ts";
  * and the answer says what to run. A publication that setup did not make stays.
  */
 export async function remove(
-  context: Pick<Context<Options>, "name" | "config" | "signal">,
+  context: Pick<Context<Options>, "name" | "project" | "config" | "state" | "signal">,
 ): Promise<readonly Finding[]> {
   const { name, config: options, signal } = context;
-  const names = namesOf(options, name);
+  const names = namesOf(options, context);
   const session = await openSession(options, { name, signal });
   try {
-    const ofSlot = options.setup
+    const { main, inserts } = await readPublications(session, names);
+    const [noted] = await context.state.get(["slot"]);
+    const isOurs = [main, inserts].some((facts) => facts?.comment === mark(names.owner));
+    const isMade = options.setup && (noted?.value === names.slot || isOurs);
+    const ofSlot = isMade
       ? await removeSlot(session, names.slot)
       : await keptSlot(session, names.slot);
-    const { main, inserts } = await readPublications(session, names);
+    // Whoever still streams needs its publication too.
+    if (ofSlot.severity === "error") return [ofSlot];
     const findings = [ofSlot];
     for (const facts of [main, inserts])
-      if (facts) findings.push(await removePublication(session, options, name, facts));
+      if (facts) findings.push(await removePublication(session, options, names.owner, facts));
     return findings;
   } finally {
     await session.close();
@@ -34,12 +39,12 @@ export async function remove(
 async function removePublication(
   session: Session,
   { setup }: Pick<Options, "setup">,
-  connector: string,
+  owner: string,
   { name, comment, isOwned }: PublicationFacts,
 ): Promise<Finding> {
   const publication = `publication ${quoted(name)}`;
   const statement = `DROP PUBLICATION ${quoted(name)};`;
-  if (!setup || comment !== mark(connector))
+  if (!setup || comment !== mark(owner))
     return warned(
       "postgres.kept",
       `${publication} was not made by this connector and stays.`,
@@ -74,7 +79,7 @@ async function keptSlot(session: Session, slot: string): Promise<Finding> {
   return (await readSlot(session, slot))
     ? warned(
         "postgres.kept",
-        `slot "${slot}" stays and keeps the log, for \`setup\` is false.`,
+        `slot "${slot}" stays and keeps the log, for this source did not make it.`,
         drop(slot),
       )
     : fine("postgres.removed", `slot "${slot}" is not there.`);

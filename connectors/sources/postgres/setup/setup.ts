@@ -14,6 +14,8 @@ export interface Prepared {
   readonly publications: readonly string[];
   /** Tables that the publication carries, or carries otherwise, from now on only: to be copied anew. */
   readonly changed: readonly Table[];
+  /** Publications that were not there: log from before cannot be streamed through them. */
+  readonly created: readonly string[];
 }
 
 /**
@@ -26,6 +28,7 @@ export async function prepare(
   options: Options,
   names: Names,
   log: Log,
+  changing?: (tables: readonly Table[]) => Promise<void>,
 ): Promise<Prepared> {
   const ofServer = await serverFindings(session, options, names.slot);
   const captured = await capturedTables(session, options);
@@ -35,10 +38,12 @@ export async function prepare(
   for (const { severity, code, message, fix } of findings)
     if (severity === "warning") log.warn({ code, fix }, message);
   const { tables } = compared;
-  if (!options.setup) return { tables, publications: publicationsOf(names, tables), changed: [] };
+  if (!options.setup)
+    return { tables, publications: publicationsOf(names, tables), changed: [], created: [] };
   const ensured = await ensurePublication(session, names, captured.tables, {
     log,
     verify: async () => (await capturedTables(session, options)).findings,
+    ...(changing && { changing }),
   });
   return { ...ensured, publications: publicationsOf(names, ensured.tables) };
 }

@@ -129,7 +129,8 @@ function moved(reason: string): { readonly state: SlotState; readonly reason: st
   return { state: "moved", reason };
 }
 
-function inUse(slot: string, pid: number | undefined, cause?: unknown): RetryableError {
+/** Another process streams from the slot. */
+export function inUse(slot: string, pid: number | undefined, cause?: unknown): RetryableError {
   return new RetryableError(
     `postgres: slot "${slot}" is in use${pid === undefined ? "" : ` by process ${pid}`}.`,
     {

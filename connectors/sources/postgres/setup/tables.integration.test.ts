@@ -31,14 +31,14 @@ describe.each([15, 18] as const)("tables of PostgreSQL %i", (version) => {
     expect(tables).toMatchObject([
       { schema: "public", name: "plain", kind: "table", identity: "d", insertOnly: false },
     ]);
-    expect(tables[0]?.estimatedRows).toBe(500);
     expect(tables[0]?.key.map(({ name }) => name)).toEqual(["tenant", "id"]);
     expect(tables[0]?.columns).toEqual([
-      { name: "b", type: 1043, typeName: "character varying(20)", notNull: false },
-      { name: "tenant", type: 23, typeName: "integer", notNull: true },
-      { name: "id", type: 1700, typeName: "numeric(10,2)", notNull: true },
-      { name: "Name", type: 25, typeName: "text", notNull: true },
+      { name: "b", type: 1043, typmod: 24, typeName: "character varying(20)", notNull: false },
+      { name: "tenant", type: 23, typmod: -1, typeName: "integer", notNull: true },
+      { name: "id", type: 1700, typmod: 655_366, typeName: "numeric(10,2)", notNull: true },
+      { name: "Name", type: 25, typmod: -1, typeName: "text", notNull: true },
     ]);
+    expect(tables[0]?.generated).toEqual(["twice"]);
   });
 
   it("adds the key to the columns asked for, and refuses unknown and generated ones", async () => {
@@ -444,9 +444,7 @@ describe.each([15, 18] as const)("tables of PostgreSQL %i", (version) => {
     );
     for (const tables of [["parts.*"], ["parts.sales"], ["parts.sales_q1", "parts.sales"]]) {
       const found = await captured(...tables);
-      expect(found.tables).toMatchObject([
-        { name: "sales", kind: "partitioned", estimatedRows: 30 },
-      ]);
+      expect(found.tables).toMatchObject([{ name: "sales", kind: "partitioned" }]);
       expect(found.tables[0]?.partitions.map(({ name, isLeaf }) => [name, isLeaf])).toEqual([
         ["sales_h1", false],
         ["sales_q1", true],

@@ -6,7 +6,7 @@ import { chosenColumns } from "./columns.ts";
 import { filterFindings } from "./filter.ts";
 import { advised, failed, fine, isError, warned } from "./findings.ts";
 import { qualified, shown } from "./identifier.ts";
-import { neededColumns, type Identity } from "./identity.ts";
+import { covers, neededColumns, type Identity } from "./identity.ts";
 import { resolveKey } from "./key.ts";
 import { entryFor, parseEntries, type Entry } from "./pattern.ts";
 import type { Session } from "../session.ts";
@@ -20,6 +20,8 @@ export interface Column {
   readonly type: number;
   /** For casts, e.g. `character varying(20)`. */
   readonly typeName: string;
+  /** What the type is narrowed by, its length or scale; -1: nothing. */
+  readonly typmod: number;
   readonly notNull: boolean;
 }
 
@@ -31,8 +33,12 @@ export interface Table {
   readonly kind: "table" | "partitioned";
   /** The captured ones, in table order. The stream may carry more: generated ones, or all under FULL. */
   readonly columns: readonly Column[];
+  /** Names of columns that are computed of others: neither copied nor taken from the stream. */
+  readonly generated: readonly string[];
   /** In key order. Empty for an `insertOnly` table without a key. */
   readonly key: readonly Column[];
+  /** Two rows may have one key until their transaction ends. */
+  readonly isKeyDeferrable: boolean;
   readonly identity: "d" | "n" | "f" | "i";
   /** Columns that any identity of it or its partitions uses; "all" under FULL. */
   readonly identityColumns: Identity;
@@ -42,13 +48,15 @@ export interface Table {
   /** The configuration names its columns: the publication carries a list of them. */
   readonly hasColumnList: boolean;
   readonly isOwned: boolean;
-  /** The planner's; 0 when it never looked. */
-  readonly estimatedRows: number;
+  /** How the publication carries it: another text once it was out of it. Absent: it does not. */
+  readonly membership?: string;
   /** Oids of the partitioned tables that it is a part of. */
   readonly ancestors: readonly number[];
   /** Of all levels. */
   readonly partitions: readonly {
     readonly oid: number;
+    /** Oid of what it is a part of: the table or another of these. */
+    readonly parent: number;
     readonly schema: string;
     readonly name: string;
     readonly isLeaf: boolean;
@@ -58,12 +66,17 @@ export interface Table {
 /**
  * The tables that the configuration names, as they are now, and what is wrong with them. One that
  * is named and cannot be captured is an error and not among `tables`; one that only a pattern
- * matches is left out with a warning. A handful of queries, however many tables there are.
+ * matches is left out with a warning. `refused`: those that are there, and why they cannot be
+ * captured. A handful of queries, however many tables there are.
  */
 export async function capturedTables(
   session: Pick<Session, "query" | "serverVersion">,
   options: Pick<Options, "tables">,
-): Promise<{ readonly tables: readonly Table[]; readonly findings: readonly Finding[] }> {
+): Promise<{
+  readonly tables: readonly Table[];
+  readonly findings: readonly Finding[];
+  readonly refused: readonly Refused[];
+}> {
   const { entries, malformed } = parseEntries(options.tables);
   const relations = await readRelations(session, entries);
   const findings: Finding[] = malformed.map((name) =>
@@ -75,12 +88,14 @@ export async function capturedTables(
   findings.push(...(await unmatched(session, entries, relations)));
   const inTrees = new Set(relations.flatMap(({ partitions }) => partitions.map(({ oid }) => oid)));
   const captured: { readonly relation: Relation; readonly table: Table }[] = [];
+  const refused: Refused[] = [];
   for (const relation of relations) {
     const entry = entryFor(entries, relation);
     if (!entry || inTrees.has(relation.oid)) continue;
     const { table, findings: found } = await judge(session, relation, entry);
     findings.push(...found);
     if (table) captured.push({ relation, table });
+    else refused.push({ schema: relation.schema, name: relation.name, findings: found });
   }
   const tables = captured.map(({ table }) => table);
   const wanted = captured.map(({ relation, table }) => ({
@@ -91,7 +106,14 @@ export async function capturedTables(
   findings.push(...accessFindings(role ?? "", wanted), ...heirless(captured));
   if (tables.length > 0) findings.push(fine("postgres.tables", `captures ${listed(tables)}.`));
   else if (!findings.some(isError)) findings.push(nothing);
-  return { tables, findings };
+  return { tables, findings, refused };
+}
+
+/** A table that is there and named, and that cannot be captured. */
+export interface Refused {
+  readonly schema: string;
+  readonly name: string;
+  readonly findings: readonly Finding[];
 }
 
 const nothing = advised(
@@ -128,22 +150,23 @@ function toTable(
     name,
     kind: kind === "p" ? "partitioned" : "table",
     columns: columns.map(toColumn),
+    generated: relation.columns.flatMap(({ name, isGenerated }) => (isGenerated ? [name] : [])),
     key: key
       .flatMap((part) => relation.columns.filter((column) => column.name === part))
       .map(toColumn),
+    isKeyDeferrable:
+      key.length > 0 &&
+      !relation.indexes.some(({ isImmediate, columns }) => isImmediate && covers(key, columns)),
     identity,
     identityColumns: neededColumns(relation),
     ...(options.where !== undefined && { where: options.where }),
     insertOnly: options.insertOnly,
     hasColumnList: options.columns !== undefined,
     isOwned,
-    estimatedRows:
-      kind === "p"
-        ? leaves.reduce((sum, leaf) => sum + leaf.estimatedRows, 0)
-        : relation.estimatedRows,
     ancestors,
     partitions: partitions.map((leaf) => ({
       oid: leaf.oid,
+      parent: leaf.parent,
       schema: leaf.schema,
       name: leaf.name,
       isLeaf: leaf.isLeaf,
@@ -151,8 +174,8 @@ function toTable(
   };
 }
 
-function toColumn({ name, type, typeName, notNull }: CatalogColumn): Column {
-  return { name, type, typeName, notNull };
+function toColumn({ name, type, typeName, typmod, notNull }: CatalogColumn): Column {
+  return { name, type, typeName, typmod, notNull };
 }
 
 async function unmatched(

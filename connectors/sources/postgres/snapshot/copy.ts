@@ -6,7 +6,8 @@ import type { Group, Markers } from "../stream/markers.ts";
 import type { Relation } from "../stream/relation.ts";
 import type { Session } from "../session.ts";
 import type { Table } from "../setup/tables.ts";
-import { readRange, largestKey, isShapeChange } from "./range.ts";
+import { isOtherKey, shapeOfTable } from "../stream/shape.ts";
+import { chunkBytes, readRange, largestKey } from "./range.ts";
 import type { Delivered } from "./visibility.ts";
 import type { Window } from "./window.ts";
 import type { Tuple } from "../wire/tuple.ts";
@@ -43,7 +44,6 @@ export interface CopyRun {
 
 const maxEvents = 1_000;
 const maxBytes = 2 ** 20;
-const chunkBytes = 2 * 2 ** 20;
 /** Chunks read and not yet reached by the stream. */
 const lookahead = 2;
 
@@ -54,12 +54,13 @@ const lookahead = 2;
  * transaction that the chunk did not see: of these the stream has brought something newer. Whatever
  * commits after the marker has a higher version. So nothing is lost and nothing comes back from the dead.
  *
- * Resolves when the whole table is published and its sweep with it; `from` continues a copy.
+ * Resolves when the whole table is published and its sweep with it, or to false when the table is gone
+ * or its key is another one; `from` continues a copy.
  */
-export async function copyTable(run: CopyRun, from: CopyProgress | undefined): Promise<void> {
+export async function copyTable(run: CopyRun, from: CopyProgress | undefined): Promise<boolean> {
   const { session, signal } = run;
   let table = await run.table();
-  if (!table) return;
+  if (!table) return false;
   let { after, upto, rows } = from ?? {
     after: null,
     upto: await largestKey(session, table),
@@ -78,10 +79,10 @@ export async function copyTable(run: CopyRun, from: CopyProgress | undefined): P
         copier.isVoid = true;
         break;
       }
-      isLast = chunk.rows.length < limit;
+      isLast = chunk.isLast;
       const last = chunk.rows.at(-1);
       if (last) next = relation.keyAt.map((at) => last[at] ?? "");
-      const outcome = publishChunk(run, relation, chunk, { copier, isLast, upto, count });
+      const outcome = publishChunk(run, relation, chunk, { copier, upto, count });
       outcome.catch(() => undefined); // awaited below; an abort may come first
       outcomes.push(outcome);
       count += chunk.rows.length;
@@ -89,9 +90,11 @@ export async function copyTable(run: CopyRun, from: CopyProgress | undefined): P
       while (outcomes.length >= lookahead) await settle();
     }
     while (outcomes.length > 0) await settle();
-    if (!copier.isVoid) return;
+    if (!copier.isVoid) return true;
     const now = await run.table();
-    if (!now) return;
+    // How far it is says nothing of another table, or another order.
+    if (!now || now.oid !== table.oid || isOtherKey(shapeOfTable(table), shapeOfTable(now)))
+      return false;
     table = now;
 
     async function settle(): Promise<void> {
@@ -104,6 +107,7 @@ export async function copyTable(run: CopyRun, from: CopyProgress | undefined): P
 /** Rows read and not yet published. */
 export interface Chunk {
   readonly rows: readonly Tuple[];
+  readonly isLast: boolean;
   readonly subjects: readonly string[];
   readonly window: Window;
   readonly close: () => void;
@@ -121,24 +125,30 @@ async function readChunk(
   range: { after: readonly string[] | null; upto: readonly string[] | null; limit: number },
 ): Promise<Chunk | undefined> {
   const { session, delivered, signal } = run;
+  let tries = 0;
   for (;;) {
     signal.throwIfAborted();
     const mark = delivered.mark();
     const window = run.openWindow();
     const close = run.watch(window);
     try {
-      const { visibility, rows } = await readRange(session, table, range);
+      const read = await readRange(session, table, range);
+      if (!read) {
+        close();
+        return undefined;
+      }
+      const { visibility, rows, isLast } = read;
       if (delivered.isMissing(visibility, mark)) {
         close();
-        await sleep(10, undefined, { signal });
+        // With a synchronous standby away this may last: the table is not read a hundred times a second for it.
+        await sleep(Math.min(10 * 2 ** tries++, 1_000), undefined, { signal });
         continue;
       }
       const subjects = rows.map((row) => subjectOf(relation, row));
       window.settle(visibility, new Set(subjects));
-      return { rows, subjects, window, close };
+      return { rows, isLast, subjects, window, close };
     } catch (error) {
       close();
-      if (isShapeChange(error)) return undefined;
       throw error;
     }
   }
@@ -151,13 +161,12 @@ export async function publishChunk(
   chunk: Chunk,
   more: {
     readonly copier: { isVoid: boolean };
-    readonly isLast: boolean;
     readonly upto: readonly string[] | null;
     readonly count: number;
   },
 ): Promise<Outcome> {
-  const { copier, isLast, upto, count } = more;
-  const { rows, subjects, window, close } = chunk;
+  const { copier, upto, count } = more;
+  const { rows, isLast, subjects, window, close } = chunk;
   const keyAt = (n: number) => relation.keyAt.map((at) => rows[n]?.[at] ?? "");
   return run.markers.reach(
     run.session,

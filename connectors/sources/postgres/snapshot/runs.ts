@@ -91,17 +91,30 @@ export interface RunContext extends Omit<
   "session" | "audience" | "table" | "remember" | "finish" | "watch"
 > {
   readonly parallelTables: number;
+  /**
+   * Looks at the tables as they are before a run for everybody begins; what it returns is called where
+   * the run begins in the stream, and tells what to remember.
+   */
+  readonly recast: (tables: readonly string[]) => Promise<() => readonly StateWrite[]>;
+  /** It changed so that what was copied of it is void; another run is bound to follow. */
+  readonly isOutdated: (table: string) => boolean;
+  /** A table that could not be read to its end: what remembers it. */
+  readonly missed: (table: string) => StateWrite;
   readonly table: (name: string) => Promise<Awaited<ReturnType<CopyRun["table"]>>>;
   readonly watch: (table: string, window: Parameters<CopyRun["watch"]>[0]) => () => void;
-  readonly estimate: (table: string) => number;
+  /** Rows of a table, as nearly as the planner knows. */
+  readonly estimate: (session: Session, table: string) => Promise<number>;
   readonly progress: (done: number, total: number) => void;
 }
 
-/** Takes a snapshot, or goes on with an unfinished one; resolves when its last write is handed over. */
+/**
+ * Takes a snapshot, or goes on with an unfinished one; resolves when its last write is handed over, with
+ * the tables that are copied: one that is gone or cannot be read meanwhile is not.
+ */
 export async function takeSnapshot(
   todo: SnapshotOrder | Unfinished,
   context: RunContext,
-): Promise<void> {
+): Promise<readonly string[]> {
   const { markers, epoch, signal, estimate } = context;
   const session = await context.openSession();
   const sessions = [session];
@@ -109,8 +122,10 @@ export async function takeSnapshot(
     const begun = "run" in todo;
     const run = begun ? todo.run : await begin(todo);
     const copies = new Map<string, CopyProgress>(begun ? todo.copies : []);
-    const waiting = run.tables.filter((name) => !copies.get(name)?.isDone);
-    const total = run.tables.reduce((sum, name) => sum + estimate(name), 0);
+    const missed = new Set(begun ? run.tables.filter(context.isOutdated) : []);
+    const waiting = run.tables.filter((name) => !copies.get(name)?.isDone && !missed.has(name));
+    let total = 0;
+    for (const name of run.tables) total += await estimate(session, name);
     const tell = () => {
       const done = [...copies.values()].reduce((sum, { rows }) => sum + rows, 0);
       context.progress(done, Math.max(total, done));
@@ -120,11 +135,17 @@ export async function takeSnapshot(
     const worker = async (own: Session) => {
       for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
         const table = name;
+        const facts = await context.table(table);
+        let given = facts;
         const copyRun: CopyRun = {
           ...context,
           session: own,
           audience: run.audience,
-          table: () => context.table(table),
+          table: async () => {
+            const first = given;
+            given = undefined;
+            return first ?? context.table(table);
+          },
           watch: (window) => context.watch(table, window),
           remember: (progress) => {
             copies.set(table, progress);
@@ -140,37 +161,45 @@ export async function takeSnapshot(
               audience: run.audience,
             }),
         };
-        const facts = await context.table(table);
-        if (!facts) continue;
-        await (facts.key.length === 0 ? copyWhole(copyRun) : copyTable(copyRun, copies.get(table)));
+        const isWhole =
+          facts &&
+          (facts.key.length === 0
+            ? await copyWhole(copyRun)
+            : await copyTable(copyRun, copies.get(table)));
+        if (!isWhole) missed.add(table);
       }
     };
     const helpers = Math.min(context.parallelTables, waiting.length) - 1;
     for (let n = 0; n < helpers; n++) sessions.push(await context.openSession());
     await Promise.all(sessions.map(worker));
-    await end(run);
+    const copied = run.tables.filter((name) => !missed.has(name));
+    await end(run, copied, missed);
+    return copied;
   } finally {
     await Promise.allSettled(sessions.map((one) => one.close()));
   }
 
   /** Everything that the stream brings after this marker is newer than the run's beginning. */
-  function begin(order: SnapshotOrder): Promise<SnapshotRun> {
+  async function begin(order: SnapshotOrder): Promise<SnapshotRun> {
+    const isForAll = order.audience === undefined;
+    const recast = isForAll ? await context.recast(order.tables) : () => [];
     return markers.reach(
       session,
       function* ({ lsn }) {
         const tables = [...order.tables];
         const run = { ...order, tables, id: randomUUID(), below: formatLsn(lsn), epoch };
-        const needs = order.audience === undefined ? tables.map(needKey) : [];
-        yield {
-          writes: [{ key: runKey, value: run }, ...needs.map((key) => ({ key, value: undefined }))],
-        };
+        yield { writes: [{ key: runKey, value: run }, ...recast()] };
         return run;
       },
       signal,
     );
   }
 
-  function end(run: SnapshotRun): Promise<void> {
+  function end(
+    run: SnapshotRun,
+    copied: readonly string[],
+    missed: ReadonlySet<string>,
+  ): Promise<void> {
     return markers.reach(
       session,
       function* () {
@@ -179,7 +208,9 @@ export async function takeSnapshot(
             { key: runKey, value: undefined },
             ...run.tables.map((name) => ({ key: copyKey(name), value: undefined })),
             // A catch-up is one subscription's: it makes no table known to the others.
-            ...(run.audience === undefined ? run.tables.map(markCopied) : []),
+            ...(run.audience === undefined
+              ? [...copied.map(markCopied), ...[...missed].map(context.missed)]
+              : []),
           ],
           ...(run.request !== undefined && { completes: [run.request] }),
         };

@@ -7,15 +7,8 @@ import { clearOf, placeOf, sourceOf } from "../stream/events.ts";
 import { formatLsn } from "../lsn.ts";
 import type { Orders } from "./orders.ts";
 import { entryFor, parseEntries } from "../setup/pattern.ts";
-import {
-  copiedKey,
-  markCopied,
-  needKey,
-  takeSnapshot,
-  type RunContext,
-  type Unfinished,
-} from "./runs.ts";
-import { shapeKey } from "../stream/captured.ts";
+import { copiedKey, markCopied, takeSnapshot, type RunContext, type Unfinished } from "./runs.ts";
+import type { Needs } from "./needs.ts";
 
 export interface Scheduler {
   /** Takes one snapshot after the other; ends on abort, or after the first with `snapshot: "only"`. */
@@ -32,6 +25,7 @@ export function openScheduler(context: {
   readonly state: StateStore;
   readonly captured: Captured;
   readonly orders: Orders;
+  readonly needs: Needs;
   readonly copied: Set<string>;
   readonly unfinished: Unfinished | undefined;
   readonly run: RunContext;
@@ -41,12 +35,14 @@ export function openScheduler(context: {
   readonly through: () => void;
   readonly log: Log;
 }): Scheduler {
-  const { config, database, state, captured, orders, copied, unfinished, run, log } = context;
+  const { config, database, state, captured, orders, needs, copied, unfinished, run, log } =
+    context;
   const { session } = database;
   const { markers, epoch, signal } = run;
   const asked = new Set<string>();
-  const gone = new Set<string>();
-  let partitions = partitionsOf(captured);
+  const running = new Set<string>();
+  /** What was last told of tables that are not there, or not whole. */
+  const told = new Map<string, string>();
   if (unfinished?.run.request !== undefined) asked.add(unfinished.run.request);
 
   const take = async (todo: Parameters<typeof takeSnapshot>[0]) => {
@@ -57,21 +53,27 @@ export function openScheduler(context: {
       "snapshot begins",
     );
     context.snapshotting(true);
-    await takeSnapshot(todo, run);
+    if (audience === undefined) for (const name of tables) running.add(name);
+    const taken = await takeSnapshot(todo, run);
+    running.clear();
     context.snapshotting(false);
-    if (audience === undefined) for (const name of tables) copied.add(name);
+    if (audience === undefined) for (const name of taken) copied.add(name);
+    needs.look();
     log.info({ reason, tables: tables.length, audience }, "snapshot complete");
   };
 
   return {
     work: async () => {
+      for (const name of unfinished?.run.tables ?? []) running.add(name);
+      for (const [name, why] of captured.outdated())
+        if (copied.has(name) || running.has(name)) needs.add(name, why);
       if (unfinished) await take(unfinished);
       const added = captured
         .tables()
         .map(shown)
         .filter((name) => !copied.has(name));
       if (config.snapshot === "never") {
-        await state.each(added.map(markCopied));
+        await state.each([...added.map(markCopied), ...needs.met(added)]);
         for (const name of added) copied.add(name);
       } else if (added.length > 0)
         await take({ reason: copied.size === 0 ? "initial" : "added", tables: added });
@@ -106,46 +108,57 @@ export function openScheduler(context: {
       }
     },
     look: async () => {
+      const changed = await database.publish();
       await captured.refresh();
-      for (const name of await database.publish()) if (copied.has(name)) await need(name);
-      const present = new Set(captured.tables().map(shown));
-      for (const name of present) {
-        gone.delete(name);
-        if (config.snapshot !== "never" && !copied.has(name) && !orders.has(name))
-          orders.add({ reason: "added", tables: [name] });
-      }
-      for (const name of copied) {
-        if (present.has(name) || gone.has(name)) continue;
-        gone.add(name);
-        if (config.onTableDropped === "keep")
-          log.warn(
-            { table: name },
-            'a captured table is gone: its records stay ("onTableDropped": "remove" removes them)',
-          );
-        else await drop(name);
-      }
-      const before = partitions;
-      partitions = partitionsOf(captured);
-      for (const [name, leaves] of before) {
-        const lost = [...leaves].filter(
-          (leaf) => partitions.has(name) && !partitions.get(name)?.has(leaf),
-        );
-        if (lost.length === 0) continue;
-        log.warn(
-          { table: name, partitions: lost },
-          "partitions were dropped or detached: their rows went without an event",
-        );
-        if (config.onTableDropped === "remove") {
-          await need(name);
-        }
-      }
+      for (const name of changed) if (copied.has(name)) needs.add(name, "its publication changed");
+      compare();
+      for (const name of copied) await missing(name);
     },
   };
 
-  async function need(name: string): Promise<void> {
-    if (orders.has(name)) return;
-    await state.each([{ key: needKey(name), value: true }]);
-    orders.add({ reason: "changed", tables: [name] });
+  /** What the catalog says that the stream did not, or will not. */
+  function compare(): void {
+    const lost = new Map(captured.lostPartitions());
+    for (const name of captured.tables().map(shown)) {
+      if (!lost.has(name)) told.delete(name);
+      if (config.snapshot === "never" || copied.has(name) || running.has(name)) continue;
+      if (!orders.has(name)) orders.add({ reason: "added", tables: [name] });
+    }
+    for (const [name, why] of captured.outdated()) if (copied.has(name)) needs.add(name, why);
+    for (const [name, partitions] of lost) {
+      if (!isNews(name, `${partitions}`)) continue;
+      log.warn(
+        { table: name, partitions },
+        "partitions were dropped or detached: their rows went without an event, and `sluice snapshot` removes their records",
+      );
+      if (config.onTableDropped === "remove") needs.add(name, "partitions are gone");
+    }
+    for (const [name, { code, message, fix }] of captured.stopped())
+      if (code === "postgres.publication-lacks-table" && !copied.has(name) && isNews(name, message))
+        log.warn({ table: name, code, message, fix }, "a table waits until it is published");
+  }
+
+  /** Not what was last told of the table. */
+  function isNews(name: string, what: string): boolean {
+    const before = told.get(name);
+    told.set(name, what);
+    return before !== what;
+  }
+
+  async function missing(name: string): Promise<void> {
+    if (captured.table(name)) return;
+    const stopped = captured.stopped().get(name);
+    if (!isNews(name, stopped?.message ?? "gone")) return;
+    if (stopped) {
+      const { code, message, fix } = stopped;
+      log.warn({ table: name, code, message, fix }, "a captured table stops: its records stay");
+      return needs.add(name, "it could not be captured for a while");
+    }
+    if (config.onTableDropped === "remove") return drop(name);
+    log.warn(
+      { table: name },
+      'a captured table is gone: its records stay ("onTableDropped": "remove" removes them)',
+    );
   }
 
   async function drop(name: string): Promise<void> {
@@ -170,7 +183,8 @@ export function openScheduler(context: {
           ],
           writes: [
             { key: copiedKey(name), value: undefined },
-            { key: shapeKey(name), value: undefined },
+            captured.forget(name),
+            ...needs.met([name]),
           ],
         };
         copied.delete(name);
@@ -178,13 +192,4 @@ export function openScheduler(context: {
       signal,
     );
   }
-}
-
-function partitionsOf(captured: Captured): ReadonlyMap<string, ReadonlySet<string>> {
-  return new Map(
-    captured
-      .tables()
-      .filter(({ kind }) => kind === "partitioned")
-      .map((table) => [shown(table), new Set(table.partitions.map(shown))]),
-  );
 }

@@ -1,3 +1,5 @@
+import type { Session } from "../session.ts";
+
 /**
  * What a PostgreSQL snapshot sees. Transaction ids on the replication stream have 32 bits, those of
  * `pg_current_snapshot()` 64: the stream's are completed from the snapshot they are compared with.
@@ -5,11 +7,23 @@
 export interface Visibility {
   /** Whether the changes of a transaction that the stream delivered, so a committed one, are seen. */
   readonly sees: (xid: number) => boolean;
-  /** Every committed transaction below this one is seen. */
-  readonly isOld: (xid: number) => boolean;
 }
 
 const epochSize = 2 ** 32;
+
+/**
+ * Transactions that an earlier run may have been told of, and that nobody sees yet: where a synchronous
+ * standby has to answer first, any that still runs. Copies wait for them.
+ */
+export async function waitingForStandby(
+  session: Pick<Session, "query">,
+): Promise<readonly number[]> {
+  const running = await session.query(
+    `SELECT xid FROM pg_snapshot_xip(pg_current_snapshot()) AS running(xid)
+     WHERE current_setting('synchronous_standby_names') <> ''`,
+  );
+  return running.map(([xid]) => Number(xid) % epochSize);
+}
 
 /** Reads `xmin:xmax:xip,xip,…`, the text of `pg_current_snapshot()`. */
 export function parseVisibility(text: string): Visibility {
@@ -28,7 +42,6 @@ export function parseVisibility(text: string): Visibility {
       const id = full(xid);
       return id < xmin || (id < xmax && !running.has(id));
     },
-    isOld: (xid) => full(xid) < xmin,
   };
 }
 
@@ -40,10 +53,10 @@ export interface Delivered {
   /**
    * Whether a snapshot misses a transaction delivered before `mark`. A commit is decoded a little
    * before it becomes visible, and long before it where a synchronous standby has to answer first.
-   * Forgets what the snapshot proves old.
+   * Forgets what the snapshot sees.
    */
   readonly isMissing: (from: Visibility, mark: number) => boolean;
-  /** Drops what the text of a snapshot proves old. */
+  /** Drops what a snapshot sees, given as its text. */
   readonly forget: (snapshot: string) => void;
   readonly size: () => number;
 }
@@ -60,14 +73,15 @@ export function trackDelivered(): Delivered {
     isMissing: (visibility, mark) => {
       let missing = false;
       for (const [xid, at] of serials) {
-        if (visibility.isOld(xid)) serials.delete(xid);
-        else if (at < mark && !visibility.sees(xid)) missing = true;
+        // What one snapshot sees, every later one does.
+        if (visibility.sees(xid)) serials.delete(xid);
+        else if (at < mark) missing = true;
       }
       return missing;
     },
     forget: (snapshot) => {
-      const { isOld } = parseVisibility(snapshot);
-      for (const xid of serials.keys()) if (isOld(xid)) serials.delete(xid);
+      const { sees } = parseVisibility(snapshot);
+      for (const xid of serials.keys()) if (sees(xid)) serials.delete(xid);
     },
     size: () => serials.size,
   };

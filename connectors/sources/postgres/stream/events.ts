@@ -69,7 +69,13 @@ export function subjectOf(relation: Relation, row: Tuple): string {
 
 function keyOf(relation: Relation, row: Tuple): JsonObject {
   const key: Record<string, string | null> = {};
-  for (const at of relation.keyAt) key[relation.columns[at]?.name ?? ""] = row[at] ?? null;
+  for (const at of relation.keyAt) {
+    const name = relation.columns[at]?.name ?? "";
+    // Assigned, `__proto__` would be the prototype and no column.
+    if (name === "__proto__")
+      Object.defineProperty(key, name, { value: row[at] ?? null, enumerable: true });
+    else key[name] = row[at] ?? null;
+  }
   return key;
 }
 

@@ -1,4 +1,5 @@
 import { upserted, version } from "sluice";
+import { openArrivals, type Arrivals } from "./arrivals.ts";
 import type { Gathered } from "./batch.ts";
 import type { Captured } from "./captured.ts";
 import { shown } from "../setup/identifier.ts";
@@ -16,6 +17,7 @@ import { formatLsn, parseLsn } from "../lsn.ts";
 import type { MarkerPlace } from "./markers.ts";
 import type { Position } from "../position.ts";
 import type { Relation } from "./relation.ts";
+import type { Table } from "../setup/tables.ts";
 import { timeText } from "./time.ts";
 import type { Delivered } from "../snapshot/visibility.ts";
 import type { Message } from "../wire/decode.ts";
@@ -28,6 +30,8 @@ interface Transaction {
   place: Place;
   /** Rows so far, counted before any filter: the same at every delivery. */
   ordinal: number;
+  /** Of tables whose key is deferrable. */
+  arrivals?: Arrivals;
 }
 
 /** Turns the messages of the stream into events, in order, and knows how far that is. */
@@ -70,6 +74,15 @@ export function openReader(context: {
       : ordinal;
   };
 
+  /** A row left the key `was` and came to the key `now`. */
+  const moved = (inside: Transaction, table: Table, was?: string, now?: string) => {
+    const name = shown(table);
+    inside.arrivals ??= openArrivals(inside.lsn === resumed?.commit);
+    if (was !== undefined && inside.arrivals.isDoubtful(`${name} ${was}`))
+      captured.resnapshot(name, "two of its rows had one key for a moment");
+    if (now !== undefined) inside.arrivals.add(`${name} ${now}`);
+  };
+
   const changed = (
     message: Extract<Message, { kind: "insert" | "update" | "delete" }>,
     bytes: number,
@@ -78,7 +91,7 @@ export function openReader(context: {
     if (!inside) return;
     const ordinal = next(inside);
     const known = captured.relation(message.relation);
-    if (!known || ordinal === undefined) return;
+    if (!known) return;
     const { relation, windows } = known;
     const { place } = inside;
     /** The record of a row, noted as touched; none where its key has a NULL, which is nobody's id. */
@@ -92,13 +105,18 @@ export function openReader(context: {
     const old = message.kind === "insert" ? undefined : message.old;
     const before = old && relation.keyAt.length > 0 ? pick(relation, old.row) : undefined;
     const was = before && recordOf(before);
+    const { table } = relation;
     if (message.kind === "delete") {
-      if (before && was !== undefined)
+      if (table.isKeyDeferrable) moved(inside, table, was);
+      if (before && was !== undefined && ordinal !== undefined)
         batch.add(deleteOf({ relation, row: before, subject: was, place, ordinal }), bytes);
       return;
     }
     const row = filled(relation, pick(relation, message.row), old?.kind, before);
     const subject = recordOf(row);
+    if (table.isKeyDeferrable && was !== subject) moved(inside, table, was, subject);
+    // Published before the restart: news only to a chunk that is being read.
+    if (ordinal === undefined) return;
     if (before && was !== undefined && was !== subject)
       batch.add(deleteOf({ relation, row: before, subject: was, place, ordinal }), 0);
     if (subject === undefined) return;
@@ -136,7 +154,6 @@ export function openReader(context: {
             where === undefined || !transaction
               ? undefined
               : { below: where, place: transaction.place },
-            batch,
           );
         }
         case "truncate":
@@ -145,10 +162,11 @@ export function openReader(context: {
             if (!inside) return;
             const ordinal = next(inside);
             const known = captured.relation(oid);
-            if (!known || ordinal === undefined) continue;
+            if (!known) continue;
             for (const window of known.windows) window.touchAll(inside.xid);
+            if (ordinal === undefined) continue;
             if (known.isPartition)
-              captured.resnapshot(shown(known.relation.table), "a partition was truncated", batch);
+              captured.resnapshot(shown(known.relation.table), "a partition was truncated");
             else
               batch.add(
                 clearOf({

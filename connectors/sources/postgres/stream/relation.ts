@@ -1,6 +1,6 @@
-import { ConfigError, type JsonObject } from "sluice";
+import type { JsonObject } from "sluice";
 import { sourceOf } from "./events.ts";
-import { qualified, type Table } from "../setup/tables.ts";
+import type { Column, Table } from "../setup/tables.ts";
 import { rowBuilder } from "../values/row-builder.ts";
 import type { Types } from "../values/types.ts";
 import type { Relation as RelationMessage } from "../wire/decode.ts";
@@ -12,7 +12,11 @@ export interface Relation {
   readonly table: Table;
   /** URI of the table, in every event. */
   readonly source: string;
-  readonly columns: readonly { readonly name: string; readonly type: number }[];
+  readonly columns: readonly {
+    readonly name: string;
+    readonly type: number;
+    readonly typmod: number;
+  }[];
   /** Where the key's columns are; none for a table without a key that only grows. */
   readonly keyAt: readonly number[];
   /** A part of its key may be NULL. */
@@ -38,27 +42,26 @@ export function snapshotRelation(table: Table, context: RelationContext): Relati
   return relation(table, table.columns, context, false);
 }
 
-/** The rows that follow a relation message. Throws `ConfigError` when they no longer tell the record. */
+/**
+ * The rows that follow a relation message; `undefined` when their old rows do not tell the record by
+ * the table's key, or the key's columns are not there.
+ */
 export function streamRelation(
   message: RelationMessage,
   table: Table,
   context: RelationContext,
-): Relation {
-  const wanted = table.hasColumnList ? new Set(table.columns.map(({ name }) => name)) : undefined;
-  const keyNames = table.key.map(({ name }) => name);
+): Relation | undefined {
   const isFull = message.identity === "f";
-  if (!isFull && !table.insertOnly)
-    for (const name of keyNames)
-      if (!message.columns.some((column) => column.name === name && column.isIdentity))
-        throw new ConfigError(
-          `postgres: the replica identity of ${qualified(table)} does not cover its key column "${name}": updates and deletes can no longer be mapped to records.`,
-          {
-            code: "postgres.identity-lost",
-            fix: `Run: ALTER TABLE ${qualified(table)} REPLICA IDENTITY DEFAULT;  (or FULL), then start again.`,
-          },
-        );
+  const tells = ({ name }: Column) =>
+    message.columns.some(
+      (column) => column.name === name && (isFull || table.insertOnly || column.isIdentity),
+    );
+  if (!table.key.every(tells)) return undefined;
+  const wanted = table.hasColumnList ? new Set(table.columns.map(({ name }) => name)) : undefined;
+  // A publication of others may carry them; the copy has none.
+  const generated = new Set(table.generated);
   const positions = message.columns.flatMap(({ name }, at) =>
-    wanted === undefined || wanted.has(name) ? [at] : [],
+    (wanted?.has(name) ?? true) && !generated.has(name) ? [at] : [],
   );
   if (positions.length === message.columns.length)
     return relation(table, message.columns, context, isFull);
@@ -68,26 +71,16 @@ export function streamRelation(
 
 function relation(
   table: Table,
-  columns: readonly { readonly name: string; readonly type: number }[],
+  columns: Relation["columns"],
   context: RelationContext,
   isFull: boolean,
 ): Relation {
   const { database, types, maxValueBytes } = context;
-  const keyAt = table.key.map(({ name }) => columns.findIndex((column) => column.name === name));
-  const missing = table.key.find((_, at) => keyAt[at] === -1);
-  if (missing)
-    throw new ConfigError(
-      `postgres: ${qualified(table)} has no column "${missing.name}" any more, which is part of its key.`,
-      {
-        code: "postgres.key-column-missing",
-        fix: "Name the new key in `tables`, or publish the column.",
-      },
-    );
   return {
     table,
     source: sourceOf(database, table),
-    columns: columns.map(({ name, type }) => ({ name, type })),
-    keyAt,
+    columns: columns.map(({ name, type, typmod }) => ({ name, type, typmod })),
+    keyAt: table.key.map(({ name }) => columns.findIndex((column) => column.name === name)),
     hasNullableKey: table.key.some(({ notNull }) => !notNull),
     isFull,
     build: rowBuilder(columns, types, { maxValueBytes }),

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Relation } from "./relation.ts";
 import type { Session } from "../session.ts";
 import { sqlState } from "../wire/refusals.ts";
-import { quoted, rowsOf } from "../setup/tables.ts";
+import { quoted, rowsOf, type Table } from "../setup/tables.ts";
 import { parseVisibility } from "../snapshot/visibility.ts";
 import type { Tuple } from "../wire/tuple.ts";
 
@@ -53,25 +53,21 @@ async function reread(
   signal: AbortSignal,
 ): Promise<readonly (Tuple | undefined)[]> {
   const { table, columns, keyAt } = relation;
-  const gaps = columns.flatMap((_, at) =>
+  const params = keyAt.map((at) => asked.map(({ row }) => row[at] ?? ""));
+  let gaps = columns.flatMap((_, at) =>
     asked.some(({ row }) => row[at] === undefined) ? [at] : [],
   );
-  const names = gaps.map((at) => `t.${quoted(columns[at]?.name ?? "")}`);
-  const keys = table.key.map((_, n) => `k${n}`);
-  const sql = `SELECT k.n, pg_current_snapshot(), ${[`t.${quoted(table.key[0]?.name ?? "")}`, ...names].join(", ")}
-    FROM unnest(${table.key.map(({ typeName }, n) => `$${n + 1}::${typeName}[]`).join(", ")})
-      WITH ORDINALITY AS k(${keys.join(", ")}, n)
-    LEFT JOIN ${rowsOf(table)} t
-      ON ${table.key.map(({ name }, n) => `t.${quoted(name)} = k.k${n}`).join(" AND ")}`;
-  const params = keyAt.map((at) => asked.map(({ row }) => row[at] ?? ""));
-  for (;;) {
+  while (gaps.length > 0) {
     signal.throwIfAborted();
-    const answer = await session.query(sql, params).catch((error: unknown) => {
-      // A later statement dropped the column or the table: nothing can be read again.
-      if (["42703", "42P01"].includes(sqlState(error) ?? "")) return undefined;
-      throw error;
-    });
-    if (!answer) return [];
+    const names = gaps.map((at) => columns[at]?.name ?? "");
+    const answer = await session.query(selectByKey(table, names), params).catch(unreadable);
+    if (!answer) {
+      // A later statement changed the table. What it left is still to be had.
+      const left = await present(session, table, names);
+      if (left.size === gaps.length) return [];
+      gaps = gaps.filter((_, n) => left.has(names[n] ?? ""));
+      continue;
+    }
     const visibility = parseVisibility(answer[0]?.[1] ?? "0:0:");
     if (asked.some(({ xid }) => !visibility.sees(xid))) {
       await sleep(retryMs, undefined, { signal });
@@ -86,4 +82,33 @@ async function reread(
     }
     return found;
   }
+  return [];
+}
+
+function selectByKey({ key, ...table }: Table, names: readonly string[]): string {
+  const columns = [key[0]?.name ?? "", ...names].map((name) => `t.${quoted(name)}`).join(", ");
+  // Cast one by one: a key that is an array would be taken apart with the list.
+  const same = key.map(({ name, typeName }, n) => `t.${quoted(name)} = k.k${n}::${typeName}`);
+  return `SELECT k.n, pg_current_snapshot(), ${columns}
+    FROM unnest(${key.map((_, n) => `$${n + 1}::text[]`).join(", ")})
+      WITH ORDINALITY AS k(${key.map((_, n) => `k${n}`).join(", ")}, n)
+    LEFT JOIN ${rowsOf(table)} t ON ${same.join(" AND ")}`;
+}
+
+/** Nothing can be read where table, columns or their types are no longer what they were. */
+function unreadable(error: unknown): undefined {
+  if (/^(?:42(?!501)|22|0A)/.test(sqlState(error) ?? "")) return undefined;
+  throw error;
+}
+
+async function present(
+  session: Session,
+  { oid }: Table,
+  names: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await session.query(
+    "SELECT attname FROM pg_attribute WHERE attrelid = $1::oid AND attname = ANY ($2) AND NOT attisdropped",
+    [oid, names],
+  );
+  return new Set(rows.map(([name]) => name ?? ""));
 }

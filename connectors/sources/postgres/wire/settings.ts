@@ -13,6 +13,8 @@ const fixed: Readonly<Record<string, string>> = {
   lc_monetary: "C",
   search_path: "pg_catalog",
   quote_all_identifiers: "off",
+  // Else a query that waited for a table's lock reads it as it was before, and a rewritten one is empty then.
+  default_transaction_isolation: "read committed",
   // Else a backslash in a literal that we quote would escape.
   standard_conforming_strings: "on",
   lock_timeout: "0",

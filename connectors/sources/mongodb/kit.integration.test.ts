@@ -1,0 +1,20 @@
+import { sourceConformance } from "sluice/testing";
+import { afterAll, describe, it } from "vitest";
+import { startMongod } from "../../../test/mongod.ts";
+import { mongodb } from "./mongodb.ts";
+
+const set = await startMongod();
+afterAll(() => set.stop());
+
+describe("mongodb keeps what a source must:", () => {
+  const texts = set.client().db("kit").collection<{ _id: string; text: string }>("texts");
+  const origin = {
+    put: async (key: string, text: string) => {
+      await texts.replaceOne({ _id: key }, { text }, { upsert: true });
+      return JSON.stringify(key);
+    },
+    remove: async (key: string) => void (await texts.deleteOne({ _id: key })),
+  };
+  const config = { url: set.url, collections: ["kit.texts"] };
+  for (const { name, run } of sourceConformance({ source: mongodb, config, origin })) it(name, run);
+});
