@@ -5,6 +5,7 @@ const benchmarks: Readonly<
   queue: () => import("./queue.ts"),
   postgres: () => import("./postgres.ts"),
   pinecone: () => import("./pinecone.ts"),
+  s3: () => import("./s3.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -6,6 +6,7 @@ export const catalog: Catalog = {
     file: async () => (await import("./sources/file/file.ts")).file,
     postgres: async () => (await import("./sources/postgres/postgres.ts")).postgres,
     mongodb: async () => (await import("./sources/mongodb/mongodb.ts")).mongodb,
+    s3: async () => (await import("./sources/s3/s3.ts")).s3,
   },
   transforms: {
     parse: async () => (await import("./transforms/parse/parse.ts")).parse,

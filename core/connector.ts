@@ -149,8 +149,9 @@ export type Applicable = UpsertEvent | MessageEvent;
 /**
  * An event replaces its input; `null`: no longer wanted, and the runner sends the delete; `"skip"`: nothing comes of
  * this change, neither event nor delete. Only where another change of the record is bound to follow, and count it.
+ * An array splits a record into parts, each made with `childOf`: the runner deletes those that vanish.
  */
-export type Output = Applicable | null | "skip";
+export type Output = Applicable | readonly Applicable[] | null | "skip";
 
 export interface TransformWorker {
   /**
@@ -161,6 +162,8 @@ export interface TransformWorker {
     events: readonly Applicable[],
     run: { readonly signal: AbortSignal },
   ) => Promise<readonly Output[]>;
+  /** It may answer with arrays, as it is configured: the runner then remembers what came of each record. */
+  readonly splits?: boolean;
   readonly close?: () => Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 export { z } from "zod";
 export { channel, type Channel } from "./channel.ts";
 export { checkEvents } from "./check-event.ts";
+export { childOf, childSubject } from "./child.ts";
 export {
   defineSink,
   defineSource,

@@ -4,6 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { installPythonClient, version } from "./python-client.mjs";
 import "./setup-mongod.mjs";
+import "./setup-s3.mjs";
 
 const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
 const runs = (command, ...args) => spawnSync(command, args, { stdio: "ignore", env }).status === 0;

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { playPostgresRound } from "./chaos/postgres-round.ts";
 import { playRound } from "./chaos/round.ts";
+import { playS3Round } from "./chaos/s3-round.ts";
 import { startPostgres } from "./postgres-server.ts";
 import { startRedis } from "./redis-server.ts";
+import { startMinistack } from "./s3-servers.ts";
 
 // One short round of `npm run chaos` on each backend: a real process, real files, kill -9.
 it.each(["embedded", "redis"])(
@@ -46,3 +48,20 @@ it("an index equals SELECT after kills of the pipeline, of PostgreSQL and of Red
   expect(result.kills).toBeGreaterThan(2);
   expect(result.chunks).toBeGreaterThan(0);
 }, 180_000);
+
+// An even seed lists the bucket, an odd one is told of changes.
+it.each([20_261_126, 20_261_127])(
+  "an index equals its bucket, tables row by row, after kills at random moments (%i)",
+  async (seed) => {
+    const dir = await mkdtemp(join(tmpdir(), "sluice-chaos-"));
+    onTestFinished(() => rm(dir, { recursive: true, force: true }));
+    const server = await startMinistack();
+    onTestFinished(server.stop);
+    const round = { dir, seed, changes: 60, kills: 2, queue: "embedded", server };
+    const result = await playS3Round(round);
+    expect(result).toMatchObject({ ok: true, changes: 60 });
+    expect(result.kills).toBeGreaterThan(0);
+    expect(result.chunks).toBeGreaterThan(0);
+  },
+  180_000,
+);

@@ -9,12 +9,14 @@ import { prefixed } from "../state/prefixed.ts";
 import { backoff } from "./backoff.ts";
 import { explain } from "./board.ts";
 import { openServing } from "./catch-up.ts";
+import { openChildren } from "./children.ts";
 import { coalesce } from "./coalesce.ts";
 import { deliver } from "./deliver.ts";
 import { guarded, type Failure } from "./failure.ts";
 import { ownPrefix } from "./keys.ts";
 import { isAboutOne } from "./read-source.ts";
-import { isAccepted, throughStages, unaccepted, type OpenStage } from "./stages.ts";
+import type { OpenStage } from "./outcome.ts";
+import { isAccepted, throughStages, unaccepted, type Slot } from "./stages.ts";
 import type { TaskRun } from "./task.ts";
 
 type ConsumerConnector = SinkConnector | TransformConnector;
@@ -117,8 +119,16 @@ async function attempt(
   writer: OpenWriter,
   run: WriteRun,
 ): Promise<readonly Failure[]> {
-  const { slots, failures } = await throughStages(stages, events, run.signal);
-  const all = [...failures];
+  const write = (slots: readonly Slot[]) => writeSlots(slots, writer, run);
+  return await throughStages(stages, events, { signal: run.signal, fence: run.fence, write });
+}
+
+async function writeSlots(
+  slots: readonly Slot[],
+  writer: OpenWriter,
+  run: WriteRun,
+): Promise<readonly Failure[]> {
+  const all: Failure[] = [];
   const written = slots.filter(({ at, event }) => {
     const isTaken =
       isAccepted(writer.accepts, event) || (isRecordChange(event) && !isUpsert(event));
@@ -157,7 +167,11 @@ async function openPatiently(
     try {
       for (const stage of connector.transforms) {
         const worker = await stage.transform.open(contextOf(connector.name, stage.config, run));
-        stages.push({ ...stage, worker });
+        const { state } = run.backend.state.scope(connector.name);
+        const again = stages.filter(({ use }) => use === stage.use).length;
+        const name = again === 0 ? stage.use : `${stage.use}~${again + 1}`;
+        const children = await openChildren(state, name, worker.splits ?? false);
+        stages.push({ ...stage, worker, children });
       }
       return { stages, writer: await openWriter(connector, run) };
     } catch (error) {

@@ -1,4 +1,4 @@
-/** What the runner keeps in a connector's scope, beside `requests/…` and `served/…`. */
+/** What the runner keeps in a connector's scope, beside `requests/…`, `served/…` and `children/…`. */
 
 /** A source's resume point. */
 export const checkpointKey = "checkpoint";

@@ -4,7 +4,8 @@ import { PartialError, PoisonError } from "../errors.ts";
 import { deleted, upserted, type SluiceEvent } from "../event.ts";
 import { z } from "../index.ts";
 import { version } from "../version.ts";
-import { throughStages, type OpenStage } from "./stages.ts";
+import type { OpenStage } from "./outcome.ts";
+import { throughStages, type Slot } from "./stages.ts";
 
 const { signal } = new AbortController();
 const change = (subject: string) => ({
@@ -43,7 +44,10 @@ const toDocument = stage("parse", (event) => ({
 }));
 
 const run = async (stages: readonly OpenStage[], events: readonly SluiceEvent[]) => {
-  const { slots, failures } = await throughStages(stages, events, signal);
+  const slots: Slot[] = [];
+  const write = async (some: readonly Slot[]) => (slots.push(...some), []);
+  const fence = { lease: "test", token: 1 };
+  const failures = await throughStages(stages, events, { signal, fence, write });
   return { events: slots.map(({ event }) => event), ats: slots.map(({ at }) => at), failures };
 };
 

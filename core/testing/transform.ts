@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { childKey } from "../child.ts";
 import type { Applicable, Output, Transform } from "../connector.ts";
 import { isRecordChange } from "../event.ts";
 import { definitionCases, type Case } from "./conformance.ts";
@@ -47,12 +48,21 @@ export function transformConformance(given: {
           const outputs = await apply(samples);
           assert.equal(outputs.length, samples.length);
           outputs.forEach((output, at) => {
-            if (output === null || output === "skip") return;
-            const { type } = output;
-            const named = transform.emits.some((prefix) => type.startsWith(prefix));
-            assert.ok(named || type === samples[at]?.type, `emits ${type} unannounced`);
+            for (const { type } of eventsOf(output)) {
+              const named = transform.emits.some((prefix) => type.startsWith(prefix));
+              assert.ok(named || type === samples[at]?.type, `emits ${type} unannounced`);
+            }
           });
         }),
+    },
+    {
+      name: "says that it splits if it does",
+      run: async () => {
+        const worker = await transform.open(context({ config: transform.config.parse(config) }));
+        const outputs = await worker.apply(samples, { signal: new AbortController().signal });
+        await worker.close?.();
+        assert.ok(worker.splits || !outputs.some(Array.isArray), "returns arrays without `splits`");
+      },
     },
     {
       name: "keeps each record's identity",
@@ -61,10 +71,21 @@ export function transformConformance(given: {
           const outputs = await apply(samples);
           outputs.forEach((output, at) => {
             const input = samples[at];
-            if (!input || output === null || output === "skip") return;
-            assert.deepEqual(identity(output), identity(input));
-            const isDerived = output.id === input.id || output.id.startsWith(`${input.id}~`);
-            assert.ok(isDerived, `id ${output.id} does not begin with ${input.id}~`);
+            if (!input) return;
+            const isSplit = Array.isArray(output);
+            const subjects = new Set<string | undefined>();
+            for (const event of eventsOf(output)) {
+              const { subject } = event;
+              const isPart = childKey(subject ?? "", input.subject ?? "") !== undefined;
+              if (isSplit && isRecordChange(input))
+                assert.ok(isPart, `the part ${subject} was not made by childOf`);
+              assert.ok(!isPart || !subjects.has(subject), `two parts are ${subject}`);
+              subjects.add(subject);
+              const subjectOfAll: string | undefined = isSplit ? input.subject : subject;
+              assert.deepEqual(identity(event, subjectOfAll), identity(input, input.subject));
+              const isDerived = event.id === input.id || event.id.startsWith(`${input.id}~`);
+              assert.ok(isDerived, `id ${event.id} does not begin with ${input.id}~`);
+            }
           });
         }),
     },
@@ -121,8 +142,17 @@ export function transformConformance(given: {
   ];
 }
 
-function identity(event: Applicable) {
-  const { source, subject, traceparent } = event;
+function eventsOf(output: Output): readonly Applicable[] {
+  if (output === null || output === "skip") return [];
+  return isMany(output) ? output : [output];
+}
+
+function isMany(output: Applicable | readonly Applicable[]): output is readonly Applicable[] {
+  return Array.isArray(output);
+}
+
+function identity(event: Applicable, subject: string | undefined) {
+  const { source, traceparent } = event;
   if (!isRecordChange(event)) return { source, subject, traceparent };
   const { sequence, partitionkey, time } = event;
   return { source, subject, sequence, partitionkey, time, traceparent };

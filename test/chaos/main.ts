@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startPostgres } from "../postgres-server.ts";
 import { startRedis } from "../redis-server.ts";
+import { startMinistack } from "../s3-servers.ts";
 import { playPostgresRound } from "./postgres-round.ts";
 import { playRound, type RoundResult } from "./round.ts";
+import { playS3Round } from "./s3-round.ts";
 import { playSteps } from "./steps.ts";
 
 const help = `npm run chaos -- [options]
@@ -13,10 +15,12 @@ const help = `npm run chaos -- [options]
 Kills a running pipeline (kill -9) at random moments while its origin changes; after the last restart
 the index must equal the origin: ids, texts, versions.
 
-  --source KIND     file | postgres (file)
+  --source KIND     file | postgres | s3 (file)
                     file: files are created, edited, renamed and deleted
                     postgres: random transactions, key changes, truncates and DDL on a real server,
                     which is killed and restarted too, and Redis with it
+                    s3: objects of a bucket are put, replaced and deleted, tables with a document a
+                    row among them; every second round is told by notifications
 
   --steps           instead: kill at every numbered step of a write, just before and just after it
   --rounds N        rounds to play (20)
@@ -52,8 +56,8 @@ if (values.queue !== "embedded" && values.queue !== "redis") {
   process.exit(2);
 }
 
-if (values.source !== "file" && values.source !== "postgres") {
-  console.error(`--source ${values.source}: use file or postgres.`);
+if (!["file", "postgres", "s3"].includes(values.source)) {
+  console.error(`--source ${values.source}: use file, postgres or s3.`);
   process.exit(2);
 }
 
@@ -88,6 +92,7 @@ if (values.steps) {
   }
   process.exit();
 }
+const server = values.source === "s3" ? await startMinistack() : undefined;
 const results: RoundResult[] = [];
 try {
   for (let round = 0; round < rounds; round++) {
@@ -100,7 +105,9 @@ try {
     };
     const result = postgres
       ? await playPostgresRound({ ...common, postgres, redis })
-      : await playRound({ ...common, queue: redis?.url ?? "embedded" });
+      : server
+        ? await playS3Round({ ...common, server, queue: redis?.url ?? "embedded" })
+        : await playRound({ ...common, queue: redis?.url ?? "embedded" });
     results.push(result);
     console.log(
       JSON.stringify({ round: round + 1, ...result, ...(!result.ok && values.keep && { dir }) }),
@@ -110,6 +117,7 @@ try {
 } finally {
   await redis?.stop();
   await postgres?.stop();
+  await server?.stop();
 }
 
 const failed = results.filter(({ ok }) => !ok);

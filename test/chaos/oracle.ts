@@ -155,5 +155,5 @@ async function through(
   const outputs = await worker.apply(events, run);
   await worker.close?.();
   // Of records and documents, never messages; a blank text makes none.
-  return outputs.filter((output) => output !== null) as readonly UpsertEvent[];
+  return outputs.flat().filter((output) => output !== null) as readonly UpsertEvent[];
 }

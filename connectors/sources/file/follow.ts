@@ -1,5 +1,5 @@
 import { cleared, type SluiceEvent, type SourceBatch, type SourceContext } from "sluice";
-import { bell } from "./bell.ts";
+import { bell } from "../../_shared/bell.ts";
 import type { Checkpoint, Options } from "./file.ts";
 import type { Folder } from "./folder.ts";
 import type { Outcome } from "./judge.ts";

@@ -3,7 +3,7 @@ import { pathToFileURL } from "node:url";
 import { deleted, upserted, type JsonObject, type RecordChange, type StateWrite } from "sluice";
 import { codeOf } from "./folder.ts";
 import type { Looking } from "./look.ts";
-import { isTextual, mediaTypeOf } from "./media-type.ts";
+import { isTextual, mediaTypeOf } from "../../_shared/media-type.ts";
 import type { Pass } from "./pass.ts";
 import { sameStamp, type Reading, type Stamp } from "./read-file.ts";
 

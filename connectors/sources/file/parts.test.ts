@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
-import { isTextual, mediaTypeOf } from "./media-type.ts";
+import { isTextual, mediaTypeOf } from "../../_shared/media-type.ts";
 import { select, selectOnly } from "./select.ts";
 import { settling } from "./settling.ts";
 import { watchLimit } from "./watch.ts";

@@ -1,41 +1,53 @@
 import { PoisonError, type JsonObject } from "sluice";
+import { mediaTypeOf } from "../../_shared/media-type.ts";
 import type { Breathe } from "../../_shared/text/breathe.ts";
-import { isMarkdown } from "../../_shared/text/media-type.ts";
+import { damaged } from "./refusals.ts";
 
-/** What a file or object record holds, decoded. */
+/** What a file or object record holds, not yet decoded. */
 export interface Content {
-  /** Without byte order mark, lines ended by `\n`, well-formed. */
-  readonly text: string;
+  /** Its address, as it stands in messages. */
+  readonly address: string;
   /** Lower case, without parameters. */
   readonly mediaType: string;
   /** The last part of its address. */
   readonly fileName: string;
+  /** In UTF-16 code units for text, else in bytes. */
+  readonly size: number;
+  /** Without byte order mark, lines ended by `\n`, well-formed. Throws `PoisonError` if it is not in its charset. */
+  readonly text: (breathe: Breathe) => Promise<string>;
+  readonly bytes: () => Buffer;
 }
 
-const mediaTypes: ReadonlyMap<string, string> = new Map([
-  ["md", "text/markdown"],
-  ["markdown", "text/markdown"],
-  ["txt", "text/plain"],
-  ["text", "text/plain"],
-]);
-
-/** Decodes the content of a record. Throws `PoisonError` where that cannot be done faithfully. */
-export async function contentOf(
-  subject: string,
-  after: JsonObject,
-  breathe: Breathe,
-): Promise<Content> {
+/** The content of a record. Throws `PoisonError` where it has none. */
+export function contentOf(subject: string, after: JsonObject): Content {
   const address = textOf(after["uri"]) ?? subject;
   const fileName = lastPart(address);
-  const { mediaType, charset } = mediaTypeOf(textOf(after["mediaType"]), fileName);
-  if (!isMarkdown(mediaType) && mediaType !== "text/plain")
-    throw unsupported(`"${address}" is ${mediaType || "of an unknown media type"}`);
-  const raw = textOf(after["text"]) ?? decoded(address, textOf(after["contentBase64"]), charset);
-  if (raw === undefined) throw unsupported(`"${address}" (${mediaType}) comes without its content`);
-  return { text: await cleaned(raw, breathe), mediaType, fileName };
+  const { mediaType, charset } = typeOf(textOf(after["mediaType"]), fileName);
+  const text = textOf(after["text"]);
+  const base64 = textOf(after["contentBase64"]);
+  const packed = textOf(after["contentEncoding"]);
+  if (packed !== undefined)
+    throw damaged(address, `it is said to be packed (${packed}), and is not`);
+  if (text === undefined && base64 === undefined)
+    throw new PoisonError(`parse: "${address}" (${mediaType}) comes without its content.`, {
+      code: "parse.unsupported",
+      fix: "Exclude such records in the source, or drop them with a `filter` transform before `parse`.",
+    });
+  return {
+    address,
+    mediaType,
+    fileName,
+    size: text?.length ?? Math.floor(((base64?.length ?? 0) * 3) / 4),
+    text: async (breathe) =>
+      await cleaned(
+        text ?? decoded(address, Buffer.from(base64 ?? "", "base64"), mediaType, charset),
+        breathe,
+      ),
+    bytes: () => (text === undefined ? Buffer.from(base64 ?? "", "base64") : Buffer.from(text)),
+  };
 }
 
-function mediaTypeOf(given: string | undefined, fileName: string) {
+function typeOf(given: string | undefined, fileName: string) {
   const [type = "", ...parameters] = (given ?? "").toLowerCase().split(";");
   const mediaType = type.trim();
   const charset = parameters
@@ -43,21 +55,34 @@ function mediaTypeOf(given: string | undefined, fileName: string) {
     .find((found) => found !== undefined);
   // What stores say when nobody told them the type.
   const unknown = ["", "application/octet-stream", "binary/octet-stream"].includes(mediaType);
-  const extension = /\.([^.]+)$/.exec(fileName)?.[1]?.toLowerCase() ?? "";
-  return { mediaType: unknown ? (mediaTypes.get(extension) ?? mediaType) : mediaType, charset };
+  return { mediaType: unknown ? mediaTypeOf(fileName) : mediaType, charset };
 }
 
-function decoded(address: string, base64: string | undefined, charset = "utf-8") {
-  if (base64 === undefined) return undefined;
+function decoded(
+  address: string,
+  bytes: Buffer,
+  mediaType: string,
+  stated: string | undefined,
+): string {
+  const isHtml = mediaType === "text/html" || mediaType === "application/xhtml+xml";
+  const charset = stated ?? (isHtml ? charsetOfHtml(bytes) : undefined) ?? "utf-8";
   try {
-    return new TextDecoder(charset, { fatal: true }).decode(Buffer.from(base64, "base64"));
+    return new TextDecoder(charset, { fatal: true }).decode(bytes);
   } catch (cause) {
+    // What browsers take a page for that does not say.
+    if (isHtml && stated === undefined) return new TextDecoder("windows-1252").decode(bytes);
     throw new PoisonError(`parse: the content of "${address}" is not ${charset}.`, {
       code: "parse.invalid",
       fix: "Save it as UTF-8, or state its charset in the media type (`text/plain; charset=…`).",
       cause,
     });
   }
+}
+
+/** What the beginning of a page says of its own charset. */
+function charsetOfHtml(bytes: Buffer): string | undefined {
+  const beginning = bytes.toString("latin1", 0, 1_024);
+  return /<meta[^>]{0,500}charset\s*=\s*["']?([\w:.-]{1,40})/i.exec(beginning)?.[1];
 }
 
 async function cleaned(text: string, breathe: Breathe): Promise<string> {
@@ -86,11 +111,4 @@ function lastPart(address: string): string {
 
 function textOf(value: JsonObject[string] | undefined): string | undefined {
   return typeof value === "string" ? value : undefined;
-}
-
-function unsupported(what: string): PoisonError {
-  return new PoisonError(`parse: ${what}; only Markdown and plain text with content are read.`, {
-    code: "parse.unsupported",
-    fix: "Exclude such records in the source, or drop them with a `filter` transform before `parse`.",
-  });
 }

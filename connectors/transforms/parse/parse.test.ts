@@ -30,8 +30,8 @@ async function outputs(
 
 async function document(after: JsonObject, config?: object): Promise<DocumentUpserted["data"]> {
   const [output] = await outputs([record(after)], config);
-  if (output === "skip" || output?.type !== "dev.sluice.document.upserted")
-    throw new Error("no document");
+  if (!output || output === "skip" || !("type" in output)) throw new Error("nothing, or many");
+  if (output.type !== "dev.sluice.document.upserted") throw new Error("no document");
   return (output as DocumentUpserted).data;
 }
 

@@ -1,121 +1,112 @@
 import {
+  childOf,
   defineTransform,
-  z,
   type DocumentUpserted,
-  type Json,
-  type Metadata,
+  type Output,
   type RecordUpserted,
 } from "sluice";
 import { applyEach, unexpected } from "../../_shared/text/apply-each.ts";
-import { blocksOf, type FromMarkdown } from "../../_shared/text/blocks.ts";
-import type { Breathe } from "../../_shared/text/breathe.ts";
-import { isMarkdown } from "../../_shared/text/media-type.ts";
-import { plainText } from "../../_shared/text/plain-text.ts";
-import { contentOf } from "./content.ts";
-import { frontMatter } from "./front-matter.ts";
-
-const config = z.strictObject({
-  metadata: z
-    .array(z.string().min(1))
-    .max(50)
-    .default([])
-    .describe(
-      "Fields to keep as metadata besides uri, title, modified and mediaType: of the record, or of a Markdown file's front matter (its simple `key: value` lines).",
-    ),
-});
+import { config } from "./config.ts";
+import { contentOf, type Content } from "./content.ts";
+import { picked, userMetadataOf } from "./metadata.ts";
+import { openOfficeThread } from "./office-thread.ts";
+import { read, type Reading, type Run } from "./read.ts";
+import { tooLarge, tooSlow } from "./refusals.ts";
+import { isRows, rowsOf, type Row } from "./rows.ts";
 
 /**
- * Turns file and object records into documents: Markdown (kept as source, front matter taken off)
- * and plain text.
+ * Turns file and object records into documents: Markdown (kept as source, front matter taken off) and
+ * plain text; HTML and DOCX as Markdown; the text of PDF; JSON as lines; CSV and NDJSON whole or a row each.
  */
 export const parse = defineTransform({
   name: "parse",
-  version: "1.0.0",
-  summary: "Makes documents of files and objects: Markdown and plain text.",
+  version: "1.1.0",
+  summary:
+    "Makes documents of files and objects: Markdown, text, HTML, JSON, PDF, DOCX, CSV, NDJSON.",
   config,
   accepts: ["dev.sluice.record."],
   emits: ["dev.sluice.document."],
-  async open({ config }) {
+  async open({ config: options }) {
     const { fromMarkdown } = await import("mdast-util-from-markdown");
+    const { Parser } = await import("htmlparser2");
+    const office = openOfficeThread(options);
     return {
-      apply: (events, run) =>
-        applyEach("parse", events, run, (event, breathe) => {
+      splits: options.rows !== undefined,
+      apply: (events, { signal }) =>
+        applyEach("parse", events, { signal }, async (event, breathe) => {
           if (event.type !== "dev.sluice.record.upserted") throw unexpected("parse", event);
-          return documentOf(event, config.metadata, { fromMarkdown, breathe });
+          const content = contentOf(event.subject, event.data.after);
+          const { address, size } = content;
+          if (size > options.maxBytes) throw tooLarge(address, `${size} bytes`, "maxBytes");
+          const until = performance.now() + options.timeoutMs;
+          const run: Run = {
+            fromMarkdown,
+            Parser,
+            office,
+            signal,
+            breathe: async () => {
+              await breathe();
+              if (performance.now() > until) throw tooSlow(address, options.timeoutMs);
+            },
+          };
+          const { rows, metadata } = options;
+          if (rows === undefined || !isRows(content.mediaType))
+            return documentOf(event, content, await read(content, run), metadata);
+          const text = await content.text(run.breathe);
+          const all = await rowsOf(text, content, { options: rows, breathe: run.breathe });
+          return all.map((row) => rowOf(event, content, row, metadata));
         }),
+      close: office.close,
     };
   },
 });
 
-interface Run {
-  readonly fromMarkdown: FromMarkdown;
-  readonly breathe: Breathe;
-}
-
-async function documentOf(
+function documentOf(
   event: RecordUpserted,
+  { fileName, mediaType }: Content,
+  reading: Reading,
   wanted: readonly string[],
-  run: Run,
-): Promise<DocumentUpserted> {
+): Output {
   const { after, key } = event.data;
-  const { text, mediaType, fileName } = await contentOf(event.subject, after, run.breathe);
-  const { fields, body } = isMarkdown(mediaType) ? frontMatter(text) : { fields: {}, body: text };
-  const title =
-    nonEmpty(fields["title"]) ?? (isMarkdown(mediaType) && (await headingOf(body, run)));
   const metadata = {
-    ...picked(wanted, { ...fields, ...after }),
+    ...picked(wanted, { ...userMetadataOf(after), ...reading.fields, ...after }),
     ...picked(["uri", "modified"], after),
-    title: title || fileName,
+    title: reading.title || fileName,
     mediaType,
   };
+  const { text } = reading;
   return {
     ...event,
     type: "dev.sluice.document.upserted",
     // The runner appends itself to the lineage, and gives the id of the stage.
-    data: { key, text: body, metadata, mediaType, lineage: [] },
+    data: { key, text, metadata, mediaType: reading.mediaType, lineage: [] },
   };
 }
 
-/** The first heading. Looked for in the beginning only: the title of a text does not stand in its middle. */
-async function headingOf(text: string, run: Run): Promise<string | undefined> {
-  const beginning = text.slice(0, 8_192);
-  for await (const { type, start, end } of blocksOf(beginning, run)) {
-    if (type !== "heading") continue;
-    // The parser takes quadratic time for marks inside of lines.
-    const source = beginning.slice(start, Math.min(end, start + 1_000));
-    const markdown = [source, ...definitionsFor(source, beginning)].join("\n\n");
-    const heading = run.fromMarkdown(markdown).children.find((node) => node.type === "heading");
-    if (heading) return plainText(heading);
-  }
-  return undefined;
-}
-
-/** The lines that say where the links of a heading lead: without them `[text][label]` is no link. */
-function definitionsFor(heading: string, text: string): readonly string[] {
-  const labels = heading.toLowerCase();
-  return Array.from(text.matchAll(/^ {0,3}\[([^\][\n]{1,100})\]:[ \t]*\S.{0,500}$/gm))
-    .filter(([, label = ""]) => labels.includes(`[${label.toLowerCase()}]`))
-    .slice(0, 10)
-    .map(([line]) => line);
-}
-
-/** Flat, as metadata must be: empty values are left out, nested ones become JSON text. */
-function picked(names: readonly string[], fields: Readonly<Record<string, Json>>): Metadata {
-  const metadata: Record<string, Metadata[string]> = {};
-  for (const name of names) {
-    const value = Object.hasOwn(fields, name) ? fields[name] : undefined;
-    if (value === undefined || value === null) continue;
-    metadata[name] = flat(value);
-  }
-  return metadata;
-}
-
-function flat(value: Exclude<Json, null>): Metadata[string] {
-  if (typeof value !== "object") return value;
-  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
-  return JSON.stringify(value);
-}
-
-function nonEmpty(value: Metadata[string] | undefined): string | undefined {
-  return value === undefined ? undefined : String(value).trim() || undefined;
+function rowOf(
+  event: RecordUpserted,
+  { fileName, mediaType }: Content,
+  { key, fields, text }: Row,
+  wanted: readonly string[],
+): DocumentUpserted {
+  const { after } = event.data;
+  const title = [fields["title"], fields["name"]].find(
+    (value) => typeof value === "string" && value !== "",
+  );
+  return childOf<DocumentUpserted>(event, key, {
+    type: "dev.sluice.document.upserted",
+    data: {
+      key: [event.data.key, key],
+      text,
+      mediaType: "text/plain",
+      metadata: {
+        ...picked(wanted, { ...userMetadataOf(after), ...after, ...fields }),
+        ...picked(["uri", "modified"], after),
+        title: typeof title === "string" ? title : fileName,
+        mediaType,
+        row: key,
+      },
+      lineage: [],
+    },
+  });
 }

@@ -143,7 +143,6 @@ function toTable(
   key: readonly string[],
 ): Table {
   const { oid, schema, name, kind, identity, isOwned, ancestors, partitions } = relation;
-  const leaves = partitions.filter(({ isLeaf }) => isLeaf);
   return {
     oid,
     schema,

@@ -14,6 +14,15 @@ const start = {
   at: { commit: "0/200", ordinal: 2 },
 };
 const captured: Captured = {
+  stopped: () => {
+    throw new Error("unused");
+  },
+  outdated: () => [],
+  recast: async () => () => [],
+  lostPartitions: () => [],
+  forget: () => {
+    throw new Error("unused");
+  },
   relation: () => undefined,
   learn: () => undefined,
   tables: () => [],

@@ -1,0 +1,134 @@
+import { createHash } from "node:crypto";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
+import { isTextual } from "../../_shared/media-type.ts";
+
+/** What came out of an object's body, decoded once on its way: it is never in memory twice. */
+export type Content =
+  | { readonly kind: "text"; readonly text: string; readonly md5: string }
+  | { readonly kind: "bytes"; readonly contentBase64: string; readonly md5: string }
+  /** More than `maxBytes`, perhaps only after decompression. */
+  | { readonly kind: "too-large" }
+  /** The body is not what its type, charset or encoding says: only its bytes can be told. */
+  | { readonly kind: "undecodable" };
+
+/** What the body is packed in, as HTTP names it: the first to be taken off last. */
+export type Encoding = "gzip" | "deflate" | "br";
+
+/** Reads a body to its end, or as far as it is wanted. Throws what the stream throws. */
+export async function readContent(
+  body: Readable,
+  as: {
+    readonly mediaType: string;
+    readonly encodings: readonly Encoding[];
+    readonly maxBytes: number;
+  },
+): Promise<Content> {
+  const md5 = createHash("md5");
+  const decoder = textDecoder(as.mediaType);
+  const collected = decoder ? textFrom(decoder) : base64();
+  const hashed = async function* (chunks: AsyncIterable<Buffer>) {
+    for await (const chunk of chunks) {
+      md5.update(chunk);
+      yield chunk;
+    }
+  };
+  const collect = async (chunks: AsyncIterable<Buffer>) => {
+    let bytes = 0;
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      if (bytes > as.maxBytes) throw tooLarge;
+      collected.add(chunk);
+    }
+  };
+  try {
+    await through(body, hashed, ...as.encodings.map(decompressor), collect);
+    return { ...collected.end(), md5: md5.digest("hex") };
+  } catch (error) {
+    if (error === tooLarge) return { kind: "too-large" };
+    if (error === notText || isOfZlib(error)) return { kind: "undecodable" };
+    throw error;
+  }
+}
+
+// Its types know no list of stages of different kinds.
+const through = pipeline as (...stages: readonly unknown[]) => Promise<void>;
+const tooLarge = new Error("more bytes than are wanted");
+const notText = new Error("not in the charset that it should be in");
+
+/** The encodings we can take off; undefined when one is unknown. */
+export function encodingsOf(header: string | undefined): readonly Encoding[] | undefined {
+  const encodings: Encoding[] = [];
+  for (const part of (header ?? "").toLowerCase().split(",")) {
+    const name = part.trim();
+    // `aws-chunked` is of the upload; some stores keep it.
+    if (["", "identity", "aws-chunked"].includes(name)) continue;
+    if (name === "gzip" || name === "x-gzip") encodings.unshift("gzip");
+    else if (name === "deflate" || name === "br") encodings.unshift(name);
+    else return undefined;
+  }
+  return encodings;
+}
+
+/** For media types whose content is text; undefined for others, and for charsets nobody knows. */
+function textDecoder(mediaType: string) {
+  const [type = "", ...parameters] = mediaType.split(";");
+  if (!isTextual(type.trim().toLowerCase())) return undefined;
+  const charset = parameters
+    .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)"?\s*$/i.exec(parameter)?.[1])
+    .find((found) => found !== undefined);
+  try {
+    return new TextDecoder(charset ?? "utf-8", { fatal: true });
+  } catch {
+    // An unknown charset: the bytes go to whoever parses them, with the media type that says so.
+    return undefined;
+  }
+}
+
+function textFrom(decoder: NonNullable<ReturnType<typeof textDecoder>>) {
+  let text = "";
+  const decode = (chunk: Buffer | undefined) => {
+    try {
+      text += chunk ? decoder.decode(chunk, { stream: true }) : decoder.decode();
+    } catch {
+      // Only a fatal decoder's refusal comes here.
+      throw notText;
+    }
+  };
+  return {
+    add: decode,
+    end: () => {
+      decode(undefined);
+      return { kind: "text", text } as const;
+    },
+  };
+}
+
+function base64() {
+  let contentBase64 = "";
+  let rest: Buffer = Buffer.alloc(0);
+  return {
+    add: (chunk: Buffer) => {
+      const all = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
+      // Three bytes make four characters: only whole ones can be put behind one another.
+      const whole = all.length - (all.length % 3);
+      contentBase64 += all.toString("base64", 0, whole);
+      rest = all.subarray(whole);
+    },
+    end: () => ({ kind: "bytes", contentBase64: contentBase64 + rest.toString("base64") }) as const,
+  };
+}
+
+function decompressor(encoding: Encoding) {
+  if (encoding === "br") return createBrotliDecompress();
+  return encoding === "gzip" ? createGunzip() : createInflate();
+}
+
+function isOfZlib(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    "code" in error &&
+    /^(Z_|ERR_.*_ERROR_)|^ERR_BROTLI/.test(String(error.code))
+  );
+}

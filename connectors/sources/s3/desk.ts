@@ -1,0 +1,204 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ListedObject } from "./bucket.ts";
+import type { Message } from "./notifications/messages.ts";
+import { pace } from "./pace.ts";
+import { patiently } from "./patience.ts";
+import type { Reading } from "./read-object.ts";
+
+/** A key that may hold something new, and why we think so. */
+export interface Look {
+  readonly key: string;
+  /** Emitted whatever is known of it: a snapshot wants it, or a crash left it in doubt. */
+  readonly isForced: boolean;
+  /** The pass that is under way waits for the answer. */
+  readonly isOfPass: boolean;
+  readonly listed?: ListedObject | undefined;
+  /** The state that was emitted, as far as the listing knew. */
+  readonly known?: string | undefined;
+  /** Bytes to expect. */
+  readonly size?: number | undefined;
+  /** When it was removed, if that is what we were told. RFC 3339. */
+  readonly removedAt?: string | undefined;
+  /** The notifications that wait for the answer. */
+  readonly messages: readonly Message[];
+}
+
+export interface Looked {
+  readonly look: Look;
+  readonly reading: Reading;
+  /** About what its event weighs. */
+  readonly bytes: number;
+}
+
+/**
+ * Reads objects side by side, as many as memory allows, and holds what was read until it is taken. No key
+ * is read twice at once, nor again before its last reading was `freed`: so versions drawn in the order
+ * of `take` are in the order of the readings.
+ */
+export interface Desk {
+  /** Asks for a look; one at the same key that has not begun yet becomes one with it. */
+  readonly add: (look: Look, isUrgent: boolean) => void;
+  /** Resolves when there is room for looks that are not urgent; rejects on abort. */
+  readonly room: () => Promise<void>;
+  /** From the front, as many as a batch may hold; none yet while more are about to come. */
+  readonly take: () => readonly Looked[];
+  /** Milliseconds until what is ready can be taken; Infinity when nothing is. */
+  readonly readyInMs: () => number;
+  readonly freed: (looks: readonly Look[]) => void;
+}
+
+const maxEvents = 1_000;
+const maxBytes = 2 ** 20;
+const bytesAtOnce = 64 * 2 ** 20;
+const emptyEventBytes = 1_024;
+/** A batch costs two writes that the disk must confirm, so it waits this long for others that are being read. */
+const lingerMs = 50;
+/** Tries at one object, each of them several of the SDK's. */
+const maxTries = 3;
+
+export function openDesk(run: {
+  readonly read: (look: Look) => Promise<Reading>;
+  readonly readsAtOnce: number;
+  /** Bytes to expect of an object whose size nobody told. */
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+  /** Something can be taken. */
+  readonly wake: () => void;
+  /** Nothing can be read any more. */
+  readonly fail: (error: unknown) => void;
+}): Desk {
+  const { readsAtOnce, signal, wake, fail } = run;
+  const urgent = new Map<string, Look>();
+  const listed = new Map<string, Look>();
+  const busy = new Set<string>();
+  const ready: Looked[] = [];
+  const waiting: (() => void)[] = [];
+  let readyBytes = 0;
+  let readySince = 0;
+  let inFlight = 0;
+  let inFlightBytes = 0;
+  let succeededAt = 0;
+  const speed = pace(readsAtOnce);
+
+  const weightOf = ({ size }: Look) => Math.min(size ?? run.maxBytes, run.maxBytes);
+  const next = (): Look | undefined => {
+    for (const lane of [urgent, listed])
+      for (const [key, look] of lane) if (!busy.has(key)) return look;
+    return undefined;
+  };
+  const isFull = () => ready.length >= maxEvents || readyBytes >= maxBytes;
+
+  const start = () => {
+    while (inFlight < speed.atOnce() && !isFull() && !signal.aborted) {
+      const look = next();
+      if (look === undefined) break;
+      const weight = weightOf(look);
+      if (inFlight > 0 && inFlightBytes + weight > bytesAtOnce) break;
+      for (const lane of [urgent, listed]) lane.delete(look.key);
+      busy.add(look.key);
+      inFlight += 1;
+      inFlightBytes += weight;
+      work(look)
+        .catch(fail)
+        .finally(() => {
+          inFlight -= 1;
+          inFlightBytes -= weight;
+          start();
+          wake();
+        });
+    }
+    if (hasRoom()) letIn();
+  };
+  const readyInMs = () => {
+    if (ready.length === 0) return Infinity;
+    const isAwaited = inFlight > 0 && !isFull();
+    return isAwaited ? Math.max(0, readySince + lingerMs - performance.now()) : 0;
+  };
+  const hasRoom = () => listed.size < 2 * readsAtOnce;
+  const letIn = () => {
+    for (const resume of waiting.splice(0)) resume();
+  };
+  signal.addEventListener("abort", letIn, { once: true });
+
+  /** What fails is given up on, for now, only if other objects can be read meanwhile: else it is an outage. */
+  const work = async (look: Look) => {
+    const began = performance.now();
+    for (let tries = 1; ; tries++)
+      try {
+        const throttled = speed.slower;
+        const reading = await patiently(() => run.read(look), { signal, throttled });
+        succeededAt = performance.now();
+        speed.succeeded();
+        return done(look, reading);
+      } catch (cause) {
+        if (signal.aborted) return;
+        if (tries >= maxTries && succeededAt > began)
+          return done(look, { kind: "unreadable", cause });
+        if (tries >= maxTries) throw cause;
+        await sleep(200 * 2 ** tries, undefined, { signal }).catch(() => {}); // aborted: the next try ends it
+      }
+  };
+
+  const done = (look: Look, reading: Reading) => {
+    const bytes = weigh(reading);
+    if (ready.length === 0) readySince = performance.now();
+    ready.push({ look, reading, bytes });
+    readyBytes += bytes;
+  };
+
+  return {
+    add: (look, isUrgent) => {
+      const before = urgent.get(look.key) ?? listed.get(look.key);
+      const lane = isUrgent || urgent.has(look.key) ? urgent : listed;
+      if (isUrgent) listed.delete(look.key);
+      lane.set(look.key, before ? joined(before, look) : look);
+      start();
+    },
+    room: async () => {
+      while (!hasRoom()) {
+        signal.throwIfAborted();
+        await new Promise<void>((resolve) => void waiting.push(resolve));
+      }
+      signal.throwIfAborted();
+    },
+    readyInMs,
+    take: () => {
+      if (readyInMs() > 0) return [];
+      let count = 0;
+      let bytes = 0;
+      for (const one of ready) {
+        if (count === maxEvents || (count > 0 && bytes + one.bytes > maxBytes)) break;
+        bytes += one.bytes;
+        count += 1;
+      }
+      readyBytes -= bytes;
+      const taken = ready.splice(0, count);
+      readySince = performance.now();
+      start();
+      return taken;
+    },
+    freed: (looks) => {
+      for (const { key } of looks) busy.delete(key);
+      start();
+    },
+  };
+}
+
+/** Two reasons to look at one key: it is read as it is now, not as it was listed. */
+function joined(a: Look, b: Look): Look {
+  return {
+    key: b.key,
+    isForced: a.isForced || b.isForced,
+    isOfPass: a.isOfPass || b.isOfPass,
+    size: b.size ?? a.size,
+    removedAt: b.removedAt ?? a.removedAt,
+    messages: [...a.messages, ...b.messages],
+  };
+}
+
+function weigh(reading: Reading): number {
+  if (reading.kind !== "content") return emptyEventBytes;
+  const { content } = reading.object;
+  const length = "text" in content ? content.text.length : content.contentBase64.length;
+  return emptyEventBytes + length;
+}

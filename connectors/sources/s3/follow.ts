@@ -1,0 +1,191 @@
+import { setMaxListeners } from "node:events";
+import { cleared, type RecordChange, type SourceBatch, type SourceContext } from "sluice";
+import { bell } from "../../_shared/bell.ts";
+import type { Bucket } from "./bucket.ts";
+import type { Checkpoint, Options } from "./config.ts";
+import { openDesk, type Look, type Looked } from "./desk.ts";
+import { integrity } from "./integrity.ts";
+import { judge } from "./judge.ts";
+import type { Doubts } from "./memory/doubts.ts";
+import type { Memory } from "./memory/memory.ts";
+import { listen } from "./notifications/listen.ts";
+import { beginPass, type Pass } from "./pass.ts";
+import { passes } from "./passes.ts";
+import { problems } from "./problems.ts";
+import { readObject, type Reading } from "./read-object.ts";
+import { unavailable } from "./refusal.ts";
+import { select } from "./select.ts";
+import { isFolder, suspects } from "./suspects.ts";
+
+/** A listing that finds nothing new moves the checkpoint all the same, this often. */
+const heartbeatMs = 10_000;
+
+/**
+ * Whatever may have changed becomes a key to look at: found by a listing, told by a notification, left
+ * in doubt by a crash, asked for by a snapshot. The object itself then says whether it did; so the
+ * order in which we are told, and how often, does not matter.
+ */
+export async function* follow(
+  context: SourceContext<Options, Checkpoint>,
+  bucket: Bucket,
+  memory: Memory,
+  doubts: Doubts,
+): AsyncGenerator<SourceBatch<Checkpoint>> {
+  const { config, nextVersion, progress } = context;
+  const over = new AbortController();
+  const signal = AbortSignal.any([context.signal, over.signal]);
+  setMaxListeners(0, signal); // one for each request on its way
+  const alarm = bell();
+  let failure: { readonly error: unknown } | undefined;
+  const fail = (error: unknown) => {
+    failure ??= { error };
+    alarm.ring();
+  };
+  const wake = alarm.ring;
+  const selected = select(config);
+  const tell = problems(context);
+  const isIntact = integrity();
+
+  const read = async (look: Look): Promise<Reading> => {
+    const { key, listed, isForced } = look;
+    if (!selected.wants(key)) return { kind: "none" };
+    if (listed && listed.size > config.maxBytes) return { kind: "too-large", bytes: listed.size };
+    const known = listed ? look.known : (await memory.open([key])).get(key);
+    const { maxBytes } = config;
+    const wish = { listed, known: isForced ? undefined : known, maxBytes, isIntact, signal };
+    const reading = await readObject(bucket, key, wish).catch((error: unknown) => {
+      signal.throwIfAborted();
+      throw unavailable(`bucket "${bucket.name}"`, error);
+    });
+    return reading.kind === "content" && isFolder(key, reading.object.size)
+      ? { kind: "none" }
+      : reading;
+  };
+  const { readsAtOnce, maxBytes } = config;
+  const desk = openDesk({ read, readsAtOnce, maxBytes, signal, wake, fail });
+
+  const source = `/s3/${encodeURIComponent(context.name)}`;
+  const judging = { source, bucket, doubts, problems: tell, nextVersion };
+  const everyMs = config.notifications?.listEveryMs ?? config.everyMs;
+  const idleEveryMs = config.notifications?.listEveryMs ?? config.idleEveryMs;
+  const isKnown = !(await memory.behind("").next()).done;
+  const plan = passes(context, {
+    isKnown,
+    everyMs,
+    idleEveryMs,
+    wake,
+    fail,
+    begin: ({ isFirst, after, snapshot, isPartial }) => {
+      for (const key of doubts.keys())
+        desk.add({ key, isForced: true, isOfPass: false, messages: [] }, true);
+      const isForced = snapshot?.isForced ?? false;
+      return beginPass(
+        (spare) =>
+          suspects(
+            { bucket, memory, select: selected, problems: tell },
+            { after, isForced, maxBytes, signal, spare },
+          ),
+        { isFirst, snapshot, isPartial, after, desk, wake, fail },
+      );
+    },
+  });
+  const told = config.notifications && (await listen(context, { desk, bucket, signal, fail }));
+
+  /** One batch of what was read; undefined when nobody has to be told of any of it. */
+  const cut = async (looked: readonly Looked[]): Promise<SourceBatch<Checkpoint> | undefined> => {
+    const pass = plan.current();
+    const known = await memory.open(looked.map(({ look }) => look.key));
+    const events: RecordChange[] = [];
+    const settled: string[] = [];
+    for (const one of looked) {
+      const event = judge(one, known, pass, judging);
+      if (one.look.isOfPass) pass?.answer(one.look.key);
+      if (event !== "doubtful") settled.push(one.look.key);
+      if (typeof event === "object") events.push(event);
+    }
+    desk.freed(looked.map(({ look }) => look));
+    const writes = [...known.writes(), ...doubts.settle(settled)];
+    if (events.length > 0) {
+      plan.changed();
+      const lowest = events[0]?.sequence ?? "";
+      const keys = events.map(({ subject }) => subject);
+      writes.push(...(await doubts.announce(keys, lowest)));
+    }
+    if (events.length + writes.length === 0) return undefined;
+    return { events, checkpoint: checkpointOf(pass), writes };
+  };
+
+  try {
+    let stored = JSON.stringify(context.checkpoint);
+    let storedAt = performance.now();
+    const note = (batch: SourceBatch<Checkpoint>) => {
+      stored = JSON.stringify(batch.checkpoint);
+      storedAt = performance.now();
+      return batch;
+    };
+    while (!signal.aborted) {
+      if (failure) throw failure.error;
+      plan.advance();
+      const pass = plan.current();
+      const looked = desk.take();
+      if (pass) tellProgress(pass, progress, told?.lag());
+
+      if (looked.length > 0) {
+        const batch = await cut(looked);
+        if (batch) yield note(batch);
+        told?.settled(looked.map(({ look }) => look));
+      } else if (pass?.isOver()) {
+        const completes = plan.finish();
+        const events = sweepOf(pass, source, context.log);
+        // A listing that found nothing has nothing to store.
+        if (events.length + completes.length > 0 || stored !== "{}")
+          yield note({ events, checkpoint: {}, completes });
+        progress({ phase: "streaming", ...lagOf(told?.lag()) });
+      } else if (pass && performance.now() - storedAt > heartbeatMs)
+        yield note({ events: [], checkpoint: checkpointOf(pass) });
+      else await alarm.wait(Math.min(plan.dueInMs(), desk.readyInMs(), heartbeatMs), signal);
+    }
+  } finally {
+    over.abort();
+    await told?.close();
+  }
+}
+
+function checkpointOf(pass: Pass | undefined): Checkpoint {
+  if (pass === undefined) return {};
+  const snapshot = pass.snapshot && { ...pass.snapshot, isPartial: pass.isPartial() };
+  return { pass: { after: pass.after(), ...(snapshot && { snapshot }) } };
+}
+
+/** What ends a snapshot: all that it did not find is gone. */
+function sweepOf(
+  pass: Pass,
+  source: string,
+  log: SourceContext<Options, Checkpoint>["log"],
+): RecordChange[] {
+  if (pass.snapshot === undefined) return [];
+  const { below, audience } = pass.snapshot;
+  if (pass.isPartial()) {
+    log.warn(
+      {},
+      "snapshot without a sweep: known objects could not be read, and a sweep would remove them",
+    );
+    return [];
+  }
+  const time = new Date().toISOString();
+  const about = { source, below, reason: "sweep", time, meta: {} } as const;
+  return [cleared({ ...about, ...(audience !== undefined && { audience }) })];
+}
+
+function tellProgress(
+  pass: Pass,
+  progress: SourceContext<Options, Checkpoint>["progress"],
+  lag: string | undefined,
+): void {
+  const phase = pass.isFirst || pass.snapshot ? "snapshot" : "streaming";
+  progress({ phase, done: pass.answered(), ...lagOf(lag) });
+}
+
+function lagOf(lag: string | undefined) {
+  return lag === undefined ? {} : { lag };
+}

@@ -1,0 +1,254 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SluiceEvent } from "sluice";
+import { fakes, sourceConformance } from "sluice/testing";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { startMinistack } from "../../../../test/s3-servers.ts";
+import { isHeldBy, makeBucket, standBetween, type TestBucket } from "../harness.ts";
+import { s3 } from "../s3.ts";
+import { makeQueue, type TestQueue } from "./harness.ts";
+
+type FakeState = ReturnType<typeof fakes.state>;
+type Run = Awaited<ReturnType<typeof fakes.run>>;
+
+const server = await startMinistack({ isKept: true });
+afterAll(() => server.stop());
+
+const of = (events: readonly SluiceEvent[], key: string) =>
+  events.filter(({ subject }) => subject === key);
+const until = async (what: () => boolean | Promise<boolean>, wanted: string) => {
+  for (const deadline = performance.now() + 30_000; !(await what()); await sleep(20))
+    if (performance.now() > deadline) throw new Error(`waited in vain for ${wanted}`);
+};
+
+describe("s3 that is told by a queue", () => {
+  let bucket: TestBucket;
+  let queue: TestQueue;
+  const runs: Run[] = [];
+  beforeEach(async () => {
+    bucket = await makeBucket(server);
+    queue = await makeQueue(server, bucket);
+  });
+  afterEach(async () => {
+    for (const run of runs.splice(0)) await run.stop().catch(() => {});
+  });
+  const read = async (
+    notifications: object = {},
+    more: { readonly place?: FakeState; readonly endpoint?: string } = {},
+  ) => {
+    const { place = fakes.state(), ...others } = more;
+    const told = { queueUrl: queue.url, visibilitySeconds: 2, ...notifications };
+    const config = { ...bucket.config, notifications: told, ...others };
+    const run = await fakes.run(s3, { config, state: place, patienceMs: 30_000 });
+    runs.push(run);
+    await run.until((events) => events.some(({ type }) => /cleared/.test(type)), "the snapshot");
+    return run;
+  };
+  const shows = (run: Run, expected: Record<string, string>) =>
+    run.until((events) => isHeldBy(events, expected), JSON.stringify(expected));
+  const emptied = () =>
+    until(async () => {
+      const { waiting, hidden } = await queue.count();
+      return waiting + hidden === 0;
+    }, "an empty queue");
+
+  it.each(["direct", "sns", "eventbridge"] as const)(
+    "follows creates, changes and deletes without a listing, told %s",
+    async (way) => {
+      queue = await makeQueue(server, bucket, way);
+      await bucket.put("before.txt", "0");
+      const run = await read();
+      const odd = "a b+c%20ü/日.txt";
+      await bucket.put(odd, "1");
+      await bucket.put("plain.txt", "1");
+      await shows(run, { "before.txt": "0", [odd]: "1", "plain.txt": "1" });
+      await bucket.put(odd, "2");
+      await bucket.remove("plain.txt");
+      await bucket.remove("before.txt");
+      await shows(run, { [odd]: "2" });
+      await emptied();
+    },
+  );
+
+  it("looks once where a message comes twice", async () => {
+    const between = await standBetween(server);
+    try {
+      let lost = 0;
+      between.intercept = async ({ headers }) =>
+        /DeleteMessage/.test(String(headers["x-amz-target"])) && lost++ < 3
+          ? { status: 500, body: "" }
+          : undefined;
+      const run = await read({ queueUrl: queue.url.replace(server.endpoint, between.endpoint) });
+      await bucket.put("a.txt", "1");
+      await shows(run, { "a.txt": "1" });
+      await emptied();
+      expect(lost).toBeGreaterThan(3);
+      expect(of(run.events, "a.txt")).toHaveLength(1);
+    } finally {
+      await between.close();
+    }
+  });
+
+  it("needs no order: a late message about an earlier state changes nothing", async () => {
+    const run = await read();
+    await emptied(); // the test message
+    await run.stop();
+    await bucket.put("a.txt", "1");
+    const late = await queue.take(60);
+    await bucket.remove("a.txt");
+    await bucket.put("b.txt", "1");
+    const again = await read();
+    await shows(again, { "b.txt": "1" });
+    await queue.release(late);
+    await emptied();
+    await bucket.put("c.txt", "1");
+    await shows(again, { "b.txt": "1", "c.txt": "1" });
+    expect(of(again.events, "a.txt")).toEqual([]);
+  });
+
+  it("a message that comes after a newer one costs no request", async () => {
+    const between = await standBetween(server);
+    try {
+      const run = await read({}, { endpoint: between.endpoint });
+      await emptied();
+      run.pause();
+      await run.stop();
+      await bucket.put("a.txt", "1");
+      const late = await queue.take(60);
+      await bucket.put("a.txt", "2");
+      const again = await read({}, { endpoint: between.endpoint });
+      await shows(again, { "a.txt": "2" });
+      await until(
+        async () => (await queue.count()).hidden === 1,
+        "the newer message to be deleted",
+      );
+      const asked = between.seen.length;
+      await queue.release(late);
+      await emptied();
+      expect(between.seen.length).toBe(asked);
+    } finally {
+      await between.close();
+    }
+  });
+
+  it("finds by listing what no message told", async () => {
+    const run = await read({ listEveryMs: 1_000 });
+    await emptied();
+    await run.stop();
+    const place = fakes.state();
+    const other = await makeQueue(server, bucket); // the events go there from now on
+    const again = await read({ listEveryMs: 1_000 }, { place });
+    await bucket.put("a.txt", "1");
+    await other.discard(await other.take(60)); // its test message, or the event itself
+    await shows(again, { "a.txt": "1" });
+    await bucket.remove("a.txt");
+    await shows(again, {});
+  });
+
+  it("leaves what is no event in the queue, out of sight, and goes on", async () => {
+    const run = await read();
+    await emptied();
+    const truncated = '{"Records": [{"eventName": "ObjectCrea';
+    const foreign = JSON.stringify({
+      Records: [{ eventName: "x", s3: { bucket: { name: "other" }, object: { key: "k" } } }],
+    });
+    const bodies = [truncated, "hello", "{}", '{"Records": [{}]}', "[1]", "null", foreign];
+    for (const body of bodies) await queue.send(body);
+    await bucket.put("a.txt", "1");
+    await shows(run, { "a.txt": "1" });
+    await until(
+      async () => (await queue.count()).hidden === bodies.length,
+      "the unreadable messages to be hidden",
+    );
+    const told = run.lines.filter(({ level }) => level === "warn");
+    expect(told).toHaveLength(bodies.length);
+    expect(JSON.stringify(told)).toContain("ObjectCrea");
+    expect(run.counters.get("messages_unreadable{reason=unreadable}")).toBe(bodies.length - 1);
+    expect(run.counters.get("messages_unreadable{reason=foreign}")).toBe(1);
+    // Longer than the two seconds that a message of ours is hidden for.
+    expect(await queue.take(0, 4)).toBeUndefined();
+  });
+
+  it("reads many records of one message, and none of another bucket", async () => {
+    const run = await read();
+    await emptied();
+    const record = (name: string, key: string) => ({
+      eventName: "ObjectCreated:Put",
+      eventSource: "aws:s3",
+      s3: { bucket: { name }, object: { key } },
+    });
+    const silent = await makeQueue(server, bucket);
+    for (const key of ["a.txt", "b.txt", "c d.txt"]) await bucket.put(key, key);
+    const Records = ["a.txt", "b.txt", "c+d.txt", "absent"].map((key) => record(bucket.name, key));
+    await queue.send(JSON.stringify({ Records: [...Records, record("other", "a.txt")] }));
+    await shows(run, { "a.txt": "a.txt", "b.txt": "b.txt", "c d.txt": "c d.txt" });
+    await emptied();
+    await silent.discard(await silent.take(1));
+  });
+
+  it("hides messages for as long as it holds them, and hands them back when it stops", async () => {
+    const run = await read();
+    await emptied();
+    await bucket.put("first.txt", "1");
+    run.pause();
+    await run.until((events) => of(events, "first.txt").length === 1, "the first object");
+    await bucket.put("second.txt", "1");
+    await until(async () => (await queue.count()).hidden === 2, "two messages in hand");
+    // Twice as long as one is hidden for.
+    expect(await queue.take(0, 4)).toBeUndefined();
+    expect((await queue.count()).hidden).toBe(2);
+    expect(await run.stop()).toBeLessThan(1_000);
+    expect(await queue.take(0, 1)).toBeDefined();
+  });
+
+  it("goes on when the queue answers again, and names one that is not there", async () => {
+    const between = await standBetween(server);
+    try {
+      const run = await read({ queueUrl: queue.url.replace(server.endpoint, between.endpoint) });
+      await emptied();
+      let failures = 0;
+      between.intercept = async () => ({ status: 500, body: `no ${failures++}` });
+      await bucket.put("b.txt", "1"); // ends the poll that is under way
+      await until(() => run.lines.some(({ message }) => /queue/.test(message)), "a warning");
+      await bucket.put("a.txt", "1");
+      between.intercept = async () => undefined;
+      await shows(run, { "a.txt": "1", "b.txt": "1" });
+      await emptied();
+
+      const notifications = { queueUrl: `${queue.url}-absent` };
+      const config = { ...bucket.config, notifications };
+      const lost = await fakes.run(s3, { config });
+      await expect(lost.ended).rejects.toMatchObject({ code: "s3.queue-missing" });
+      const findings = await s3.check?.(fakes.context({ config: s3.config.parse(config) }));
+      expect(findings?.map(({ code }) => code)).toEqual(["s3.bucket", "s3.queue-missing"]);
+    } finally {
+      await between.close();
+    }
+  });
+
+  it("lives through a restart of the server", async () => {
+    const run = await read();
+    await bucket.put("a.txt", "1");
+    await shows(run, { "a.txt": "1" });
+    await emptied();
+    await server.restart();
+    await bucket.put("a.txt", "2");
+    await shows(run, { "a.txt": "2" });
+    await emptied();
+  }, 60_000);
+});
+
+const bucket = await makeBucket(server);
+const queue = await makeQueue(server, bucket);
+describe("s3 that is told by a queue keeps what a source must:", () => {
+  const origin = {
+    put: async (key: string, text: string) => {
+      await bucket.put(`${key}.md`, text);
+      return `${key}.md`;
+    },
+    remove: (key: string) => bucket.remove(`${key}.md`),
+  };
+  const notifications = { queueUrl: queue.url, visibilitySeconds: 2 };
+  const given = { source: s3, config: { ...bucket.config, notifications }, origin };
+  // The poll of a run that was stopped may hide a message for two seconds.
+  for (const { name, run } of sourceConformance({ ...given, patienceMs: 15_000 })) it(name, run);
+});

@@ -1,0 +1,160 @@
+import type { Readable } from "node:stream";
+import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import { SluiceError } from "sluice";
+import { mediaTypeOf } from "../../_shared/media-type.ts";
+import type { Bucket, ListedObject } from "./bucket.ts";
+import { encodingsOf, readContent, type Encoding } from "./content.ts";
+import { bareEtag, fingerprintOf } from "./fingerprint.ts";
+import type { Integrity } from "./integrity.ts";
+import { isAboutObject, refusalOf } from "./refusal.ts";
+
+/** An object as it was read: in one state, that of its `etag`. */
+export interface ReadObject {
+  readonly fingerprint: string;
+  readonly etag: string;
+  readonly size: number;
+  readonly modified: Date | undefined;
+  readonly mediaType: string;
+  readonly versionId: string | undefined;
+  readonly userMetadata: Readonly<Record<string, string>>;
+  /** Only where the content is still packed, because it could not be unpacked. */
+  readonly contentEncoding: string | undefined;
+  readonly content: { readonly text: string } | { readonly contentBase64: string };
+}
+
+export type Reading =
+  | { readonly kind: "content"; readonly object: ReadObject }
+  /** In the state that was emitted already; its body was not read. */
+  | { readonly kind: "same" }
+  | { readonly kind: "none" }
+  | { readonly kind: "too-large"; readonly bytes: number | undefined }
+  /** There, but not to be had: access to it is denied, or it must be restored from an archive. */
+  | {
+      readonly kind: "denied" | "archived" | "unreadable";
+      readonly cause: unknown;
+    };
+
+export interface Wish {
+  /** As the last listing shows it: it is read in that state, or else as it is now. */
+  readonly listed: ListedObject | undefined;
+  /** The state that needs no reading. */
+  readonly known: string | undefined;
+  readonly maxBytes: number;
+  readonly isIntact: Integrity;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Reads an object whole and in one state, up to `maxBytes`, and tells absent from forbidden. Throws the
+ * SDK's error for what is wrong with more than this object, or may pass.
+ */
+export async function readObject(bucket: Bucket, key: string, wish: Wish): Promise<Reading> {
+  try {
+    return await read(bucket, key, wish, wish.listed);
+  } catch (error) {
+    wish.signal.throwIfAborted();
+    const refusal = refusalOf(error);
+    if (refusal.name === "NoSuchKey") return { kind: "none" };
+    // Replaced since it was listed: what is there now counts.
+    if (refusal.status === 412 && wish.listed)
+      return readObject(bucket, key, { ...wish, listed: undefined });
+    if (refusal.name === "InvalidObjectState") return { kind: "archived", cause: error };
+    if (!isAboutObject(refusal) || refusal.status === 412) throw error;
+    // Without the right to list, or with a condition on it, an absent object is a forbidden one.
+    if (refusal.status === 404 || refusal.status === 403)
+      if (!(await bucket.isListed(key, wish))) return { kind: "none" };
+    return { kind: refusal.status === 403 ? "denied" : "unreadable", cause: error };
+  }
+}
+
+async function read(
+  bucket: Bucket,
+  key: string,
+  { known, maxBytes, isIntact, signal }: Wish,
+  listed: ListedObject | undefined,
+): Promise<Reading> {
+  const ask = () => bucket.get(key, { signal, ...(listed?.etag && { ifMatch: listed.etag }) });
+  let answer = await ask();
+  const { etag, size, modified } = stateOf(answer);
+  // What headers and listing say of one state may differ in some store: the listing's word is compared next.
+  const fingerprint =
+    listed && bareEtag(listed.etag) === bareEtag(etag)
+      ? listed.fingerprint
+      : fingerprintOf(bucket.name, { etag, size, modified });
+  if (fingerprint === known || size > maxBytes) {
+    bodyOf(answer).destroy();
+    return fingerprint === known ? { kind: "same" } : { kind: "too-large", bytes: size };
+  }
+
+  const plan = unpacking(key, answer);
+  let content = await readContent(bodyOf(answer), { ...plan, maxBytes });
+  let contentEncoding: string | undefined;
+  if (content.kind === "undecodable") {
+    // Not what it says it is: its bytes, as they lie there, are for a parser to refuse or to guess at.
+    answer = await bucket.get(key, { signal, ifMatch: answer.ETag ?? "" });
+    contentEncoding = plan.encodings.length > 0 ? plan.encodings.join(", ") : undefined;
+    content = await readContent(bodyOf(answer), { mediaType: "", encodings: [], maxBytes });
+  }
+  switch (content.kind) {
+    case "too-large":
+    case "undecodable":
+      return { kind: "too-large", bytes: undefined };
+    case "text":
+    case "bytes":
+      if (!isIntact(key, content.md5, answer))
+        throw new SluiceError(`s3: what was read of "${key}" has not the MD5 of its ETag.`, {
+          code: "s3.damaged",
+        });
+      return {
+        kind: "content",
+        object: {
+          fingerprint,
+          etag: bareEtag(etag),
+          size,
+          modified,
+          contentEncoding,
+          mediaType: plan.mediaType,
+          versionId: answer.VersionId,
+          userMetadata: answer.Metadata ?? {},
+          content:
+            content.kind === "text"
+              ? { text: content.text }
+              : { contentBase64: content.contentBase64 },
+        },
+      };
+  }
+}
+
+function stateOf(answer: GetObjectCommandOutput) {
+  return {
+    etag: answer.ETag ?? "",
+    size: answer.ContentLength ?? 0,
+    modified: answer.LastModified,
+  };
+}
+
+/** How to read the body: what it holds once what it is packed in is taken off. */
+function unpacking(
+  key: string,
+  { ContentType, ContentEncoding }: GetObjectCommandOutput,
+): { readonly mediaType: string; readonly encodings: readonly Encoding[] } {
+  const given = ContentType?.trim() ?? "";
+  const type = given.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  // What stores say when nobody told them the type.
+  const isUnknown = ["", "application/octet-stream", "binary/octet-stream"].includes(type);
+  const encodings = encodingsOf(ContentEncoding);
+  // Packed in something we do not know: opaque bytes.
+  if (encodings === undefined) return { mediaType: "application/octet-stream", encodings: [] };
+  const isGzip = ["application/gzip", "application/x-gzip"].includes(type);
+  const inner = /\.gz$/i.test(key) ? mediaTypeOf(key.slice(0, -3)) : undefined;
+  // `notes.txt.gz` is its text; of `backup.tar.gz` nothing can be said.
+  if (encodings.length === 0 && (isGzip || isUnknown) && inner !== undefined)
+    return inner === "application/octet-stream"
+      ? { mediaType: "application/gzip", encodings: [] }
+      : { mediaType: inner, encodings: ["gzip"] };
+  return { mediaType: isUnknown ? mediaTypeOf(key) : given, encodings };
+}
+
+function bodyOf({ Body }: GetObjectCommandOutput): Readable {
+  return Body as unknown as Readable; // on Node the SDK answers with one
+}
