@@ -79,7 +79,6 @@ const postgres =
   values.source === "postgres" && !values.steps
     ? await startPostgres({ version: values.postgres === "15" ? 15 : 18 })
     : undefined;
-const server = values.source === "s3" ? await startMinistack() : undefined;
 if (values.steps) {
   try {
     const result = await playSteps({
@@ -93,6 +92,7 @@ if (values.steps) {
   }
   process.exit();
 }
+const server = values.source === "s3" ? await startMinistack() : undefined;
 const results: RoundResult[] = [];
 try {
   for (let round = 0; round < rounds; round++) {

@@ -165,9 +165,10 @@ async function difference(
   for (const id of ids) if (!expected.has(id)) return `orphan ${id}`;
   for (const id of expected.keys()) if (!ids.includes(id)) return `missing ${id}`;
   for (const id of ids) {
-    const fetched = (await ask(`/vectors/fetch?ids=${encodeURIComponent(id)}`)) as Fetched;
-    const [vector] = Object.values(fetched.vectors);
-    if (vector?.metadata["text"] !== expected.get(id)) return `other text ${id}`;
+    const { vectors: found } = (await ask(
+      `/vectors/fetch?ids=${encodeURIComponent(id)}`,
+    )) as Fetched;
+    if (found[id]?.metadata["text"] !== expected.get(id)) return `other text ${id}`;
   }
   const open = manifests.find(({ state }) => state === "pending");
   return open && `pending ${open.subject}`;

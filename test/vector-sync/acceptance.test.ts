@@ -18,12 +18,11 @@ afterEach(async () => {
 });
 
 async function start(partitions: number, config: object = {}, seed = 1): Promise<SyncedIndex> {
-  const random = seeded(seed);
   const one = await openSyncedIndex({
     partitions,
     config,
     fault: faults(breeze, seed),
-    indexDelayMs: () => random.below(150),
+    isSlow: true,
   });
   open.push(one);
   return one;

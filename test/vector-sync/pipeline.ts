@@ -52,14 +52,15 @@ const sinkName = "search";
 /** Marks the test's own readings. */
 const pastFaults = "test=1";
 /** An index is never longer behind than this, in these tests. */
-const maxDelayMs = 170;
+const maxDelayMs = 150;
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 export async function openSyncedIndex(options: {
   readonly partitions: number;
   /** Asked at every request of the data plane. */
   readonly fault?: (path: string, body: string) => Fault | undefined;
-  readonly indexDelayMs?: () => number;
+  /** Each write becomes visible after a random time. */
+  readonly isSlow?: boolean;
   readonly config?: object;
 }): Promise<SyncedIndex> {
   const dir = await mkdtemp(join(tmpdir(), "sluice-sync-"));
@@ -74,8 +75,13 @@ export async function openSyncedIndex(options: {
         ? options.fault?.(path, body)
         : undefined,
     onWrite: log.onWrite,
-    ...(options.indexDelayMs && { indexDelayMs: options.indexDelayMs }),
   });
+  if (options.isSlow)
+    await log.fetch(`${server.url}/_admin/settings`, {
+      method: "PATCH",
+      headers: { "api-key": "test", "content-type": "application/json" },
+      body: JSON.stringify({ jitterMs: maxDelayMs }),
+    });
   log.watch(server.url);
   const embedding = { provider: "hash", dimensions: 64 };
   const pipeline: Pipeline = {
@@ -169,7 +175,7 @@ export async function openSyncedIndex(options: {
     endFaults: () => void (isFaulty = false),
     async dump(namespace = "__default__") {
       // What was acknowledged last must be readable first.
-      if (options.indexDelayMs) await sleep(maxDelayMs);
+      if (options.isSlow) await sleep(maxDelayMs + 20);
       return await dump(server, namespace, log.fetch);
     },
     async close() {

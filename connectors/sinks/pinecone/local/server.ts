@@ -41,10 +41,7 @@ export interface LocalOptions {
   readonly maxHeaderBytes?: number;
   readonly log?: Log;
   readonly intercept?: Intercept;
-  /** Told of every write that was applied, also where its answer is then lost. */
   readonly onWrite?: OnWrite;
-  /** How many milliseconds readers are behind, asked at each write; wins over the settings. */
-  readonly indexDelayMs?: () => number;
 }
 
 const standardMemoryBytes = 2 ** 30;
@@ -71,7 +68,7 @@ export async function startLocalPinecone(options: LocalOptions): Promise<LocalPi
     log: openLog(),
     faults: openFaults(),
     rates: openRates(),
-    settings: { current: behind(options.indexDelayMs) },
+    settings: { current: standardSettings },
     host: options.host,
     apiKey: options.apiKey,
     address: () => url,
@@ -116,14 +113,6 @@ export async function startLocalPinecone(options: LocalOptions): Promise<LocalPi
       database.close();
     },
   };
-}
-
-function behind(delayMs: (() => number) | undefined): typeof standardSettings {
-  if (delayMs === undefined) return standardSettings;
-  return Object.defineProperty({ ...standardSettings }, "indexDelayMs", {
-    get: delayMs,
-    enumerable: true,
-  });
 }
 
 /** The server is no connector: an embedder keeps nothing here. */

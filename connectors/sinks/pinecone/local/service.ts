@@ -22,6 +22,7 @@ export interface Service extends Administered {
   readonly onWrite: OnWrite | undefined;
 }
 
+/** Told of every write that was applied, also where its answer is then lost. */
 export type OnWrite = (write: {
   readonly path: string;
   readonly body: string;
