@@ -2,7 +2,9 @@ import { expect, it } from "vitest";
 import { gather } from "./batch.ts";
 import type { Captured } from "./captured.ts";
 import { openReader } from "./reader.ts";
-import { trackDelivered } from "../snapshot/visibility.ts";
+import { parseVisibility, trackDelivered } from "../snapshot/visibility.ts";
+import { openWindow } from "../snapshot/window.ts";
+import type { Table } from "../setup/tables.ts";
 import type { Message } from "../wire/decode.ts";
 
 const start = {
@@ -35,15 +37,21 @@ const captured: Captured = {
   resnapshot: () => undefined,
 };
 
-it("a run that stops before it is past a half-published transaction keeps what was published of it", () => {
+function readerOf(more: Partial<Captured> = {}) {
+  const batch = gather();
   const reader = openReader({
     start,
-    batch: gather(),
-    captured,
+    batch,
+    captured: { ...captured, ...more },
     delivered: trackDelivered(),
     messagePrefixes: [],
     keyless: () => undefined,
   });
+  return { batch, reader };
+}
+
+it("a run that stops before it is past a half-published transaction keeps what was published of it", () => {
+  const { reader } = readerOf();
   const row: Message = { kind: "insert", relation: 1, row: [] };
   expect(reader.position()).toEqual(start);
   void reader.handle({ kind: "begin", commitLsn: 0x200n, xid: 7, time: 0n }, 0);
@@ -56,4 +64,25 @@ it("a run that stops before it is past a half-published transaction keeps what w
   void reader.handle({ kind: "commit", commitLsn: 0x200n, endLsn: 0x230n, time: 0n }, 0);
   const { at: _, ...rest } = start;
   expect(reader.position()).toEqual({ ...rest, lsn: "0/230" });
+});
+
+it("rows published before the restart are still news to a chunk that does not see their transaction", () => {
+  const window = openWindow();
+  const relation = {
+    table: {} as Table, // not looked at
+    source: "/postgres/d/public.t",
+    columns: [{ name: "id", type: 23 }],
+    keyAt: [0],
+    hasNullableKey: false,
+    isFull: false,
+    build: () => ({ after: {} }),
+  };
+  const known = { relation, windows: new Set([window]), isPartition: false };
+  const { batch, reader } = readerOf({ relation: () => known });
+  void reader.handle({ kind: "begin", commitLsn: 0x200n, xid: 7, time: 0n }, 0);
+  void reader.handle({ kind: "update", relation: 1, row: ["1"] }, 0);
+  void reader.handle({ kind: "delete", relation: 1, old: { kind: "key", row: ["2"] } }, 0);
+  expect(batch.isEmpty()).toBe(true);
+  window.settle(parseVisibility("5:9:7"), new Set(['["1"]', '["2"]', '["3"]']));
+  expect(['["1"]', '["2"]', '["3"]'].map(window.isStale)).toEqual([true, true, false]);
 });
