@@ -1,6 +1,17 @@
 import { expect } from "vitest";
 import { fakes } from "sluice/testing";
-import { eventually, expectRows, held, lines, onServers, rowEvents, snapshots, story, sweeps, type Bench } from "./harness.ts";
+import {
+  eventually,
+  expectRows,
+  held,
+  lines,
+  onServers,
+  rowEvents,
+  snapshots,
+  story,
+  sweeps,
+  type Bench,
+} from "./harness.ts";
 
 const often = { lookEveryMs: 200 };
 
@@ -22,7 +33,10 @@ async function createSales({ all }: Bench) {
   );
 }
 
-const rows = { select: "SELECT id, sold_on::text, product, amount FROM sales", key: ["id", "sold_on"] };
+const rows = {
+  select: "SELECT id, sold_on::text, product, amount FROM sales",
+  key: ["id", "sold_on"],
+};
 
 /** Everything that can happen to rows, and a look at the index between. */
 async function changeSales(bench: Bench, runs: Parameters<typeof expectRows>[1]) {
@@ -32,7 +46,10 @@ async function changeSales(bench: Bench, runs: Parameters<typeof expectRows>[1])
   );
   await expectRows(bench, runs, "sales", rows);
   // From quarter to quarter, between levels, and several ways in one transaction.
-  await all("UPDATE sales SET sold_on='2024-09-09' WHERE id=9", "UPDATE sales SET sold_on='2024-11-11' WHERE id=12");
+  await all(
+    "UPDATE sales SET sold_on='2024-09-09' WHERE id=9",
+    "UPDATE sales SET sold_on='2024-11-11' WHERE id=12",
+  );
   await together(
     "UPDATE sales SET amount=amount+100",
     "UPDATE sales SET sold_on='2024-12-12' WHERE id=10",
@@ -71,8 +88,16 @@ onServers((scenario, version) => {
   for (const [name, publication] of Object.entries(publications))
     scenario(`R2: the same records whatever the publication names: ${name}`, async (bench) => {
       await createSales(bench);
-      await bench.all(`CREATE PUBLICATION theirs ${publication}`, "SELECT pg_create_logical_replication_slot('hand_' || current_database(), 'pgoutput')");
-      const config = { tables: ["sales"], publication: "theirs", slot: `hand_${bench.database}`, setup: false };
+      await bench.all(
+        `CREATE PUBLICATION theirs ${publication}`,
+        "SELECT pg_create_logical_replication_slot('hand_' || current_database(), 'pgoutput')",
+      );
+      const config = {
+        tables: ["sales"],
+        publication: "theirs",
+        slot: `hand_${bench.database}`,
+        setup: false,
+      };
       const state = fakes.state();
       const first = await bench.streaming(config, { state });
       expect([...held(first.events, "/public.sales").keys()].toSorted()).toHaveLength(8);
@@ -144,35 +169,48 @@ onServers((scenario, version) => {
   });
 
   for (const onTableDropped of ["keep", "remove"] as const)
-    scenario(`R3: a leaf that is detached or dropped is noticed, also after a stop (${onTableDropped})`, async (bench) => {
-      const { all, streaming, start, caughtUp } = bench;
-      await createSales(bench);
-      const state = fakes.state();
-      const config = { tables: ["sales"], onTableDropped };
-      const first = await streaming(config, { state, ...often });
-      const isGone = onTableDropped === "remove";
-      await all("ALTER TABLE sales DETACH PARTITION q1");
-      await eventually(() => lines(first, /dropped or detached/).length === 1, "a warning");
-      expect(lines(first, /dropped or detached/)).toEqual([{ table: "public.sales", partitions: ["public.q1"] }]);
-      if (isGone) await expectRows(bench, first, "sales", rows);
-      await all("INSERT INTO q1 VALUES (30,'2024-01-30','pen',1)", "UPDATE sales SET amount=0");
-      await first.stop();
-      await all("DROP TABLE q4_late");
-      const again = await start(config, { state, ...often });
-      const runs = [first, again];
-      await eventually(() => lines(again, /dropped or detached/).length === 1, "a warning");
-      await all("INSERT INTO sales VALUES (31,'2024-05-30','pen',1)");
-      if (!isGone) {
-        await caughtUp(again);
-        // The records stay, as the user wants it, until a snapshot sweeps them.
-        const stay = held(runs.flatMap(({ events }) => events), "/public.sales");
-        expect(stay.has('["1","2024-03-15"]') && stay.has('["8","2024-12-31"]')).toBe(true);
-        await again.request({ id: "swept" });
-        await snapshots(again, 1);
-      }
-      await expectRows(bench, runs, "sales", rows);
-      expect(held(runs.flatMap(({ events }) => events), "/public.sales").has('["30","2024-01-30"]')).toBe(false);
-    });
+    scenario(
+      `R3: a leaf that is detached or dropped is noticed, also after a stop (${onTableDropped})`,
+      async (bench) => {
+        const { all, streaming, start, caughtUp } = bench;
+        await createSales(bench);
+        const state = fakes.state();
+        const config = { tables: ["sales"], onTableDropped };
+        const first = await streaming(config, { state, ...often });
+        const isGone = onTableDropped === "remove";
+        await all("ALTER TABLE sales DETACH PARTITION q1");
+        await eventually(() => lines(first, /dropped or detached/).length === 1, "a warning");
+        expect(lines(first, /dropped or detached/)).toEqual([
+          { table: "public.sales", partitions: ["public.q1"] },
+        ]);
+        if (isGone) await expectRows(bench, first, "sales", rows);
+        await all("INSERT INTO q1 VALUES (30,'2024-01-30','pen',1)", "UPDATE sales SET amount=0");
+        await first.stop();
+        await all("DROP TABLE q4_late");
+        const again = await start(config, { state, ...often });
+        const runs = [first, again];
+        await eventually(() => lines(again, /dropped or detached/).length === 1, "a warning");
+        await all("INSERT INTO sales VALUES (31,'2024-05-30','pen',1)");
+        if (!isGone) {
+          await caughtUp(again);
+          // The records stay, as the user wants it, until a snapshot sweeps them.
+          const stay = held(
+            runs.flatMap(({ events }) => events),
+            "/public.sales",
+          );
+          expect(stay.has('["1","2024-03-15"]') && stay.has('["8","2024-12-31"]')).toBe(true);
+          await again.request({ id: "swept" });
+          await snapshots(again, 1);
+        }
+        await expectRows(bench, runs, "sales", rows);
+        expect(
+          held(
+            runs.flatMap(({ events }) => events),
+            "/public.sales",
+          ).has('["30","2024-01-30"]'),
+        ).toBe(false);
+      },
+    );
 
   scenario("a leaf made later is captured from its first row", async (bench) => {
     const { all, streaming } = bench;
@@ -187,28 +225,31 @@ onServers((scenario, version) => {
     expect(story(run).filter((line) => line.endsWith("sweep"))).toHaveLength(1);
   });
 
-  scenario("a leaf with another identity than its root stops the table until it is mended", async (bench) => {
-    const { all, streaming, caughtUp } = bench;
-    await createSales(bench);
-    await all("CREATE TABLE other(id int PRIMARY KEY)");
-    for (const table of ["sales", "q1", "q2", "q3", "q4", "q4_early", "q4_late"])
-      await all(`ALTER TABLE ${table} REPLICA IDENTITY FULL`);
-    const run = await streaming({ tables: ["sales", "other"] }, often);
-    await all(
-      "CREATE TABLE next PARTITION OF sales FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')",
-      "INSERT INTO sales VALUES (40,'2025-01-30','pen',1)",
-      "UPDATE sales SET sold_on='2025-02-02' WHERE id=40",
-      "UPDATE sales SET amount=77 WHERE id=1",
-      "INSERT INTO other VALUES (1)",
-    );
-    await caughtUp(run);
-    expect(held(run.events, "/public.other").size).toBe(1);
-    await eventually(() => lines(run, /stops/).length > 0, "a warning");
-    await all("ALTER TABLE next REPLICA IDENTITY FULL", "DELETE FROM sales WHERE id=2");
-    await expectRows(bench, run, "sales", rows);
-    await all("UPDATE sales SET amount=78 WHERE id=1", "DELETE FROM sales WHERE id=40");
-    await expectRows(bench, run, "sales", rows);
-  });
+  scenario(
+    "a leaf with another identity than its root stops the table until it is mended",
+    async (bench) => {
+      const { all, streaming, caughtUp } = bench;
+      await createSales(bench);
+      await all("CREATE TABLE other(id int PRIMARY KEY)");
+      for (const table of ["sales", "q1", "q2", "q3", "q4", "q4_early", "q4_late"])
+        await all(`ALTER TABLE ${table} REPLICA IDENTITY FULL`);
+      const run = await streaming({ tables: ["sales", "other"] }, often);
+      await all(
+        "CREATE TABLE next PARTITION OF sales FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')",
+        "INSERT INTO sales VALUES (40,'2025-01-30','pen',1)",
+        "UPDATE sales SET sold_on='2025-02-02' WHERE id=40",
+        "UPDATE sales SET amount=77 WHERE id=1",
+        "INSERT INTO other VALUES (1)",
+      );
+      await caughtUp(run);
+      expect(held(run.events, "/public.other").size).toBe(1);
+      await eventually(() => lines(run, /stops/).length > 0, "a warning");
+      await all("ALTER TABLE next REPLICA IDENTITY FULL", "DELETE FROM sales WHERE id=2");
+      await expectRows(bench, run, "sales", rows);
+      await all("UPDATE sales SET amount=78 WHERE id=1", "DELETE FROM sales WHERE id=40");
+      await expectRows(bench, run, "sales", rows);
+    },
+  );
 
   if (version === 18)
     scenario("a partition split and merged keeps its records", async (bench) => {
