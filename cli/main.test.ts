@@ -175,6 +175,7 @@ describe("validate", () => {
   it("accepts the examples", async () => {
     const examples = new URL("../../examples/", import.meta.url);
     for (const name of readdirSync(examples)) {
+      if (name.endsWith(".mjs")) continue; // what the examples are played with
       const { code, stderr } = await run([
         "validate",
         fileURLToPath(new URL(`${name}/sluice.json`, examples)),

@@ -18,6 +18,7 @@ export interface Indexed {
   readonly text: string;
   /** When this chunk was written. */
   readonly version: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
 }
 
 export interface Oracle {
@@ -69,6 +70,7 @@ export async function openOracle(options: {
             subject: String(metadata["_subject"]),
             text: String(metadata["text"]),
             version: String(metadata["_v"]),
+            metadata,
           });
         paginationToken = page.pagination?.next;
       } while (paginationToken !== undefined);

@@ -14,7 +14,7 @@ import {
 
 const often = { lookEveryMs: 200 };
 
-onServers((scenario, version) => {
+onServers((scenario) => {
   scenario(
     "D6: a table added to a publication of others is copied, one taken out stays as it was",
     async (bench) => {
@@ -397,12 +397,13 @@ onServers((scenario, version) => {
       const source = `/${[schema, table].map((name) => encodeURIComponent(name).replaceAll(".", "%2E")).join(".")}`;
       const rows = await sql(`SELECT * FROM ${quote(schema)}.${quote(table)} ORDER BY 1`);
       const records = [...held(run.events, source).values()];
-      expect(records.map((after) => Object.entries(after).toSorted(byName))).toEqual(
-        rows.map((row) => Object.entries(row).toSorted(byName)),
+      expect(records.map((after) => new Map(Object.entries(after)))).toEqual(
+        rows.map((row) => new Map(Object.entries(row))),
       );
-      const one = events.find((event) => event.source.endsWith(source));
-      const { key = {} } = (one?.data ?? {}) as { readonly key?: object };
-      expect(Object.keys(key).toSorted()).toEqual(["Key, 1", "__proto__"]);
+      const keys = events
+        .filter((event) => event.source.endsWith(source) && event.type.endsWith("upserted"))
+        .map(({ data }) => Object.keys((data as { key: object }).key).join(" "));
+      expect(new Set(keys)).toEqual(new Set(["Key, 1 __proto__"]));
     }
     expect(events.filter((event) => "unchanged" in (event.data as object))).toEqual([]);
     // Each is dropped and made anew by itself.
@@ -415,28 +416,23 @@ onServers((scenario, version) => {
     expect(held(run.events, "/a%2Eb.c").size).toBe(2);
   });
 
-  if (version === 15)
-    scenario(
-      "a table that only grows, added later, does not stop a stream of older log",
-      async (bench) => {
-        const { all, streaming, start } = bench;
-        await all(
-          "CREATE TABLE t(id int PRIMARY KEY, n int)",
-          "CREATE TABLE k(a int)",
-          "INSERT INTO t VALUES (1,1)",
-        );
-        const state = fakes.state();
-        const first = await streaming({ tables: ["t"] }, { state });
-        await first.stop();
-        await all("UPDATE t SET n=2");
-        const again = await start({ tables: ["t", { name: "k", insertOnly: true }] }, { state });
-        await all("INSERT INTO k VALUES (7)");
-        await again.until((events) => held(events, "/public.k").size === 1, "the row of k");
-        await expectRows(bench, [first, again], "t");
-      },
-    );
+  scenario(
+    "a table that only grows, added later, does not stop a stream of older log",
+    async (bench) => {
+      const { all, streaming, start } = bench;
+      await all(
+        "CREATE TABLE t(id int PRIMARY KEY, n int)",
+        "CREATE TABLE k(a int)",
+        "INSERT INTO t VALUES (1,1)",
+      );
+      const state = fakes.state();
+      const first = await streaming({ tables: ["t"] }, { state });
+      await first.stop();
+      await all("UPDATE t SET n=2");
+      const again = await start({ tables: ["t", { name: "k", insertOnly: true }] }, { state });
+      await all("INSERT INTO k VALUES (7)");
+      await again.until((events) => held(events, "/public.k").size === 1, "the row of k");
+      await expectRows(bench, [first, again], "t");
+    },
+  );
 });
-
-function byName([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number {
-  return one < other ? -1 : 1;
-}

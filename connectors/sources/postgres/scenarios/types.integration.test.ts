@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { Json, JsonObject } from "sluice";
-import { held, onServers, rowEvents, story, type Bench } from "./harness.ts";
+import { expectRows, held, onServers, rowEvents, story, type Bench } from "./harness.ts";
 
 /** Type, an expression of SQL, and what `after` must hold. */
 type Cases = readonly (readonly [type: string, sql: string, json: Json])[];
@@ -261,6 +261,39 @@ onServers((scenario, version) => {
       ).toBe(true);
       for (const table of Object.keys(keys))
         expect(held(run.events, `/public.${table}`).size).toBe(0);
+    },
+  );
+
+  scenario(
+    "keys whose operators lie outside pg_catalog are copied in their own order, and found again",
+    async (bench) => {
+      const { all, streaming } = bench;
+      await all(
+        'CREATE SCHEMA "Ext 1"',
+        'CREATE EXTENSION citext SCHEMA "Ext 1"',
+        "CREATE EXTENSION ltree",
+        'CREATE DOMAIN "Odd Type" AS ltree',
+        'CREATE TABLE c(id "Ext 1".citext PRIMARY KEY, n int, long text)',
+        'CREATE TABLE l(id "Odd Type" PRIMARY KEY, n int, long text)',
+        'CREATE TABLE m(x int, id "Ext 1".citext, y ltree, n int, long text, PRIMARY KEY (x, id, y))',
+      );
+      for (const table of ["c", "l", "m"])
+        await all(`ALTER TABLE ${table} ALTER long SET STORAGE EXTERNAL`);
+      // A and b, then C: by their bytes, capitals would come first.
+      const letter = "CASE i % 2 WHEN 0 THEN chr(97 + i / 10) ELSE chr(65 + i / 10) END || i";
+      await all(
+        `INSERT INTO c SELECT ${letter}, i, repeat('l', 3000) FROM generate_series(0, 250) i`,
+        `INSERT INTO l SELECT (${letter} || '.' || i)::ltree, i, repeat('l', 3000) FROM generate_series(0, 250) i`,
+        `INSERT INTO m SELECT i % 3, ${letter}, (${letter})::text::ltree, i, repeat('l', 3000) FROM generate_series(0, 250) i`,
+      );
+      const run = await streaming({ tables: ["c", "l", "m"], chunkRows: 10 });
+      for (const table of ["c", "l", "m"]) {
+        await expectRows(bench, run, table);
+        expect(held(run.events, `/public.${table}`).size).toBe(251);
+      }
+      for (const table of ["c", "l", "m"]) await all(`UPDATE ${table} SET n = -n WHERE n > 200`);
+      for (const table of ["c", "l", "m"]) await expectRows(bench, run, table);
+      expect(story(run).filter((line) => line.includes("unchanged"))).toEqual([]);
     },
   );
 

@@ -45,6 +45,8 @@ const index = z.object({
   /** False for a deferrable constraint, which PostgreSQL does not take as identity. */
   isImmediate: z.boolean(),
   columns: z.array(z.string()),
+  /** Schemas of the operators that compare the columns. */
+  operators: z.array(z.string()),
 });
 
 const partition = z.object({
@@ -182,7 +184,13 @@ const uniqueIndexes = `
     (SELECT json_agg(a.attname ORDER BY key.position)
      FROM unnest(i.indkey) WITH ORDINALITY AS key(number, position)
      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = key.number
-     WHERE key.position <= i.indnkeyatts) AS columns
+     WHERE key.position <= i.indnkeyatts) AS columns,
+    (SELECT json_agg(n.nspname ORDER BY class.position)
+     FROM unnest(i.indclass) WITH ORDINALITY AS class(oid, position)
+     JOIN pg_opclass oc ON oc.oid = class.oid
+     JOIN pg_amop ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 3
+       AND ao.amoplefttype = oc.opcintype AND ao.amoprighttype = oc.opcintype
+     JOIN pg_operator o ON o.oid = ao.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace) AS operators
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
   WHERE i.indrelid = ANY ($1::oid[]) AND i.indisunique AND i.indisvalid
     AND i.indpred IS NULL AND i.indexprs IS NULL

@@ -25,6 +25,11 @@ export interface Column {
   readonly notNull: boolean;
 }
 
+export interface KeyColumn extends Column {
+  /** Schema of the operators that compare it: our sessions look in pg_catalog only. */
+  readonly operators: string;
+}
+
 /** A table that is captured. A partitioned one is captured once, under its root. */
 export interface Table {
   readonly oid: number;
@@ -36,7 +41,7 @@ export interface Table {
   /** Names of columns that are computed of others: neither copied nor taken from the stream. */
   readonly generated: readonly string[];
   /** In key order. Empty for an `insertOnly` table without a key. */
-  readonly key: readonly Column[];
+  readonly key: readonly KeyColumn[];
   /** Two rows may have one key until their transaction ends. */
   readonly isKeyDeferrable: boolean;
   readonly identity: "d" | "n" | "f" | "i";
@@ -152,7 +157,7 @@ function toTable(
     generated: relation.columns.flatMap(({ name, isGenerated }) => (isGenerated ? [name] : [])),
     key: key
       .flatMap((part) => relation.columns.filter((column) => column.name === part))
-      .map(toColumn),
+      .map((column) => ({ ...toColumn(column), operators: operatorsOf(relation, column.name) })),
     isKeyDeferrable:
       key.length > 0 &&
       !relation.indexes.some(({ isImmediate, columns }) => isImmediate && covers(key, columns)),
@@ -171,6 +176,13 @@ function toTable(
       isLeaf: leaf.isLeaf,
     })),
   };
+}
+
+function operatorsOf({ indexes }: Relation, name: string): string {
+  const [schema = "pg_catalog"] = indexes.flatMap(
+    ({ columns, operators }) => operators[columns.indexOf(name)] ?? [],
+  );
+  return schema;
 }
 
 function toColumn({ name, type, typeName, typmod, notNull }: CatalogColumn): Column {

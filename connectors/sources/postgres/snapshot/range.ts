@@ -39,13 +39,11 @@ export async function readRange(
 > {
   const { after, upto, limit } = range;
   const keys = table.key.map(({ name }) => quoted(name)).join(", ");
-  const bound = (from: number) =>
-    table.key.map(({ typeName }, n) => `$${from + n}::${typeName}`).join(", ");
   const params = [...(after ?? []), ...(upto ?? [])];
   const conditions = [
     ...(table.where === undefined ? [] : [`(${table.where})`]),
-    ...(after ? [`(${keys}) > (${bound(1)})`] : []),
-    ...(upto ? [`(${keys}) <= (${bound(1 + (after?.length ?? 0))})`] : []),
+    ...(after ? [beside(table, ">", 1)] : []),
+    ...(upto ? [beside(table, "<=", 1 + (after?.length ?? 0))] : []),
     ...wholeKey(table),
   ];
   const columns = table.columns.map(({ name }) => quoted(name)).join(", ");
@@ -57,8 +55,9 @@ export async function readRange(
       WINDOW place AS (ORDER BY ${keys} ROWS UNBOUNDED PRECEDING) ORDER BY ${keys} LIMIT ${limit}
     ) AS chunk WHERE ${before} < ${chunkBytes} ORDER BY ${keys}`;
   const [[snapshot] = []] = await session.query("SELECT pg_current_snapshot()");
-  const rows = await session.query(sql, params).catch((error: unknown) => {
-    if (isShapeChange(error)) return undefined;
+  const rows = await session.query(sql, params).catch(async (error: unknown) => {
+    // Another error than that of a table that has just been changed comes back for ever.
+    if (isShapeChange(error) && !(await isUnchanged(session, table))) return undefined;
     throw error;
   });
   if (!rows || !(await isUnchanged(session, table))) return undefined;
@@ -93,6 +92,26 @@ function unused(table: Table, names: readonly string[]): readonly string[] {
     while (taken.has(free)) free += "_";
     return quoted(free);
   });
+}
+
+/**
+ * Behind the key in the parameters from `from` on, or not behind it. Rows are compared as rows, which is
+ * what an index is good at, unless operators of another schema are needed: those cannot be named there.
+ */
+function beside({ key }: Table, sign: ">" | "<=", from: number): string {
+  const bounds = key.map(({ typeName }, n) => `$${from + n}::${typeName}`);
+  if (key.every(({ operators }) => operators === "pg_catalog"))
+    return `(${key.map(({ name }) => quoted(name)).join(", ")}) ${sign} (${bounds.join(", ")})`;
+  const one = (n: number, sign: string) => {
+    const { name = "", operators = "" } = key[n] ?? {};
+    return `${quoted(name)} OPERATOR(${quoted(operators)}.${sign}) ${bounds[n]}`;
+  };
+  const cases = key.map((_, n) =>
+    [...key.slice(0, n).map((_, before) => one(before, "=")), one(n, ">")].join(" AND "),
+  );
+  const isBehind = `(${cases.map((one) => `(${one})`).join(" OR ")})`;
+  // The first column's bound is for the index.
+  return sign === ">" ? `${one(0, ">=")} AND ${isBehind}` : `${one(0, "<=")} AND NOT ${isBehind}`;
 }
 
 /** A row with a NULL in its key has none. */

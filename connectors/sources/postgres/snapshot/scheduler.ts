@@ -126,7 +126,7 @@ export function openScheduler(context: {
     }
     for (const [name, why] of captured.outdated()) if (copied.has(name)) needs.add(name, why);
     for (const [name, partitions] of lost) {
-      if (!isNews(name, String(partitions))) continue;
+      if (!isNews(name, partitions.join(" "))) continue;
       log.warn(
         { table: name, partitions },
         "partitions were dropped or detached: their rows went without an event, and `sluice snapshot` removes their records",

@@ -22,7 +22,7 @@ import {
 } from "./shape.ts";
 import type { Session } from "../session.ts";
 import { qualified, shown } from "../setup/identifier.ts";
-import type { Column, Table } from "../setup/tables.ts";
+import type { KeyColumn, Table } from "../setup/tables.ts";
 import type { Types } from "../values/types.ts";
 import type { Window } from "../snapshot/window.ts";
 import type { Relation as RelationMessage } from "../wire/decode.ts";
@@ -297,13 +297,14 @@ export async function openCaptured(context: {
 
 /** The table with the key that its records have. */
 function keyedAs(before: Shape, table: Table): Table {
-  const key: readonly Column[] = before.columns
+  const key: readonly KeyColumn[] = before.columns
     .filter(([name]) => before.key.includes(name))
     .toSorted(([a], [b]) => before.key.indexOf(a) - before.key.indexOf(b))
     .map(([name, type, typmod]) => {
       const { typeName = "text", notNull = true } =
         table.columns.find((column) => column.name === name) ?? {};
-      return { name, type, typmod, typeName, notNull };
+      const { operators = "pg_catalog" } = table.key.find((column) => column.name === name) ?? {};
+      return { name, type, typmod, typeName, notNull, operators };
     });
   return { ...table, key };
 }

@@ -88,7 +88,10 @@ async function reread(
 function selectByKey({ key, ...table }: Table, names: readonly string[]): string {
   const columns = [key[0]?.name ?? "", ...names].map((name) => `t.${quoted(name)}`).join(", ");
   // Cast one by one: a key that is an array would be taken apart with the list.
-  const same = key.map(({ name, typeName }, n) => `t.${quoted(name)} = k.k${n}::${typeName}`);
+  const same = key.map(
+    ({ name, typeName, operators }, n) =>
+      `t.${quoted(name)} OPERATOR(${quoted(operators)}.=) k.k${n}::${typeName}`,
+  );
   return `SELECT k.n, pg_current_snapshot(), ${columns}
     FROM unnest(${key.map((_, n) => `$${n + 1}::text[]`).join(", ")})
       WITH ORDINALITY AS k(${key.map((_, n) => `k${n}`).join(", ")}, n)
