@@ -71,7 +71,7 @@ it("rows published before the restart are still news to a chunk that does not se
   const relation = {
     table: {} as Table, // not looked at
     source: "/postgres/d/public.t",
-    columns: [{ name: "id", type: 23 }],
+    columns: [{ name: "id", type: 23, typmod: -1 }],
     keyAt: [0],
     hasNullableKey: false,
     isFull: false,
