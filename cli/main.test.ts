@@ -176,10 +176,17 @@ describe("validate", () => {
     const examples = new URL("../../examples/", import.meta.url);
     for (const name of readdirSync(examples)) {
       if (name.endsWith(".mjs")) continue; // what the examples are played with
-      const { code, stderr } = await run([
-        "validate",
-        fileURLToPath(new URL(`${name}/sluice.json`, examples)),
-      ]);
+      const { code, stderr } = await run(
+        ["validate", fileURLToPath(new URL(`${name}/sluice.json`, examples))],
+        {
+          DATABASE_URL: "postgres://localhost/shop",
+          BUCKET: "any",
+          QUEUE_URL: "http://localhost:1",
+          S3_ACCESS_KEY_ID: "any",
+          S3_ENDPOINT: "http://localhost:1",
+          S3_SECRET_ACCESS_KEY: "any",
+        },
+      );
       expect({ name, code, stderr }).toEqual({ name, code: 0, stderr: "" });
     }
   });

@@ -270,6 +270,7 @@ export function held(events: readonly SluiceEvent[], source = ""): ReadonlyMap<s
   >();
   const clears: { source: string; below: string }[] = [];
   for (const event of events) {
+    if (syncOf(event) !== undefined) continue; // the harness's own
     const { source, subject = "", type } = event;
     const version = String(event["sequence"]);
     if (type === "dev.sluice.collection.cleared") {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { JsonObject } from "sluice";
 import { fakes } from "sluice/testing";
@@ -354,6 +355,7 @@ onServers((scenario) => {
         );
         if (!refused) break;
         expect((tries += 1)).toBeLessThan(500);
+        await sleep(20);
       }
       expect(held(run.events, "/public.t").has('["1"]')).toBe(true);
       await all("DELETE FROM t WHERE id=2", "ALTER TABLE t REPLICA IDENTITY DEFAULT");
