@@ -261,6 +261,22 @@ for (const start of [startMinistack, startRadosgw])
       await run.until(() => run.counters.get("objects_skipped{reason=too-large}") === 1);
     });
 
+    it("unpacks once what is too large when it is unpacked", async () => {
+      await bucket.put("bomb.txt.gz", gzipSync(Buffer.alloc(5_000_000)));
+      const between = await standBetween(server);
+      try {
+        const run = await read({ endpoint: between.endpoint, maxBytes: 100_000 });
+        await swept(run);
+        const listings = () => between.seen.filter(({ url }) => url?.includes("list-type")).length;
+        await waitFor(() => listings() > 4);
+        expect(between.seen.filter(({ url }) => url?.includes("bomb"))).toHaveLength(1);
+        await bucket.put("bomb.txt.gz", gzipSync("defused"));
+        await shows(run, { "bomb.txt.gz": "defused" });
+      } finally {
+        await between.close();
+      }
+    });
+
     it("takes an object that grows beyond `maxBytes` for gone, and back when it shrinks", async () => {
       await bucket.put("a.txt", "small");
       const run = await read({ maxBytes: 10 });

@@ -53,6 +53,7 @@ const bytesAtOnce = 64 * 2 ** 20;
 const emptyEventBytes = 1_024;
 /** A batch costs two writes that the disk must confirm, so it waits this long for others that are being read. */
 const lingerMs = 50;
+const fairEvery = 4;
 /** Tries at one object, each of them several of the SDK's. */
 const maxTries = 3;
 
@@ -81,9 +82,12 @@ export function openDesk(run: {
   const speed = pace(readsAtOnce);
 
   const weightOf = ({ size }: Look) => Math.min(size ?? run.maxBytes, run.maxBytes);
+  let turn = 0;
   const next = (): Look | undefined => {
-    for (const lane of [urgent, listed])
-      for (const [key, look] of lane) if (!busy.has(key)) return look;
+    turn += 1;
+    // However many are urgent, the others come on.
+    const lanes = turn % fairEvery === 0 ? [listed, urgent] : [urgent, listed];
+    for (const lane of lanes) for (const [key, look] of lane) if (!busy.has(key)) return look;
     return undefined;
   };
   const isFull = () => ready.length >= maxEvents || readyBytes >= maxBytes;

@@ -17,6 +17,7 @@ import { unavailable } from "./refusal.ts";
 import { select } from "./select.ts";
 import { isFolder, suspects } from "./suspects.ts";
 
+const maxUnpacked = 10_000;
 /** A listing that finds nothing new moves the checkpoint all the same, this often. */
 const heartbeatMs = 10_000;
 
@@ -46,10 +47,14 @@ export async function* follow(
   const tell = problems(context);
   const isIntact = integrity();
 
+  /** States that are too large once they are unpacked, so that not every listing does that again. */
+  const unpacked = new Map<string, string>();
+
   const read = async (look: Look): Promise<Reading> => {
     const { key, listed, isForced } = look;
     if (!selected.wants(key)) return { kind: "none" };
-    if (listed && listed.size > config.maxBytes) return { kind: "too-large", bytes: listed.size };
+    if (listed && (listed.size > config.maxBytes || unpacked.get(key) === listed.fingerprint))
+      return { kind: "too-large", bytes: listed.size };
     const known = listed ? look.known : (await memory.open([key])).get(key);
     const { maxBytes } = config;
     const wish = { listed, known: isForced ? undefined : known, maxBytes, isIntact, signal };
@@ -57,6 +62,10 @@ export async function* follow(
       signal.throwIfAborted();
       throw unavailable(`bucket "${bucket.name}"`, error);
     });
+    if (reading.kind === "too-large" && listed) {
+      if (unpacked.size === maxUnpacked) unpacked.clear();
+      unpacked.set(key, listed.fingerprint);
+    }
     return reading.kind === "content" && isFolder(key, reading.object.size)
       ? { kind: "none" }
       : reading;

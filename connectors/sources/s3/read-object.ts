@@ -76,11 +76,8 @@ async function read(
   const ask = () => bucket.get(key, { signal, ...(listed?.etag && { ifMatch: listed.etag }) });
   let answer = await ask();
   const { etag, size, modified } = stateOf(answer);
-  // What headers and listing say of one state may differ in some store: the listing's word is compared next.
-  const fingerprint =
-    listed && bareEtag(listed.etag) === bareEtag(etag)
-      ? listed.fingerprint
-      : fingerprintOf(bucket.name, { etag, size, modified });
+  // It is in the state that was listed, or we had been told; what listings and headers say may differ in some store.
+  const fingerprint = listed?.fingerprint ?? fingerprintOf(bucket.name, { etag, size, modified });
   if (fingerprint === known || size > maxBytes) {
     bodyOf(answer).destroy();
     return fingerprint === known ? { kind: "same" } : { kind: "too-large", bytes: size };
