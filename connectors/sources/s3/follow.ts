@@ -57,7 +57,8 @@ export async function* follow(
       return { kind: "too-large", bytes: listed.size };
     const known = listed ? look.known : (await memory.open([key])).get(key);
     const { maxBytes } = config;
-    const wish = { listed, known: isForced ? undefined : known, maxBytes, isIntact, signal };
+    const isWanted = isForced || doubts.has(key);
+    const wish = { listed, known: isWanted ? undefined : known, maxBytes, isIntact, signal };
     const reading = await readObject(bucket, key, wish).catch((error: unknown) => {
       signal.throwIfAborted();
       throw unavailable(`bucket "${bucket.name}"`, error);
@@ -109,8 +110,10 @@ export async function* follow(
     for (const one of looked) {
       const event = judge(one, known, pass, judging);
       if (one.look.isOfPass) pass?.answer(one.look.key);
-      if (event !== "doubtful") settled.push(one.look.key);
       if (typeof event === "object") events.push(event);
+      // What is in doubt was emitted now, or is not there and never was.
+      if (typeof event === "object" || (event === undefined && one.look.isForced))
+        settled.push(one.look.key);
     }
     desk.freed(looked.map(({ look }) => look));
     const writes = [...known.writes(), ...doubts.settle(settled)];

@@ -67,7 +67,7 @@ export async function listen(
     const message = { id, receipt, sentAt, hints, owed: new Set(hints.map(({ key }) => key)) };
     if (hints.length === 0)
       return quietly(queue.remove([receipt]), "a message could not be deleted and will come again");
-    inHand.set(id, message);
+    inHand.set(receipt, message); // not its id: it may be received twice
     owed += message.owed.size;
     for (const { key, size, removedAt } of hints)
       desk.add(
@@ -116,7 +116,7 @@ export async function listen(
           if (!message.owed.delete(key)) continue;
           owed -= 1;
           sequence.looked(message.hints.filter((hint) => hint.key === key));
-          if (message.owed.size > 0 || !inHand.delete(message.id)) continue;
+          if (message.owed.size > 0 || !inHand.delete(message.receipt)) continue;
           done.push(message.receipt);
         }
       if (owed < maxOwed) resume();

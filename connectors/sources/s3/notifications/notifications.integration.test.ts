@@ -117,10 +117,10 @@ describe("s3 that is told by a queue", () => {
       await bucket.put("a.txt", "2");
       const again = await read({}, { endpoint: between.endpoint });
       await shows(again, { "a.txt": "2" });
-      await until(
-        async () => (await queue.count()).hidden === 1,
-        "the newer message to be deleted",
-      );
+      await until(async () => {
+        const { waiting, hidden } = await queue.count();
+        return waiting === 0 && hidden === 1;
+      }, "the newer message to be deleted");
       const asked = between.seen.length;
       await queue.release(late);
       await emptied();
