@@ -76,19 +76,22 @@ describe.each(["embedded", "redis"])("a late subscription on %s", (kind) => {
     start(sources);
     await eventually(async () => held("early").size === 600, "the first snapshot");
 
-    let isOver = false;
+    const over = new AbortController();
     const writing = (async () => {
-      for (let n = 0; !isOver; n = (n + 1) % 600) {
+      for (let n = 0; !over.signal.aborted; n = (n + 1) % 600) {
         if (n % 7 === 3) await rm(join(dir, "notes", `${n}.md`), { force: true });
         else await put(`${n % 5 === 0 ? `new-${n}` : n}.md`, `changed ${performance.now()}`);
         await sleep(2);
       }
     })();
-    start(sinks);
-    await eventually(async () => held("late").size > 0, "something to arrive late");
-    await eventually(async () => (await standing("late", sinks)) === "live", "the catch-up's end");
-    isOver = true;
-    await writing;
+    try {
+      start(sinks);
+      await eventually(async () => held("late").size > 0, "something to arrive late");
+      await eventually(async () => (await standing("late", sinks)) === "live", "its end");
+    } finally {
+      over.abort();
+      await writing;
+    }
     await eventually(
       async () => isEqual(held("early"), await onDisk()),
       "the early one to be right",

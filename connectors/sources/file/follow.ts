@@ -87,7 +87,9 @@ export async function* follow(
       plan.advance();
       const pass = plan.current();
 
-      while (!isFull(ready) && !signal.aborted) {
+      // A pass that has all its answers ends before anything else is read: under load there is always more.
+      const mayRead = pass?.owed() !== 0;
+      while (mayRead && !isFull(ready) && !signal.aborted) {
         const quiet = changed.take(atOnce);
         const isTaken = (path: string) => changed.has(path) || quiet.includes(path);
         const paths = [...quiet, ...(pass?.next(atOnce, isTaken) ?? [])];

@@ -139,9 +139,10 @@ export async function* follow(
       if (failure) throw failure.error;
       plan.advance();
       const pass = plan.current();
-      const looked = desk.take();
       if (pass) tellProgress(pass, progress, told?.lag());
 
+      // A pass that is over ends before anything else is taken: under load there is always more.
+      const looked = pass?.isOver() ? [] : desk.take();
       if (looked.length > 0) {
         const batch = await cut(looked);
         if (batch) yield note(batch);

@@ -60,7 +60,7 @@ onBoth((scenario) => {
         const { sql } = bench;
         await fill(bench, name.startsWith("a part") ? 300_000 : 10);
         const place = fakes.state();
-        const dying: { events: readonly SluiceEvent[] } = { events: [] };
+        let dying: { readonly events: readonly SluiceEvent[] } = { events: [] };
         let seen = 0;
         const crash = crashing(place, (writes) => {
           const fresh = dying.events.slice(seen);
@@ -68,7 +68,7 @@ onBoth((scenario) => {
           return isThere(writes, fresh) ? what : undefined;
         });
         const first = await bench.start(config, { state: crash.state });
-        dying.events = first.events;
+        dying = first;
         let n = 0;
         const until = performance.now() + 10_000;
         while (!crash.crashed() && performance.now() < until) {
