@@ -146,8 +146,9 @@ async function listening(child: ChildProcess): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     for (const stream of [child.stdout, child.stderr])
       stream?.on("data", (text: Buffer) => {
-        output = (output + text.toString()).slice(-4_000);
+        output += text.toString();
         if (output.includes("Waiting for connections")) resolve();
+        output = output.slice(-4_000);
       });
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`mongod ended (${code}):\n${output}`)));

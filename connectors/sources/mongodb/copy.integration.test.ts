@@ -198,6 +198,44 @@ describe("a copy", () => {
     assert.equal(told(run.events, notes().namespace).join(), 'upserted "last"');
   });
 
+  it("waits for a slow stream: versions rise, and what is dropped meanwhile stays away", async () => {
+    const slow = (mode: string) =>
+      client.db("admin").command({
+        configureFailPoint: "failCommand",
+        mode,
+        data: {
+          failCommands: ["getMore"],
+          blockConnection: true,
+          blockTimeMS: 200,
+          appName: "sluice",
+        },
+      });
+    await fill(60);
+    await slow("alwaysOn");
+    try {
+      const run = await start(config({ parallel: 2 }), place);
+      for (let step = 0; !isSwept(run.events); step++) {
+        const _id = step % 60;
+        if (step % 9 === 0) await notes().deleteOne({ _id });
+        else await notes().replaceOne({ _id }, { body: `changed ${step}` }, { upsert: true });
+      }
+      await equal(run, notes());
+      for (let round = 0; round < 3; round++) {
+        const before = run.events.length;
+        await run.request({ id: `${round}` });
+        await run.until(({ length }) => length > before + 5);
+        await notes().drop();
+        await fill(20, 100 * round);
+        await eventually(() =>
+          run.batches.some(({ completes }) => completes?.includes(`${round}`)),
+        );
+        await equal(run, notes());
+      }
+    } finally {
+      await slow("off");
+    }
+  });
+
   it("tells how far it is", async () => {
     await fill(50);
     const run = await start(config(), place);

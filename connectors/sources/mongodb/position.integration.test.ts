@@ -105,6 +105,21 @@ describe("a position that the oplog no longer holds", { timeout: 60_000 }, () =>
     }
   });
 
+  it("M15: is not that of a silent collection, whose position moves on", async () => {
+    await notes().insertOne({ _id: 1 });
+    const run = await start(config({ heartbeatMs: 100 }), place);
+    await equal(run, notes());
+    await eventually(() => run.progress.at(-1)?.phase === "streaming");
+    await rollOver();
+    const before = run.batches.length;
+    await eventually(() => run.batches.length > before);
+    await run.stop();
+    await notes().insertOne({ _id: 2 });
+    const again = await start(config({ heartbeatMs: 100 }), place);
+    await again.until((events) => events.length > 0);
+    assert.deepEqual(lines(again.events), ['upserted {"$numberInt":"2"}']);
+  });
+
   it("is made up for also by a source that never copies", async () => {
     await notes().insertOne({ _id: 1 });
     const run = await start(config({ snapshot: "never" }), place);

@@ -479,6 +479,25 @@ describe("the position", () => {
     assert.equal(run.events.length, count);
   });
 
+  it("is one to resume from, whatever type its key is of", async () => {
+    const { Double, Long, Decimal128 } = BSON;
+    const keys = [
+      new Double(1.5),
+      Long.fromNumber(7),
+      Decimal128.fromString("1.10"),
+      new Double(-0),
+    ];
+    await (await following()).stop();
+    for (const _id of keys) {
+      const run = await start(config(), place, { killWhen: (events) => events.length > 1 });
+      await notes().insertOne({ _id });
+      await run.until((events) => lines(events).length === 1);
+      await run.stop();
+    }
+    const run = await following();
+    assert.deepEqual(lines(run.events), []);
+  });
+
   it("is that of the last event, however many come at once", async () => {
     const run = await following();
     await notes().insertMany(
