@@ -82,7 +82,8 @@ async function measure(what: "ingest" | "listing", count: number) {
       checkpoint: what === "ingest" ? undefined : {},
       nextVersion: versionClock(1),
       settled: async () => {},
-      requests: (async function* () {})(),
+      refuse: async () => {},
+    requests: (async function* () {})(),
       // It counts what it does in a pass, and nothing once that is over.
       progress: ({ done }) => done === undefined && aborter.abort(),
     });

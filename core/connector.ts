@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { SluiceError } from "./errors.ts";
 import type {
   DocumentUpserted,
   JsonObject,
@@ -79,7 +80,7 @@ export interface SourceBatch<P> {
   readonly completes?: readonly string[];
 }
 
-/** `sluice snapshot`, or the catch-up of a late subscription. Asked again, with the same id, until a batch `completes` it. */
+/** `sluice snapshot`, or the catch-up of a late subscription. Asked again, with the same id, until a batch `completes` it or it is refused. */
 export interface SnapshotRequest {
   readonly id: string;
   /** Names of the origin's collections (tables, prefixes), as the source's config writes them. All of them when absent. */
@@ -103,6 +104,8 @@ export interface SourceContext<C, P> extends Context<C> {
   readonly settled: () => Promise<void>;
   /** Snapshots to take while streaming goes on; each ends with a `sweep`. Ends on abort. */
   readonly requests: AsyncIterable<SnapshotRequest>;
+  /** Gives a request back that can never be met: it names what is not there. Whoever waits for it is told why. */
+  readonly refuse: (id: string, why: SluiceError) => Promise<void>;
   /** Shown by `status` and the live view. */
   readonly progress: (value: {
     readonly phase: "snapshot" | "streaming";

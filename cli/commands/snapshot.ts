@@ -109,6 +109,7 @@ async function untilDone(
     for (;;) {
       const fate = await fateOf(state.scope(name).state, id);
       if (fate === "done") return;
+      if (typeof fate === "object") throw new SluiceError(fate.message, fate);
       if (fate === "gone" || fate === "cancelled") throw lost(name, fate);
       line.say(`${name}: ${await doingOf(name, fate, state)}`);
       await sleep(lookEveryMs);

@@ -69,6 +69,7 @@ export async function readSource(
     nextVersion: versionClock(lease.token),
     settled: inOrder(() => backend.topics.settled({ signal })),
     requests: asked.requests,
+    refuse: asked.refuse,
     progress: board.progress,
     meter: board.meter,
     log,

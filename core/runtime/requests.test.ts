@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { SnapshotRequest } from "../connector.ts";
+import { SluiceError } from "../errors.ts";
 import { fakes } from "../testing/index.ts";
 import {
   askedWrite,
@@ -73,6 +74,22 @@ it("what people asked for can be taken back, catch-ups cannot", async () => {
   expect(await cancelSnapshots(place.state)).toEqual([]);
   expect(await fateOf(place.state, request.id)).toBe("cancelled");
   expect((await askSnapshot(place.state)).isNew).toBe(true);
+});
+
+it("that its source refuses is not asked again, and whoever waits is told why", async () => {
+  const place = fakes.state();
+  const { request } = await askSnapshot(place.state, { collections: ["none"] });
+  const { feed, given, end } = await opened(place);
+  await expect.poll(() => ids(given)).toEqual([request.id]);
+  const why = { code: "x.unknown", fix: "Name another." };
+  await feed.refuse(request.id, new SluiceError("x: there is no none.", why));
+  expect(await fateOf(place.state, request.id)).toEqual({
+    ...why,
+    message: "x: there is no none.",
+  });
+  expect(await pendingRequests(place.state)).toEqual([]);
+  expect((await askSnapshot(place.state, { collections: ["none"] })).isNew).toBe(true);
+  await end();
 });
 
 describe("a run of the source", () => {

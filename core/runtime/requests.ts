@@ -1,4 +1,5 @@
-import type { Log, SnapshotRequest } from "../connector.ts";
+import type { Log, SnapshotRequest, SourceContext } from "../connector.ts";
+import type { SluiceError } from "../errors.ts";
 import type { Json } from "../event.ts";
 import type { Fence, StateStore, StateWrite } from "../state/state.ts";
 import { timedId } from "../timed-id.ts";
@@ -14,7 +15,12 @@ export interface PendingRequest extends SnapshotRequest {
   readonly begunAt?: string;
   /** Taken back: kept for a minute, for whoever waits for it. */
   readonly isCancelled?: true;
+  /** Given back by the source: kept for a minute too. */
+  readonly refused?: Refusal;
 }
+
+/** Why a source cannot do what it was asked. */
+export type Refusal = Pick<SluiceError, "code" | "message" | "fix">;
 
 interface Kept {
   readonly request: PendingRequest;
@@ -22,7 +28,7 @@ interface Kept {
 }
 
 const prefix = "requests/";
-const cancelledForMs = 60_000;
+const endedForMs = 60_000;
 /** How late a request of another process may be noticed. */
 const pollMs = 500;
 
@@ -36,7 +42,7 @@ async function kept(state: StateStore): Promise<readonly Kept[]> {
   for await (const page of state.scan(prefix))
     for (const { value, revision } of page)
       found.push({ request: value as unknown as PendingRequest, revision }); // written here only
-  return found.filter(({ request }) => !request.isCancelled);
+  return found.filter(({ request }) => !request.isCancelled && !request.refused);
 }
 
 /**
@@ -68,24 +74,25 @@ export async function cancelSnapshots(state: StateStore): Promise<readonly Pendi
     all.map((request) => ({
       key: prefix + request.id,
       value: { ...request, isCancelled: true } as unknown as Json,
-      ttlMs: cancelledForMs,
+      ttlMs: endedForMs,
     })),
   );
   return all;
 }
 
 /**
- * What became of a request: `asked`, `begun` (a source got it), `done`, `cancelled`, or `gone`: the
- * source has no checkpoint either, so its state was removed or lost.
+ * What became of a request: `asked`, `begun` (a source got it), `done`, `cancelled`, why it was refused,
+ * or `gone`: the source has no checkpoint either, so its state was removed or lost.
  */
 export async function fateOf(
   state: StateStore,
   id: string,
-): Promise<"asked" | "begun" | "done" | "cancelled" | "gone"> {
+): Promise<"asked" | "begun" | "done" | "cancelled" | "gone" | Refusal> {
   const [entry, checkpoint] = await state.get([prefix + id, checkpointKey]);
   if (entry === undefined) return checkpoint === undefined ? "gone" : "done";
-  const { begunAt, isCancelled } = entry.value as unknown as PendingRequest;
+  const { begunAt, isCancelled, refused } = entry.value as unknown as PendingRequest;
   if (isCancelled) return "cancelled";
+  if (refused) return refused;
   return begunAt === undefined ? "asked" : "begun";
 }
 
@@ -108,6 +115,7 @@ export interface RequestFeed {
   readonly look: () => void;
   /** The writes that forget what a batch completes: stored with its checkpoint. */
   readonly completed: (ids: readonly string[]) => readonly StateWrite[];
+  readonly refuse: SourceContext<unknown, unknown>["refuse"];
 }
 
 /** Follows what is asked of a source while it holds its lease. Only looks while the source waits for a request. */
@@ -158,6 +166,15 @@ export function requestFeed(
     completed: (ids) => {
       for (const id of ids) given.add(id);
       return ids.map(forgottenWrite);
+    },
+    refuse: async (id, { code, message, fix }) => {
+      log.warn({ request: id, code, message, fix }, "snapshot refused");
+      given.add(id);
+      const [entry] = await state.get([prefix + id]);
+      if (!entry) return;
+      const refused: Refusal = { code, message, ...(fix !== undefined && { fix }) };
+      const value = { ...(entry.value as unknown as PendingRequest), refused } as unknown as Json;
+      await state.each([{ key: prefix + id, value, ttlMs: endedForMs }], fence);
     },
   };
 }

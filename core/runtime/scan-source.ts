@@ -56,6 +56,7 @@ async function* untilStreaming(
     nextVersion: versionClock(0),
     settled: async () => {},
     requests: nobodyAsks(signal),
+    refuse: async () => {},
     progress: ({ phase }) => phase === "streaming" && streams(),
   };
   const batches = read({ ...base, ...sourcing })[Symbol.asyncIterator]();
@@ -76,7 +77,7 @@ async function* untilStreaming(
 
 type Sourcing = Pick<
   SourceContext<unknown, unknown>,
-  "checkpoint" | "nextVersion" | "settled" | "requests" | "progress"
+  "checkpoint" | "nextVersion" | "settled" | "requests" | "refuse" | "progress"
 >;
 
 async function* nobodyAsks(signal: AbortSignal): AsyncGenerator<SnapshotRequest, void> {

@@ -1,4 +1,4 @@
-import type { SnapshotRequest, SourceContext } from "sluice";
+import { SluiceError, type SnapshotRequest, type SourceContext } from "sluice";
 import type { Checkpoint } from "./file.ts";
 import type { Looking } from "./look.ts";
 import { beginPass, type Pass, type Snapshot } from "./pass.ts";
@@ -22,7 +22,7 @@ export interface Passes {
 export function passes(
   context: Pick<
     SourceContext<unknown, Checkpoint>,
-    "requests" | "checkpoint" | "nextVersion" | "log"
+    "requests" | "refuse" | "checkpoint" | "nextVersion"
   >,
   looking: Looking,
   run: {
@@ -32,7 +32,7 @@ export function passes(
     readonly fail: (error: unknown) => void;
   },
 ): Passes {
-  const { checkpoint, nextVersion, log } = context;
+  const { checkpoint, nextVersion, refuse } = context;
   const { settleMs, rescanMs, wake, fail } = run;
   const requests = context.requests[Symbol.asyncIterator]();
   let request: SnapshotRequest | undefined;
@@ -43,10 +43,10 @@ export function passes(
 
   // One at a time: the others wait where they are kept.
   const awaitRequest = async () => {
-    const next = await requests.next();
+    let next = await requests.next();
+    for (; !next.done && next.value.collections; next = await requests.next())
+      await refuse(next.value.id, noCollections(next.value.collections));
     if (!next.done) request = next.value;
-    if (request?.collections)
-      log.warn({ collections: request.collections }, "a folder has no collections: all is read");
     wake();
   };
   awaitRequest().catch(fail);
@@ -86,4 +86,11 @@ export function passes(
     },
     dueInMs: () => (state === "due" ? Math.max(0, dueAt - performance.now()) : Infinity),
   };
+}
+
+function noCollections(names: readonly string[]): SluiceError {
+  return new SluiceError(`file: a folder has no collections, such as ${names.join(", ")}.`, {
+    code: "file.no-collections",
+    fix: "Ask for a snapshot of all of it.",
+  });
 }

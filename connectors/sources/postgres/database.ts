@@ -4,7 +4,7 @@ import { openSession, type Session } from "./session.ts";
 import { stopAtErrors, warned } from "./setup/findings.ts";
 import { namesOf, type Names } from "./setup/names.ts";
 import { comparePublication, ensurePublication } from "./setup/publication.ts";
-import { prepare } from "./setup/setup.ts";
+import { prepare, type Prepared } from "./setup/setup.ts";
 import { inUse, readOrigin, readSlot, type SlotOrigin } from "./setup/slot.ts";
 import { capturedTables, type Table } from "./setup/tables.ts";
 import { quoted, rowsOf, shown } from "./setup/identifier.ts";
@@ -24,6 +24,7 @@ export interface Database {
   readonly publications: readonly string[];
   /** Publications that are made just now. */
   readonly created: readonly string[];
+  readonly warnings: Prepared["warnings"];
   /** The tables as they are now and are published, and those that cannot be followed now. */
   readonly list: () => Promise<Listed>;
   /** Brings the publication up to the tables: names of those that it carries from now on only, or otherwise than before. */
@@ -64,7 +65,7 @@ export async function openDatabase(
     const facts = await readSlot(session, names.slot);
     if (facts?.activePid != null) throw inUse(names.slot, facts.activePid);
     const prepared = await prepare(session, config, names, log, changing);
-    const { tables, publications, created } = prepared;
+    const { tables, publications, created, warnings } = prepared;
     return {
       names,
       server,
@@ -74,6 +75,7 @@ export async function openDatabase(
       tables,
       publications,
       created,
+      warnings,
       list: () => listed(catalog, config, names),
       publish: async () => {
         if (!config.setup) return [];

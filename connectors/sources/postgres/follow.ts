@@ -135,6 +135,7 @@ async function* stream(
       confirmed: acknowledger.confirmed,
       signal,
     });
+    for (const { code, message, fix } of database.warnings) log.warn({ code, fix }, message);
 
     const asked = new Set<string>();
     let isSnapshotting = false;
@@ -157,6 +158,7 @@ async function* stream(
         if (!is) tell();
       },
       through: () => (isThrough = true),
+      refuse: context.refuse,
       log,
       run: {
         openSession: () => openSession(config, run),

@@ -86,6 +86,7 @@ export async function run(
       nextVersion: versions(lease.token),
       settled: async () => {},
       requests: asked.requests,
+      refuse: asked.refuse,
       progress: (value) => void progress.push(value),
     });
     for await (const batch of reading) {

@@ -51,12 +51,19 @@ onBoth((scenario, { version }) => {
         expect(String(event["sequence"]) < below).toBe(true);
       for (const event of reads(events, "b")) expect(String(event["sequence"]) > below).toBe(true);
       await run.request({ id: "none", collections: ["public.unknown"] });
-      await done(run, "none");
+      await eventually(async () => (await run.pending()).length === 0, "the refusal");
       expect(
-        run.lines.some(
-          ({ level, message }) => level === "warn" && /names no captured table/.test(message),
-        ),
-      ).toBe(true);
+        run.lines
+          .filter(({ message }) => message === "snapshot refused")
+          .map(({ fields }) => fields),
+      ).toEqual([
+        {
+          request: "none",
+          code: "postgres.not-captured",
+          message: "postgres: no captured table is public.unknown.",
+          fix: "Name what is captured: public.a, public.b.",
+        },
+      ]);
     },
   );
 

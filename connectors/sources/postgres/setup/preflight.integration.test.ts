@@ -6,6 +6,7 @@ import { Client } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startPostgres, type PostgresServer } from "../../../../test/postgres-server.ts";
 import { startPooler } from "../../../../test/transaction-pooler.ts";
+import { fakes } from "sluice/testing";
 import { codes, openDatabase, optionsOf, remedies, type Database } from "./harness.ts";
 import { check } from "./preflight.ts";
 import { openReplication } from "../wire/replication.ts";
@@ -39,10 +40,15 @@ describe.each([15, 18] as const)("preflight against PostgreSQL %i", (version) =>
     await server.restart();
   });
 
-  const look = (more: Readonly<Record<string, unknown>> = {}, url = server.url()) =>
+  const look = (
+    more: Readonly<Record<string, unknown>> = {},
+    url = server.url(),
+    { state } = fakes.state(),
+  ) =>
     check({
       name: "shop",
       project: "sluice",
+      state,
       config: optionsOf(url, ["a"], more),
       signal: new AbortController().signal,
     });
@@ -89,6 +95,7 @@ describe.each([15, 18] as const)("preflight against PostgreSQL %i", (version) =>
       check({
         name: "shop",
         project: "sluice",
+        state: fakes.state().state,
         config: optionsOf(url, ["a", "hidden.b", "missing"], { heartbeatMs: 0 }),
         signal: new AbortController().signal,
       });
@@ -244,6 +251,26 @@ describe.each([15, 18] as const)("preflight against PostgreSQL %i", (version) =>
     await replication.query(remedies(plain)[0] ?? "");
     await replication.end();
     expect(codes(await look({ failover: true }))).toEqual(healthy);
+  });
+
+  it("says that the slot by which tables were read is gone", async () => {
+    const place = fakes.state();
+    await place.state.each([
+      { key: "slot", value: "sluice_shop" },
+      { key: "epoch", value: 1 },
+    ]);
+    const about = async (more = {}) => (await look(more, server.url(), place)).at(-1);
+    expect(await about()).toMatchObject({ severity: "ok", code: "postgres.slot" }); // nothing read yet
+    await place.state.each([{ key: "copied/public.a", value: true }]);
+    expect(await about()).toEqual({
+      severity: "error",
+      code: "postgres.slot-gone",
+      message:
+        'postgres: slot "sluice_shop", by which the source reads, is gone, and with it the changes since.',
+      fix: 'Set "onGap": "resnapshot" to have the tables read again at the next start.',
+    });
+    expect(await about({ snapshot: "when-needed" })).toMatchObject({ severity: "ok" });
+    expect(await about({ slot: "another" })).toMatchObject({ severity: "ok" });
   });
 
   it("tells the states of a slot", async () => {

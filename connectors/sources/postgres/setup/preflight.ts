@@ -1,4 +1,4 @@
-import { SluiceError, type Context, type Finding } from "sluice";
+import { SluiceError, type Context, type Finding, type StateStore } from "sluice";
 import type { Options } from "../config.ts";
 import { advised, failed, isError } from "./findings.ts";
 import { namesOf, type Names } from "./names.ts";
@@ -14,14 +14,14 @@ type Run = { readonly name: string; readonly signal: AbortSignal };
 
 /** Everything that stands between the source and its tables, at once, with the SQL that mends it. */
 export async function check(
-  context: Pick<Context<Options>, "name" | "project" | "config" | "signal">,
+  context: Pick<Context<Options>, "name" | "project" | "config" | "state" | "signal">,
 ): Promise<readonly Finding[]> {
-  const { name, config: options, signal } = context;
+  const { name, config: options, state, signal } = context;
   const run = { name, signal };
   try {
     const session = await openSession(options, run);
     try {
-      return await findings(session, options, namesOf(options, context), run);
+      return await findings(session, options, namesOf(options, context), state, run);
     } finally {
       await session.close();
     }
@@ -34,6 +34,7 @@ async function findings(
   session: Session,
   options: Options,
   names: Names,
+  state: StateStore,
   run: Run,
 ): Promise<readonly Finding[]> {
   const ofServer = await serverFindings(session, options, names.slot);
@@ -44,7 +45,20 @@ async function findings(
   const ofPooler = await poolerFindings(session, options, run);
   const others = [...ofServer, ...ofPooler, ...ofTables, ...compared.findings];
   const ofStream = await replicationFindings(session, options, names, run, others.filter(isError));
-  return [...others, ...ofStream, ...(await slotFindings(session, options, names.slot))];
+  const isRelied = await reliesOn(state, names.slot);
+  return [
+    ...others,
+    ...ofStream,
+    ...(await slotFindings(session, options, { name: names.slot, isRelied })),
+  ];
+}
+
+/** The source made the slot, and has read tables completely since: were it gone, changes would be. */
+async function reliesOn(state: StateStore, slot: string): Promise<boolean> {
+  const [made, epoch] = await state.get(["slot", "epoch"]);
+  if (made?.value !== slot || epoch === undefined) return false;
+  for await (const copied of state.scan("copied/")) if (copied.length > 0) return true;
+  return false;
 }
 
 /** Each of these alone refuses the connection, and is told with its remedy. */

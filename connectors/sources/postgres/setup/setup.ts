@@ -1,4 +1,4 @@
-import type { Log } from "sluice";
+import type { Finding, Log } from "sluice";
 import type { Options } from "../config.ts";
 import { stopAtErrors } from "./findings.ts";
 import type { Names } from "./names.ts";
@@ -16,12 +16,14 @@ export interface Prepared {
   readonly changed: readonly Table[];
   /** Publications that were not there: log from before cannot be streamed through them. */
   readonly created: readonly string[];
+  /** What works now, but not as well or as long as it should: told once the stream runs, not at every try. */
+  readonly warnings: readonly Finding[];
 }
 
 /**
  * Makes the database ready to stream from, except for the slot, which must be created after the
  * publication: log that is older than it cannot be streamed. Called at every start. Throws a
- * RetryableError with everything that a person must mend; the log has the warnings.
+ * RetryableError with everything that a person must mend.
  */
 export async function prepare(
   session: Session,
@@ -35,15 +37,20 @@ export async function prepare(
   const compared = await comparePublication(session, options, names, captured.tables);
   const findings = [...ofServer, ...captured.findings, ...compared.findings];
   stopAtErrors(findings);
-  for (const { severity, code, message, fix } of findings)
-    if (severity === "warning") log.warn({ code, fix }, message);
+  const warnings = findings.filter(({ severity }) => severity === "warning");
   const { tables } = compared;
   if (!options.setup)
-    return { tables, publications: publicationsOf(names, tables), changed: [], created: [] };
+    return {
+      tables,
+      publications: publicationsOf(names, tables),
+      changed: [],
+      created: [],
+      warnings,
+    };
   const ensured = await ensurePublication(session, names, captured.tables, {
     log,
     verify: async () => (await capturedTables(session, options)).findings,
     ...(changing && { changing }),
   });
-  return { ...ensured, publications: publicationsOf(names, ensured.tables) };
+  return { ...ensured, publications: publicationsOf(names, ensured.tables), warnings };
 }

@@ -8,8 +8,8 @@ import { walBudget } from "./wal-budget.ts";
 /** What can be said of the slot without knowing the checkpoint. */
 export async function slotFindings(
   session: Pick<Session, "query" | "serverVersion">,
-  options: Pick<Options, "setup" | "failover">,
-  name: string,
+  options: Pick<Options, "setup" | "failover" | "snapshot">,
+  { name, isRelied }: { readonly name: string; readonly isRelied: boolean },
 ): Promise<readonly Finding[]> {
   const slot = await readSlot(session, name);
   const [[database = ""] = []] = await session.query("SELECT current_database()");
@@ -17,6 +17,7 @@ export async function slotFindings(
   const { state, reason = "" } = judgeSlot(slot, undefined, server);
   switch (state) {
     case "missing":
+      if (isRelied && options.snapshot !== "when-needed") return [gone(name)];
       return [missing(name, options, session.serverVersion)];
     case "lost":
       return [lost(name, reason)];
@@ -54,6 +55,16 @@ function missing(
     "postgres.slot-missing",
     `there is no slot "${name}".`,
     `SELECT pg_create_logical_replication_slot('${name}', 'pgoutput'${options});`,
+  );
+}
+
+function gone(name: string): Finding {
+  return advised(
+    failed(
+      "postgres.slot-gone",
+      `slot "${name}", by which the source reads, is gone, and with it the changes since.`,
+    ),
+    'Set "onGap": "resnapshot" to have the tables read again at the next start.',
   );
 }
 

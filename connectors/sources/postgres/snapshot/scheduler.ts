@@ -1,4 +1,11 @@
-import { version, type Log, type SnapshotRequest, type StateStore } from "sluice";
+import {
+  SluiceError,
+  version,
+  type Log,
+  type SnapshotRequest,
+  type SourceContext,
+  type StateStore,
+} from "sluice";
 import type { Captured } from "../stream/captured.ts";
 import { shown } from "../setup/identifier.ts";
 import type { Options } from "../config.ts";
@@ -33,6 +40,7 @@ export function openScheduler(context: {
   readonly snapshotting: (is: boolean) => void;
   /** Called at the place in the stream where `snapshot: "only"` is through. */
   readonly through: () => void;
+  readonly refuse: SourceContext<unknown, unknown>["refuse"];
   readonly log: Log;
 }): Scheduler {
   const { config, database, state, captured, orders, needs, copied, unfinished, run, log } =
@@ -92,13 +100,12 @@ export function openScheduler(context: {
       for await (const { id, collections, audience } of requests) {
         if (asked.has(id)) continue;
         asked.add(id);
-        const { entries } = parseEntries([...(collections ?? [])]);
-        const tables = captured
-          .tables()
-          .filter((table) => !collections || entryFor(entries, table))
-          .map(shown);
-        if (tables.length === 0)
-          log.warn({ collections }, "a snapshot was asked for that names no captured table");
+        const unknown = (collections ?? []).filter((text) => matching(text).length === 0);
+        if (unknown.length > 0) {
+          await context.refuse(id, notCaptured(unknown, captured.tables().map(shown)));
+          continue;
+        }
+        const tables = [...new Set((collections ?? ["*.*"]).flatMap(matching))];
         orders.add({
           reason: "requested",
           tables,
@@ -115,6 +122,14 @@ export function openScheduler(context: {
       for (const name of copied) await missing(name);
     },
   };
+
+  function matching(text: string): readonly string[] {
+    const { entries } = parseEntries([text]);
+    return captured
+      .tables()
+      .filter((table) => entryFor(entries, table))
+      .map(shown);
+  }
 
   /** What the catalog says that the stream did not, or will not. */
   function compare(): void {
@@ -192,4 +207,16 @@ export function openScheduler(context: {
       signal,
     );
   }
+}
+
+function notCaptured(unknown: readonly string[], tables: readonly string[]): SluiceError {
+  const some = tables.slice(0, 20).join(", ");
+  const more = tables.length > 20 ? `, and ${tables.length - 20} more` : "";
+  return new SluiceError(`postgres: no captured table is ${unknown.join(" or ")}.`, {
+    code: "postgres.not-captured",
+    fix:
+      tables.length === 0
+        ? "No table is captured: see `sluice check`."
+        : `Name what is captured: ${some}${more}.`,
+  });
 }

@@ -27,6 +27,10 @@ describe("parseTarget", () => {
         { host: "/var/run/postgresql", port: 5432, database: "shop", user: "me" },
       ],
       [
+        "postgres://db/shop%40x?user=me@there&password=a@b",
+        { host: "db", port: 5432, database: "shop@x", user: "me@there", password: "a@b" },
+      ],
+      [
         "postgres://u@db/d?options=-c%20wal_sender_timeout%3D2s&sslmode=disable&schema=public",
         { host: "db", port: 5432, database: "d", user: "u", options: "-c wal_sender_timeout=2s" },
       ],
@@ -42,6 +46,9 @@ describe("parseTarget", () => {
     for (const [url, text] of [
       ["postgres://u:geheim@a:1,b:2/d", /one server/],
       ["postgres://u:geheim@db:99999/d", /one server/],
+      ...["/", "?", "#", "a/", "@/", "@a?", "@#"].map(
+        (cut) => [`postgres://u:1${cut}geheim@db/d`, /one server/] as const,
+      ),
       [
         "postgres://u:geheim@db/d?sslmode=require",
         /sslmode=require, which does not check who answers/,

@@ -41,15 +41,20 @@ export async function parseTarget(options: {
 }
 
 function parse(url: string): URL {
-  try {
-    return new URL(url);
-  } catch {
-    // The driver's and Node's errors show the URL, and with it the password.
+  const parsed = URL.parse(url);
+  // An @ behind the host: a / ? or # in the password ended the host in the middle of it.
+  const isCut = parsed !== null && /^[^?]*@|^\?[^=]*@|#.*@/.test(behindHost(parsed));
+  // The driver's and Node's errors show the URL, and with it the password.
+  if (parsed === null || isCut)
     throw bad(
       "`url` is no connection URL of one server.",
-      "Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, one host, with @ : / % in the password written as %40 %3A %2F %25.",
+      "Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, one host, with @ : / ? # % in the password written as %40 %3A %2F %3F %23 %25.",
     );
-  }
+  return parsed;
+}
+
+function behindHost({ pathname, search, hash }: URL): string {
+  return `${pathname}${search}${hash}`;
 }
 
 function wantsTls(parameters: URLSearchParams, hasCa: boolean): boolean {
