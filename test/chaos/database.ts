@@ -6,6 +6,8 @@ const words =
     " ",
   );
 
+const renames = ["author TO writer", "writer TO author"];
+
 /** Tables under random change: inserts, updates, key changes, deletes, truncates and DDL. */
 export interface ChangingDatabase {
   /** One random transaction; `isLate`: without truncates, so that the end is not an empty table. */
@@ -43,13 +45,13 @@ export function changingDatabase(
       22,
       () =>
         query(
-          "INSERT INTO articles(id, title, body, author) VALUES ($1,$2,$3,$4) ON CONFLICT (id) DO UPDATE SET title = EXCLUDED.title",
-          [id(), text(), body(), text()],
+          "INSERT INTO articles(id, title, body) VALUES ($1,$2,$3) ON CONFLICT (id) DO UPDATE SET title = EXCLUDED.title",
+          [id(), text(), body()],
         ),
     ],
     [16, () => query("UPDATE articles SET title = $2 WHERE id = $1", [id(), text()])],
     [12, () => query("UPDATE articles SET body = $2 WHERE id = $1", [id(), body()])],
-    [8, () => query("UPDATE articles SET n = n + 1 WHERE id BETWEEN $1 AND $1 + 15", [id()])],
+    [8, () => query("UPDATE articles SET n = n::int + 1 WHERE id BETWEEN $1 AND $1 + 15", [id()])],
     [10, () => query("DELETE FROM articles WHERE id = $1", [id()])],
     [
       8,
@@ -86,6 +88,13 @@ export function changingDatabase(
           ? query("SELECT 1")
           : query(`ALTER TABLE articles DROP COLUMN IF EXISTS extra_${random.below(extra)}`),
     ],
+    // The whole table is written anew; a key's type changes; a column gets another name.
+    [
+      1,
+      () => query(`ALTER TABLE notes ALTER no TYPE ${random.pick(["int", "bigint", "numeric"])}`),
+    ],
+    [1, () => query(`ALTER TABLE articles ALTER n TYPE ${random.pick(["int", "bigint", "text"])}`)],
+    [1, () => query(`ALTER TABLE articles RENAME ${random.pick(renames)}`)],
     [
       1,
       () =>
