@@ -24,9 +24,11 @@ const invalid = new Set([
   "cli.no-snapshot",
   "cli.refused-question",
   "cli.unconfirmed",
+  "cli.unknown-letter",
   "cli.unknown-name",
   "cli.unknown-source",
   "cli.usage",
+  "dead-letters.no-subscription",
   "vectors.no-namespace",
 ]);
 const environment = new Set([

@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { SluiceError } from "../core/errors.ts";
 import { check } from "./commands/check.ts";
 import { connectors } from "./commands/connectors.ts";
+import { deadLetters } from "./commands/dead-letters.ts";
 import { demo } from "./commands/demo.ts";
 import { erase } from "./commands/erase.ts";
 import { pinecone } from "./commands/pinecone.ts";
@@ -52,6 +53,7 @@ for (const command of [
   status,
   snapshot,
   subscriptions,
+  deadLetters,
   remove,
   search,
   verify,

@@ -5,6 +5,7 @@ import { ConfigError, FencedError, SluiceError } from "../errors.ts";
 import { isRecordChange, isUpsert, type SluiceEvent } from "../event.ts";
 import { matchesFilter } from "../filter.ts";
 import { passedOn } from "../queue/audience.ts";
+import type { DeadLetter } from "../queue/queue.ts";
 import { prefixed } from "../state/prefixed.ts";
 import { backoff } from "./backoff.ts";
 import { explain } from "./board.ts";
@@ -37,14 +38,15 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   board.become("running");
   log.info({ from: connector.from }, `${connector.kind} started`);
 
-  const handle = async (events: readonly SluiceEvent[], write: WriteRun) => {
+  const handle = async (topic: string, events: readonly SluiceEvent[], write: WriteRun) => {
     const { filter } = connector;
     const wanted = filter ? events.filter((event) => matchesFilter(filter, event)) : events;
     // What a transform passes on to one subscription only must not replace what all get.
     for (const group of coalesce(wanted, { perAudience: connector.kind === "transform" }))
       await deliver(group, {
         attempt: (some) => attempt(some, stages, writer, write),
-        bury: (event, failure, attempts, firstAt) => bury(event, failure, attempts, firstAt),
+        bury: (event, failure, attempts, firstAt) =>
+          bury({ topic, event }, failure, attempts, firstAt),
         retry: connector.retry,
         health,
         board,
@@ -55,7 +57,7 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   };
 
   const bury = async (
-    event: SluiceEvent,
+    { topic, event }: Pick<DeadLetter, "topic" | "event">,
     { stage, error }: Omit<Failure, "at">,
     attempts: number,
     firstAt: Date,
@@ -69,7 +71,7 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
       id,
       connector: connector.name,
       stage,
-      topic: connector.from.join(","),
+      topic,
       event,
       error: reason,
       attempts,
@@ -84,9 +86,9 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   };
 
   let fatal: unknown;
-  const handleOrStop: typeof handle = async (events, write) => {
+  const handleOrStop: typeof handle = async (topic, events, write) => {
     try {
-      await handle(events, write);
+      await handle(topic, events, write);
     } catch (error) {
       if (error instanceof ConfigError) {
         fatal ??= error;
@@ -102,7 +104,12 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   try {
     await Promise.all(
       connector.from.map((topic) =>
-        backend.topics.consume(topic, connector.name, handleOrStop, { signal }),
+        backend.topics.consume(
+          topic,
+          connector.name,
+          (events, write) => handleOrStop(topic, events, write),
+          { signal },
+        ),
       ),
     );
   } finally {

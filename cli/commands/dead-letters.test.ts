@@ -1,0 +1,167 @@
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { runCli, startCli, until, type Cli } from "../run.test.data.ts";
+
+const core = new URL("../../core/index.js", import.meta.url).href;
+/** Writes what it gets to out.txt; refuses texts that say "bad" until the file `mended` is there. */
+const picky = `
+import { appendFileSync, existsSync } from "node:fs";
+import { defineSink, PartialError, PoisonError, z } from "${core}";
+export const picky = defineSink({
+  name: "picky", version: "1.0.0", summary: "Refuses.", config: z.strictObject({}), accepts: ["dev.sluice.record."],
+  open: () => ({
+    write: async (events) => {
+      const bad = new Map();
+      for (const [at, event] of events.entries()) {
+        const text = event.data.after?.text ?? "(gone)";
+        if (text.includes("bad") && !existsSync("mended"))
+          bad.set(at, new PoisonError("picky: " + text + " is bad.", { code: "picky.bad", fix: "Mend it." }));
+        else appendFileSync("out.txt", event.subject + " " + text + "\\n");
+      }
+      if (bad.size > 0) throw new PartialError("picky: some are bad.", { code: "picky.some", failures: bad });
+    },
+    close: async () => {},
+  }),
+});`;
+
+let dir = "";
+let cli: Cli | undefined;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "sluice-letters-"));
+  mkdirSync(join(dir, "notes"));
+  writeFileSync(join(dir, "picky.mjs"), picky);
+  writeFileSync(join(dir, "out.txt"), "");
+  const connectors = [
+    { name: "notes", source: "file", to: "notes", config: { path: "notes", settleMs: 60 } },
+    { name: "out", sink: "./picky.mjs", from: "notes" },
+  ];
+  writeFileSync(join(dir, "sluice.json"), JSON.stringify({ project: "letters", connectors }));
+});
+afterEach(async () => {
+  cli?.signal("SIGKILL");
+  await cli?.ended;
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const put = (name: string, text: string) => writeFileSync(join(dir, "notes", name), text);
+const written = () => readFileSync(join(dir, "out.txt"), "utf8").split("\n").slice(0, -1);
+const run = (...args: string[]) => runCli(dir, ["dead-letters", ...args]);
+interface Letter {
+  readonly id: string;
+  readonly error: object;
+  readonly event: { readonly subject: string };
+}
+const letters = async (...more: string[]) => {
+  const { stdout } = await run("list", "out", "--json", ...more);
+  const { ok, error, result } = JSON.parse(stdout) as {
+    ok: boolean;
+    error?: unknown;
+    result: { letters: readonly Letter[] };
+  };
+  expect(ok, JSON.stringify(error)).toBe(true);
+  return result.letters;
+};
+const subjects = (some: readonly Letter[]) => some.map(({ event }) => event.subject).toSorted();
+
+async function refused(...names: string[]) {
+  for (const name of names) put(name, `bad ${name}`);
+  put("good.md", "good");
+  cli = startCli(dir, ["start"]);
+  await until(async () => (await letters()).length === names.length, cli.stderr);
+}
+
+it("lists and shows what was given up on, with the reason", { timeout: 60_000 }, async () => {
+  await refused("a.md", "b.md");
+  const [first] = await letters();
+  expect(first).toMatchObject({
+    connector: "out",
+    stage: "write",
+    topic: "notes",
+    attempts: 1,
+    error: { code: "picky.bad", fix: "Mend it." },
+  });
+  expect((await run("list", "out")).stdout).toMatch(
+    /^[0-9a-f]{16} .*\/file\/notes a\.md +write: picky\.bad +1 try +picky: bad a\.md is bad\.$/m,
+  );
+  expect((await run("list", "out", "--limit", "1")).stdout).toMatch(/and 1 more: --limit N/);
+  const shown = await run("show", "out", "--id", first?.id.slice(0, 8) ?? "");
+  expect(JSON.parse(shown.stdout)).toEqual(first);
+  expect((await run("list", "out", "--code", "other")).stdout).toBe("out has no dead letters.\n");
+  expect(await run("show", "out", "--id", "nope")).toMatchObject({ code: 2 });
+  expect(await run("list", "outt")).toMatchObject({ code: 2, stderr: /Write out\./ });
+  const unsaid = await run("replay", "out");
+  expect(unsaid).toMatchObject({ code: 2 });
+  expect(unsaid.stderr).toMatch(/--id ID, --code CODE, --stage STAGE or --all/);
+});
+
+it(
+  "replays to a running connector: a newer version stays, what is still bad is kept",
+  { timeout: 60_000 },
+  async () => {
+    await refused("a.md", "b.md");
+    expect((await run("replay", "out", "--all")).stdout).toMatch(
+      /2 dead letters given to out again/,
+    );
+    await until(
+      async () => (await letters()).length === 2,
+      () => "still refused",
+    );
+    appendFileSync(join(dir, "mended"), "");
+    put("b.md", "news");
+    await until(
+      () => written().includes("b.md news"),
+      () => written().join(),
+    );
+    const replayed = await run("replay", "out", "--code", "picky.bad", "--json");
+    expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true, result: { name: "out" } });
+    await until(
+      () => written().includes("a.md bad a.md"),
+      () => written().join(),
+    );
+    expect(await letters()).toEqual([]);
+  },
+);
+
+it(
+  "replays to one that does not run yet, drops what nobody wants, and refuses where nobody reads",
+  { timeout: 60_000 },
+  async () => {
+    await refused("a.md", "b.md");
+    cli?.signal("SIGTERM");
+    await cli?.ended;
+    expect((await run("drop", "out", "--all")).code).toBe(2);
+    const [a, b] = await letters();
+    expect((await run("drop", "out", "--id", a?.id ?? "", "--yes")).stdout).toMatch(
+      /1 dead letter forgotten/,
+    );
+    expect(subjects(await letters())).toEqual([b?.event.subject]);
+    appendFileSync(join(dir, "mended"), "");
+    expect((await run("replay", "out", "--all")).code).toBe(0);
+    cli = startCli(dir, ["start"]);
+    await until(
+      () => written().some((line) => line.startsWith(`${b?.event.subject} bad`)),
+      cli.stderr,
+    );
+    expect(written().some((line) => line.startsWith(`${a?.event.subject} bad`))).toBe(false);
+
+    rmSync(join(dir, "mended"));
+    put("c.md", "bad c");
+    await until(async () => (await letters()).length === 1, cli.stderr);
+    cli.signal("SIGTERM");
+    await cli.ended;
+    await runCli(dir, ["subscriptions", "remove", "out", "--yes"]);
+    const nobody = await run("replay", "out", "--all");
+    expect(nobody).toMatchObject({ code: 2 });
+    expect(nobody.stderr).toMatch(/out: it does not read topic "notes" any more/);
+    expect((await letters()).length).toBe(1);
+  },
+);

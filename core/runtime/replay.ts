@@ -1,0 +1,59 @@
+import type { Backend } from "../backend.ts";
+import { SluiceError } from "../errors.ts";
+import type { SluiceEvent } from "../event.ts";
+import type { DeadLetter } from "../queue/queue.ts";
+
+const atOnce = 100;
+
+/**
+ * Publishes dead letters again, to the connector that gave them up and to nobody else, oldest version
+ * first; each letter goes once its event is durable. What the connector has written since of a newer
+ * version wins, as with any late event. One that fails again is a dead letter again. Throws
+ * `SluiceError` `dead-letters.no-subscription` where the connector no longer reads the topic.
+ */
+export async function replayLetters(
+  connector: string,
+  letters: readonly DeadLetter[],
+  { topics, deadLetters }: Pick<Backend, "topics" | "deadLetters">,
+  run: { readonly signal: AbortSignal; readonly replayed?: (letters: number) => void },
+): Promise<void> {
+  const byTopic = new Map<string, DeadLetter[]>();
+  for (const letter of letters) {
+    const share = byTopic.get(letter.topic);
+    if (share) share.push(letter);
+    else byTopic.set(letter.topic, [letter]);
+  }
+  for (const topic of byTopic.keys()) {
+    const all = await topics.subscriptions(topic);
+    if (!all.some(({ name }) => name === connector)) throw notSubscribed(connector, topic);
+  }
+  for (const [topic, share] of byTopic) {
+    const inOrder = share.toSorted((a, b) => (sequenceOf(a) < sequenceOf(b) ? -1 : 1));
+    for (let at = 0; at < inOrder.length; at += atOnce) {
+      const some = inOrder.slice(at, at + atOnce);
+      const events = some.map(({ event }) => addressed(event, connector));
+      await topics.publish(topic, events, run);
+      await deadLetters.remove(
+        connector,
+        some.map(({ id }) => id),
+      );
+      run.replayed?.(some.length);
+    }
+  }
+}
+
+/** One of a catch-up keeps its way: it begins with this connector, or it would not have got it. */
+function addressed(event: SluiceEvent, connector: string): SluiceEvent {
+  return typeof event.audience === "string" ? event : { ...event, audience: connector };
+}
+
+function sequenceOf({ event }: DeadLetter): string {
+  return typeof event["sequence"] === "string" ? event["sequence"] : "";
+}
+
+function notSubscribed(connector: string, topic: string): SluiceError {
+  return new SluiceError(`${connector}: it does not read topic "${topic}" any more.`, {
+    code: "dead-letters.no-subscription",
+    fix: "Start it with that topic in `from`, then replay; or drop its dead letters.",
+  });
+}
