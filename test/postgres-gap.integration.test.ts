@@ -16,6 +16,7 @@ import { defineSink } from "../core/connector.ts";
 import { PartialError, PoisonError } from "../core/errors.ts";
 import type { SluiceEvent } from "../core/event.ts";
 import { z } from "../core/index.ts";
+import { askSnapshot, fateOf } from "../core/runtime/requests.ts";
 import { startPipeline, type Running } from "../core/runtime/runner.ts";
 import { startPostgres, type PostgresServer } from "./postgres-server.ts";
 import { startRedis } from "./redis-server.ts";
@@ -233,6 +234,49 @@ for (const version of [15, 18] as const)
           ).toBe(true);
         },
       );
+
+    inDatabase("a lost position is made up for by reading, with `never` too", async (bench) => {
+      const { sql } = bench;
+      const { start, events } = await openPipeline(bench);
+      const config = { snapshot: "never" };
+      const first = await start({ config });
+      await eventually(async () => (await bench.slot())?.["active"] === true, "the stream");
+      await sql("INSERT INTO t VALUES (100, 'streamed'), (101, 'streamed too')");
+      await eventually(() => indexOf(events).size === 2, "the stream's rows");
+      await first.stop(3_000);
+      await sql("DELETE FROM t WHERE id = 100");
+      await sql("INSERT INTO t VALUES (102, 'in the gap')");
+      await drop(bench);
+      await start({ config, onGap: "resnapshot" });
+      await same(bench, events);
+      await sql("UPDATE t SET data = 'after' WHERE id = 40");
+      await same(bench, events);
+    });
+
+    inDatabase("`only` has ended: who asks for a snapshot then gets one", async (bench) => {
+      const { start, events, backend } = await openPipeline(bench);
+      const run = await start({ config: { snapshot: "only" } });
+      const isOver = async () =>
+        (await run.status()).connectors.find(({ name }) => name === "rows")?.state === "stopped";
+      await eventually(isOver, "its end", 20_000);
+      await same(bench, events);
+      await bench.sql("DELETE FROM t WHERE id = 7");
+      const place = await backend();
+      try {
+        const { state } = place.state.scope("rows");
+        const { request } = await askSnapshot(state);
+        await eventually(
+          async () => (await fateOf(state, request.id)) === "done",
+          "the snapshot",
+          20_000,
+        );
+        await same(bench, events);
+        await eventually(isOver, "its end again", 20_000);
+        expect(await bench.slot()).toBeUndefined();
+      } finally {
+        await place.close(1_000);
+      }
+    });
 
     inDatabase(
       "a server that is another one, or was restored, is a lost position",

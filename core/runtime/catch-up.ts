@@ -10,7 +10,7 @@ import {
   type Producer,
   type Route,
 } from "./producers.ts";
-import { askedWrite, forgottenWrite } from "./requests.ts";
+import { askedWrite, forgottenWrite, pendingRequests } from "./requests.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 const beganKey = "began";
@@ -140,6 +140,30 @@ async function look(publishing: Publishing): Promise<boolean> {
     hasAsked = true;
   }
   return hasAsked;
+}
+
+/** Resolves once a producer that has ended is needed again: somebody subscribed, or asked for a snapshot. Rejects on abort. */
+export async function untilWanted({
+  producer,
+  topics,
+  state: place,
+  log,
+  signal,
+}: Publishing): Promise<void> {
+  const { state } = place.scope(producer.name);
+  for (;;) {
+    await pause(lookEveryMs, signal);
+    signal.throwIfAborted();
+    try {
+      if ((await untilAborted(pendingRequests(state), signal)).length > 0) return;
+      const marks = await untilAborted(marksOf(state), signal);
+      const all = await untilAborted(topics.subscribers(producer.topic), signal);
+      if (all.some((one) => !isMarked(one, marks))) return;
+    } catch (error) {
+      signal.throwIfAborted();
+      log.debug({ error }, "newcomers not looked for");
+    }
+  }
 }
 
 async function ask(

@@ -1,3 +1,4 @@
+import type { SourceConnector } from "../config/pipeline.ts";
 import type { Json } from "../event.ts";
 import type { StatePlace } from "../state/state.ts";
 
@@ -10,6 +11,10 @@ export type Producer = { readonly name: string; readonly topic: string } & (
     }
   | { readonly kind: "transform"; readonly from: readonly string[] }
 );
+
+export function producerOf({ name, to, source }: SourceConnector): Producer {
+  return { kind: "source", name, topic: to, snapshots: source.capabilities.snapshotOnRequest };
+}
 
 /** No connector can have this name. */
 const scopeName = "@producers";

@@ -8,6 +8,7 @@ import { prefixed } from "../state/prefixed.ts";
 import type { Lease, Scope } from "../state/state.ts";
 import { openServing } from "./catch-up.ts";
 import { checkpointKey, ownPrefix } from "./keys.ts";
+import { producerOf } from "./producers.ts";
 import { requestFeed } from "./requests.ts";
 import type { TaskRun } from "./task.ts";
 import { untilAborted } from "./until-aborted.ts";
@@ -45,12 +46,7 @@ export async function readSource(
   const asked = requestFeed(scope.state, { fence: lease, log, signal });
   const serving = await openServing(
     {
-      producer: {
-        kind: "source",
-        name: connector.name,
-        topic: connector.to,
-        snapshots: connector.source.capabilities.snapshotOnRequest,
-      },
+      producer: producerOf(connector),
       topics: backend.topics,
       state: backend.state,
       isOptional: run.topics[connector.to]?.optional ?? false,

@@ -1,19 +1,22 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openBackend, type Backend } from "../backend.ts";
-import type { Pipeline, ResolvedConnector } from "../config/pipeline.ts";
+import type { Pipeline, ResolvedConnector, SourceConnector } from "../config/pipeline.ts";
 import type { Log } from "../connector.ts";
 import { defaultLeaseMs } from "../queue/options.ts";
 import type { Durability } from "../queue/queue.ts";
 import { serveAdmin } from "./admin.ts";
 import { statusBoard, type Board } from "./board.ts";
+import { untilWanted } from "./catch-up.ts";
 import { runConsumer } from "./consumer-task.ts";
 import { orphansOf } from "./orphans.ts";
 import { registerProcess } from "./processes.ts";
+import { producerOf } from "./producers.ts";
 import { pendingRequests } from "./requests.ts";
 import { runSource } from "./source-task.ts";
 import { readSubscriptions } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
+import type { TaskRun } from "./task.ts";
 import { whoIs } from "./who-is.ts";
 
 export interface Running {
@@ -48,6 +51,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
   const boards = new Map<string, Board>();
   const stopping = new AbortController();
   let tasks: readonly Promise<void>[] = [];
+  const again: Promise<void>[] = [];
 
   let started = { at: new Date().toISOString(), durability: "memory" as Durability };
   const status = () => readPipelineStatus(pipeline, backend, boards, started);
@@ -58,7 +62,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
   async function stopAll(graceMs: number): Promise<void> {
     const deadline = performance.now() + graceMs;
     stopping.abort(new Error("the pipeline stops"));
-    await within(Promise.allSettled(tasks), graceMs * 0.7);
+    await within(Promise.allSettled([...tasks, ...again]), graceMs * 0.7);
     // Shares of what is left: with Redis away each of them takes all that it is given.
     const leftMs = Math.max(500, deadline - performance.now());
     await within(Promise.allSettled(closers.map((close) => close())), leftMs * 0.3);
@@ -99,9 +103,9 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
     const failed = new Promise<{ connector: string; error: unknown }>(
       (resolve) => (fail = resolve),
     );
-    tasks = pipeline.connectors.map(async (connector) => {
+    const runOnce = async (connector: ResolvedConnector): Promise<void> => {
       const board = boards.get(connector.name) as Board; // one was made for each above
-      const run = {
+      const run: TaskRun = {
         backend,
         board,
         log: logOf(connector, log),
@@ -115,13 +119,25 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
           ? runSource(connector, run)
           : runConsumer(connector, run));
         board.become("stopped");
+        if (connector.kind === "source")
+          again.push(runAgain(connector, run).catch(() => undefined)); // aborted
       } catch (error) {
         if (stopping.signal.aborted) return board.become("stopped");
         board.trouble("failed", error);
         run.log.error({ error }, `${connector.kind} stopped for good`);
         fail({ connector: connector.name, error });
       }
-    });
+    };
+    /** It has ended, and is a part of what has: until somebody needs it after all. */
+    const runAgain = async (connector: SourceConnector, run: TaskRun): Promise<void> => {
+      if (!connector.source.capabilities.snapshotOnRequest) return;
+      const producer = producerOf(connector);
+      const { topics, state } = backend;
+      await untilWanted({ ...run, producer, topics, state, isOptional: true });
+      run.log.info({}, "the source had ended, and is asked for a snapshot: it runs again");
+      await runOnce(connector);
+    };
+    tasks = pipeline.connectors.map(runOnce);
     const ended = Promise.allSettled(tasks).then(() =>
       stopping.signal.aborted || hasFailed(boards) ? new Promise<void>(() => undefined) : undefined,
     );

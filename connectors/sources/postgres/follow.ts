@@ -1,5 +1,6 @@
 import { setMaxListeners } from "node:events";
 import type { SourceBatch, SourceContext } from "sluice";
+import { oncePresent } from "./asked.ts";
 import { keepMoving, openBeside, watchBudget } from "./beside.ts";
 import type { Options } from "./config.ts";
 import { openDatabase } from "./database.ts";
@@ -7,6 +8,7 @@ import { recall } from "./memory.ts";
 import type { Position } from "./position.ts";
 import { pump } from "./pump.ts";
 import { openSession } from "./session.ts";
+import { namesOf } from "./setup/names.ts";
 import { toGap } from "./setup/publication.ts";
 import { dropSlot } from "./setup/slot.ts";
 import { openOrders } from "./snapshot/orders.ts";
@@ -29,16 +31,40 @@ export interface Pace {
   readonly lookEveryMs: number;
 }
 const usual: Pace = { lookEveryMs: 60_000 };
+/** What is asked of a source that had ended is told it at once. */
+const requestWithinMs = 2_000;
 
 /** Follows the database: one stream, in which snapshots have their places too. */
 export async function* follow(
   context: SourceContext<Options, Position>,
   pace: Pace = usual,
 ): AsyncGenerator<SourceBatch<Position>> {
-  for (let from = context.checkpoint; ;) {
-    const next = yield* stream({ ...context, checkpoint: from }, pace);
+  const { checkpoint, config, requests, signal } = context;
+  let from = checkpoint;
+  let asked: SourceContext<Options, Position>["requests"] | undefined;
+  if (checkpoint?.isDone && config.snapshot === "only") {
+    asked = await oncePresent(requests, requestWithinMs, signal);
+    if (!asked) return await leave(context);
+  }
+  // It was told to end, and is told something else now.
+  if (checkpoint?.isDone) from = undefined;
+  for (const isAsked = asked !== undefined; ;) {
+    const run = { ...context, requests: asked ?? requests, checkpoint: from };
+    const next = yield* stream(run, { ...pace, isAsked });
     if (!next) return;
     from = next;
+  }
+}
+
+/** It had ended: a crash may have kept it from dropping its slot. */
+async function leave(context: SourceContext<Options, Position>): Promise<void> {
+  const { config } = context;
+  if (!config.setup) return;
+  const session = await openSession(config, context);
+  try {
+    await dropSlot(session, namesOf(config, context).slot);
+  } finally {
+    await session.close();
   }
 }
 
@@ -48,7 +74,7 @@ export async function* follow(
  */
 async function* stream(
   context: SourceContext<Options, Position>,
-  { lookEveryMs }: Pace,
+  { lookEveryMs, isAsked }: Pace & { readonly isAsked: boolean },
 ): AsyncGenerator<SourceBatch<Position>, Position | undefined> {
   const { config, name, project, state, checkpoint, log, progress } = context;
   const stop = new AbortController();
@@ -64,11 +90,13 @@ async function* stream(
     for (const { lost } of [session, watcher])
       lost.addEventListener("abort", () => stop.abort(lost.reason), { once: true });
     const { slot } = names;
-    if (checkpoint?.isDone) {
-      if (config.setup) await dropSlot(session, slot);
-      return undefined;
-    }
-    const memory = await recall(config, database, { stored: checkpoint, state, log, signal });
+    const memory = await recall(config, database, {
+      stored: checkpoint,
+      state,
+      isAsked: isAsked && checkpoint === undefined,
+      log,
+      signal,
+    });
     const { position, isNew, writes, copied, needed, unfinished } = memory;
     if (isNew) yield { events: [], checkpoint: position, writes };
     const publications = database.publications.filter(
@@ -112,20 +140,20 @@ async function* stream(
     const delivered = trackDelivered();
     if (!isNew) for (const xid of await waitingForStandby(session)) delivered.add(xid);
     const markers = openMarkers(slot);
-    const keyless = new Set<string>();
+    const keylessSources = new Set<string>();
+    const keyless = (source: string, rows: number) => {
+      if (!keylessSources.has(source))
+        log.warn({ source, rows }, "rows with a NULL in their key are left out");
+      keylessSources.add(source);
+      context.meter("postgres_rows_without_key", rows, { source });
+    };
     const reader = openReader({
       start: position,
       batch,
       captured,
       delivered,
       messagePrefixes: config.messages,
-      keyless: (source) => {
-        if (!keyless.has(source))
-          log.warn({ source }, "rows with a NULL in their key are left out");
-        keyless.add(source);
-        context.meter("postgres_rows_without_key", 1, { source });
-        return undefined;
-      },
+      keyless: (source) => keyless(source, 1),
     });
     const acknowledger = openAcknowledger({ from: reader.lsn(), settled: context.settled, log });
     const wal = await replication.start({
@@ -153,6 +181,7 @@ async function* stream(
       needs,
       copied,
       unfinished,
+      isAsked,
       snapshotting: (is) => {
         isSnapshotting = is;
         if (!is) tell();
@@ -162,6 +191,7 @@ async function* stream(
       log,
       run: {
         openSession: () => openSession(config, run),
+        keyless,
         markers,
         delivered,
         epoch: position.epoch,

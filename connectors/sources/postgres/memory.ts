@@ -4,8 +4,10 @@ import type { Database } from "./database.ts";
 import { findStart, type Position } from "./position.ts";
 import {
   forgetRuns,
-  markCopied,
-  recallNames,
+  markPassedOver,
+  needKey,
+  recallCopied,
+  recallNeeded,
   recallRun,
   type Unfinished,
 } from "./snapshot/runs.ts";
@@ -33,36 +35,54 @@ export async function recall(
     "config" | "database" | "isUnfinished" | "lastEpoch" | "ownSlot" | "claim"
   > & {
     readonly state: StateStore;
+    /** `snapshot: "only"` was through, and somebody asked for another. */
+    readonly isAsked: boolean;
   },
 ): Promise<Memory> {
   const { state } = run;
-  const [unfinished, copied, needed, [epoch, slot]] = await Promise.all([
+  const isNever = config.snapshot === "never";
+  const [unfinished, copied, stillNeeded, [epoch, slot]] = await Promise.all([
     recallRun(state),
-    recallNames(state, "copied/"),
-    recallNames(state, "need/"),
+    recallCopied(state, isNever),
+    recallNeeded(state),
     state.get(["epoch", "slot"]),
   ]);
   const { position, isNew } = await findStart({
     ...run,
     config,
     database,
-    isUnfinished: config.snapshot !== "never" && copied.size === 0,
+    isUnfinished: !isNever && copied.size === 0,
     lastEpoch: typeof epoch?.value === "number" ? epoch.value : 0,
     ownSlot: typeof slot?.value === "string" ? slot.value : undefined,
     claim: async (name) => void (await state.each([{ key: "slot", value: name }])),
   });
   if (isNew) {
-    const names = config.snapshot === "never" ? database.tables.map(shown) : [];
+    const epochWrite = { key: "epoch", value: position.epoch };
+    // Everything was copied, for good: only who asks for it gets it again.
+    if (run.isAsked)
+      return {
+        position,
+        isNew,
+        writes: [epochWrite],
+        copied,
+        needed: stillNeeded,
+        unfinished: undefined,
+      };
+    const names = isNever ? database.tables.map(shown) : [];
+    // The first start passes over what is there; after a lost position it has to be read all the same.
+    const needed = epoch === undefined ? [] : names;
+    const marks = [
+      ...names.map(markPassedOver),
+      ...needed.map((name) => ({ key: needKey(name), value: true })),
+    ];
+    const isMarked = ({ key }: StateWrite) => marks.some((mark) => mark.key === key);
+    const forgotten = (await forgetRuns(state)).filter((write) => !isMarked(write));
     return {
       position,
       isNew,
-      writes: [
-        ...(await forgetRuns(state)),
-        { key: "epoch", value: position.epoch },
-        ...names.map(markCopied),
-      ],
+      writes: [...forgotten, epochWrite, ...marks],
       copied: new Set(names),
-      needed: new Set(),
+      needed: new Set(needed),
       unfinished: undefined,
     };
   }
@@ -75,7 +95,7 @@ export async function recall(
     isNew,
     writes: [],
     copied,
-    needed: new Set([...needed].filter(isKnown)),
+    needed: new Set([...stillNeeded].filter(isKnown)),
     unfinished: isOurs ? unfinished : undefined,
   };
 }

@@ -92,16 +92,19 @@ export async function findStart(options: {
       },
     );
   if (!config.setup) {
-    if (facts && state === "valid" && facts.confirmedFlushLsn !== null)
+    // Moved: made anew by a DBA, since the position is lost and everything is read again.
+    if (facts && state !== "lost" && facts.confirmedFlushLsn !== null)
       return {
         position: newPosition(slot, server, options.lastEpoch, facts.confirmedFlushLsn),
         isNew: true,
       };
-    throw new ConfigError(
+    const drop = facts ? `SELECT pg_drop_replication_slot('${slot}'); ` : "";
+    throw new RetryableError(
       `postgres: slot "${slot}" is ${state}${reason === "" ? "" : ` (${reason})`}.`,
       {
         code: "postgres.slot-missing",
-        fix: `Run: SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput');  or set "setup": true.`,
+        reason: "refused",
+        fix: `Run: ${drop}SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput');  or set "setup": true.`,
       },
     );
   }

@@ -91,6 +91,29 @@ onBoth((scenario) => {
         expect((await place.state.get(["run", "copy/public.t"])).filter(Boolean)).toEqual([]);
       });
 
+  for (const what of ["before", "after"] as const)
+    scenario(
+      `crash ${what} the checkpoint is stored: a part of a page of the stream`,
+      async (bench) => {
+        const { sql } = bench;
+        await fill(bench, 300_000);
+        await sql("ALTER TABLE t ADD n int");
+        const place = fakes.state();
+        let dying: { readonly events: readonly SluiceEvent[] } = { events: [] };
+        // The values left alone are read again, a few rows at a time: the page has many parts.
+        const updated = () => dying.events.filter((event) => opOf(event) === "update").length;
+        const crash = crashing(place, () => (updated() > 0 && updated() < 60 ? what : undefined));
+        const first = await bench.streaming(config, { state: crash.state });
+        dying = first;
+        await sql("UPDATE t SET n = id");
+        await expect(first.ended).rejects.toMatchObject({ name: "Crash" });
+        const second = await bench.start(config, { state: place });
+        const both = () => [...first.events, ...second.events];
+        const numbers = () => [...held(both()).values()].filter((row) => row["n"] !== null).length;
+        await second.until(() => numbers() === 60, "every row's number");
+      },
+    );
+
   scenario("crash behind the publication, before the slot", async (bench) => {
     const { sql, start, client } = bench;
     await fill(bench);

@@ -159,13 +159,15 @@ describe.each([15, 18] as const)("setup and remove on PostgreSQL %i", (version) 
       "INSERT INTO articles VALUES (1, 'one')",
     );
     await db.run(...recipe("A role that can only read"));
+    const shop = { ...run, project: "shop" };
+    const names = namesOf({}, shop);
     try {
       const url = db.url.replace("postgres@", "sluice:secret@");
       const options = optionsOf(url, ["public.articles", "public.authors"]);
       const reader = await openSession(options, run);
       const replication = await openReplication(options, run);
       try {
-        expect(codes(await check({ ...run, config: options }))).toEqual([
+        expect(codes(await check({ ...shop, config: options }))).toEqual([
           "ok server",
           "ok tables",
           "ok publication",
@@ -204,11 +206,11 @@ describe.each([15, 18] as const)("setup and remove on PostgreSQL %i", (version) 
           "ALTER TABLE public.articles REPLICA IDENTITY FULL",
           "CREATE TABLE public.mine (id int)",
           "CREATE SCHEMA mine",
-          "DROP PUBLICATION sluice_articles",
+          "DROP PUBLICATION sluice_shop_articles",
         ])
           await expect(reader.query(statement), statement).rejects.toMatchObject({ code: "42501" });
         await expect
-          .poll(async () => codes(await remove({ ...run, config: options })))
+          .poll(async () => codes(await remove({ ...shop, config: options })))
           .toEqual(["warning kept", "warning kept"]);
       } finally {
         await replication.close();

@@ -5,6 +5,9 @@ import type { Session } from "../session.ts";
 import { judgeSlot, readSlot, type SlotFacts } from "./slot.ts";
 import { walBudget } from "./wal-budget.ts";
 
+/** `only` drops its slot by itself; `when-needed` makes up for a lost one. */
+const relies: ReadonlySet<string> = new Set<Options["snapshot"]>(["initial", "never"]);
+
 /** What can be said of the slot without knowing the checkpoint. */
 export async function slotFindings(
   session: Pick<Session, "query" | "serverVersion">,
@@ -17,7 +20,7 @@ export async function slotFindings(
   const { state, reason = "" } = judgeSlot(slot, undefined, server);
   switch (state) {
     case "missing":
-      if (isRelied && options.snapshot !== "when-needed") return [gone(name)];
+      if (isRelied && relies.has(options.snapshot)) return [gone(name)];
       return [missing(name, options, session.serverVersion)];
     case "lost":
       return [lost(name, reason)];

@@ -7,7 +7,7 @@ import type { Relation } from "../stream/relation.ts";
 import type { Session } from "../session.ts";
 import type { Table } from "../setup/tables.ts";
 import { isOtherKey, shapeOfTable } from "../stream/shape.ts";
-import { chunkBytes, readRange, largestKey } from "./range.ts";
+import { chunkBytes, countKeyless, largestKey, readRange } from "./range.ts";
 import type { Delivered } from "./visibility.ts";
 import type { Window } from "./window.ts";
 import type { Tuple } from "../wire/tuple.ts";
@@ -34,6 +34,8 @@ export interface CopyRun {
   /** The table as it is now, asked again after its shape changed; none when it is gone. */
   readonly table: () => Promise<Table | undefined>;
   readonly relationOf: (table: Table) => Relation;
+  /** Rows with a NULL in their key, which nothing identifies. */
+  readonly keyless: (source: string, rows: number) => void;
   readonly watch: (window: Window) => () => void;
   readonly openWindow: () => Window;
   /** The write that stores how far this table is. */
@@ -66,6 +68,10 @@ export async function copyTable(run: CopyRun, from: CopyProgress | undefined): P
     upto: await largestKey(session, table),
     rows: 0,
   };
+  if (!from) {
+    const keyless = await countKeyless(session, table);
+    if (keyless > 0) run.keyless(run.relationOf(table).source, keyless);
+  }
   let limit = Math.min(200, run.chunkRows);
   for (;;) {
     signal.throwIfAborted();

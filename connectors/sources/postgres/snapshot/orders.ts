@@ -7,6 +7,7 @@ export interface Orders {
   readonly next: (signal: AbortSignal) => Promise<SnapshotOrder>;
   /** A table waits for a run for everybody that has not begun. */
   readonly has: (table: string) => boolean;
+  readonly isEmpty: () => boolean;
 }
 
 export function openOrders(): Orders {
@@ -19,6 +20,7 @@ export function openOrders(): Orders {
     },
     has: (table) =>
       waiting.some(({ audience, tables }) => audience === undefined && tables.includes(table)),
+    isEmpty: () => waiting.length === 0,
     next: async (signal) => {
       for (;;) {
         signal.throwIfAborted();

@@ -114,6 +114,17 @@ function beside({ key }: Table, sign: ">" | "<=", from: number): string {
   return sign === ">" ? `${one(0, ">=")} AND ${isBehind}` : `${one(0, "<=")} AND NOT ${isBehind}`;
 }
 
+/** Rows with a NULL in their key, as they are now; 0 without a question where there can be none. */
+export async function countKeyless(session: Session, table: Table): Promise<number> {
+  const isWhole = wholeKey(table);
+  if (isWhole.length === 0) return 0;
+  const where = table.where === undefined ? "" : ` AND (${table.where})`;
+  const [[count] = []] = await session.query(
+    `SELECT count(*) FROM ${rowsOf(table)} WHERE NOT (${isWhole.join(" AND ")})${where}`,
+  );
+  return Number(count);
+}
+
 /** A row with a NULL in its key has none. */
 function wholeKey({ key }: Table): readonly string[] {
   return key.flatMap(({ name, notNull }) => (notNull ? [] : [`${quoted(name)} IS NOT NULL`]));

@@ -63,14 +63,19 @@ export async function recallRun(state: StateStore): Promise<Unfinished | undefin
   return { run, copies };
 }
 
-/** Names of tables under `copied/` or `need/`. */
-export async function recallNames(
-  state: StateStore,
-  prefix: "copied/" | "need/",
-): Promise<Set<string>> {
+/** Tables that need not be read for the first time any more: with `isNever`, those too that were passed over. */
+export async function recallCopied(state: StateStore, isNever: boolean): Promise<Set<string>> {
   const names = new Set<string>();
-  for await (const page of state.scan(prefix))
-    for (const { key } of page) names.add(key.slice(prefix.length));
+  for await (const page of state.scan("copied/"))
+    for (const { key, value } of page)
+      if (isNever || value !== passedOver) names.add(key.slice("copied/".length));
+  return names;
+}
+
+export async function recallNeeded(state: StateStore): Promise<Set<string>> {
+  const names = new Set<string>();
+  for await (const page of state.scan("need/"))
+    for (const { key } of page) names.add(key.slice("need/".length));
   return names;
 }
 
@@ -84,6 +89,13 @@ export async function forgetRuns(state: StateStore): Promise<readonly StateWrite
 }
 
 export const markCopied = (table: string): StateWrite => ({ key: copiedKey(table), value: true });
+
+/** `snapshot: "never"`: its rows of before are not wanted, until the config says otherwise. */
+const passedOver = "never";
+export const markPassedOver = (table: string): StateWrite => ({
+  key: copiedKey(table),
+  value: passedOver,
+});
 
 /** What a run needs of the source around it. */
 export interface RunContext extends Omit<

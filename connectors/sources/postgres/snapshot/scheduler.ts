@@ -14,7 +14,13 @@ import { clearOf, placeOf, sourceOf } from "../stream/events.ts";
 import { formatLsn } from "../lsn.ts";
 import type { Orders } from "./orders.ts";
 import { entryFor, parseEntries } from "../setup/pattern.ts";
-import { copiedKey, markCopied, takeSnapshot, type RunContext, type Unfinished } from "./runs.ts";
+import {
+  copiedKey,
+  markPassedOver,
+  takeSnapshot,
+  type RunContext,
+  type Unfinished,
+} from "./runs.ts";
 import type { Needs } from "./needs.ts";
 
 export interface Scheduler {
@@ -35,6 +41,8 @@ export function openScheduler(context: {
   readonly needs: Needs;
   readonly copied: Set<string>;
   readonly unfinished: Unfinished | undefined;
+  /** `snapshot: "only"` was through, and there is a request. */
+  readonly isAsked: boolean;
   readonly run: RunContext;
   /** A snapshot runs from now on, or none does. */
   readonly snapshotting: (is: boolean) => void;
@@ -81,12 +89,14 @@ export function openScheduler(context: {
         .map(shown)
         .filter((name) => !copied.has(name));
       if (config.snapshot === "never") {
-        await state.each([...added.map(markCopied), ...needs.met(added)]);
+        await state.each([...added.map(markPassedOver), ...needs.met(added)]);
         for (const name of added) copied.add(name);
       } else if (added.length > 0)
         await take({ reason: copied.size === 0 ? "initial" : "added", tables: added });
       context.snapshotting(false);
-      if (config.snapshot === "only")
+      if (config.snapshot === "only") {
+        if (context.isAsked) await take(await orders.next(signal));
+        while (!orders.isEmpty()) await take(await orders.next(signal));
         return markers.reach(
           session,
           function* () {
@@ -94,6 +104,7 @@ export function openScheduler(context: {
           },
           signal,
         );
+      }
       for (;;) await take(await orders.next(signal));
     },
     listen: async (requests) => {

@@ -33,8 +33,11 @@ export interface Markers {
   readonly reached: (content: string) => AtMarker<void> | undefined;
 }
 
+/** What every message of ours begins with: heartbeats, and the markers of any slot. */
+export const ownMessages = "sluice:";
+
 export function openMarkers(slot: string): Markers {
-  const prefix = `sluice:${slot}`;
+  const prefix = `${ownMessages}${slot}`;
   const waiting = new Map<string, AtMarker<void>>();
   return {
     prefix,

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { upserted, version } from "sluice";
 import { openArrivals, type Arrivals } from "./arrivals.ts";
 import type { Gathered } from "./batch.ts";
@@ -14,7 +15,7 @@ import {
   type Place,
 } from "./events.ts";
 import { formatLsn, parseLsn } from "../lsn.ts";
-import type { MarkerPlace } from "./markers.ts";
+import { ownMessages, type MarkerPlace } from "./markers.ts";
 import type { Position } from "../position.ts";
 import type { Relation } from "./relation.ts";
 import type { Table } from "../setup/tables.ts";
@@ -51,7 +52,7 @@ export function openReader(context: {
   readonly delivered: Delivered;
   readonly messagePrefixes: readonly string[];
   /** A row of `source` has a NULL in its key, and is left out. */
-  readonly keyless: (source: string) => undefined;
+  readonly keyless: (source: string) => void;
 }): Reader {
   const { start, batch, captured, delivered, messagePrefixes } = context;
   const { epoch } = start;
@@ -96,8 +97,10 @@ export function openReader(context: {
     const { place } = inside;
     /** The record of a row, noted as touched; none where its key has a NULL, which is nobody's id. */
     const recordOf = (row: Tuple): string | undefined => {
-      if (relation.hasNullableKey && relation.keyAt.some((at) => row[at] === null))
-        return context.keyless(relation.source);
+      if (relation.hasNullableKey && relation.keyAt.some((at) => row[at] === null)) {
+        context.keyless(relation.source);
+        return undefined;
+      }
       const subject = subjectOf(relation, row);
       for (const window of windows) window.touch(inside.xid, subject);
       return subject;
@@ -180,10 +183,11 @@ export function openReader(context: {
           }
           return;
         case "message": {
-          const prefix = messagePrefixes.find((one) => message.prefix.startsWith(one));
+          // Heartbeats and markers, of any pipeline, are nobody's records.
+          const isOurs = message.prefix.startsWith(ownMessages);
+          const prefix = messagePrefixes.find((one) => !isOurs && message.prefix.startsWith(one));
           const ordinal = transaction && message.transactional ? next(transaction) : 0;
           if (prefix !== undefined && ordinal !== undefined) {
-            const text = message.content.toString("utf8");
             const at = transaction && message.transactional ? transaction : undefined;
             const meta = at?.place.meta ?? { lsn: formatLsn(message.lsn) };
             const own = at
@@ -199,7 +203,7 @@ export function openReader(context: {
                 time: at?.place.time ?? new Date().toISOString(),
                 meta,
                 op: "create",
-                after: { prefix: message.prefix, text },
+                after: { prefix: message.prefix, ...contentOf(message.content) },
               }),
               bytes,
             );
@@ -244,4 +248,11 @@ function filled(
   return row.map((value, at) =>
     value === undefined && relation.keyAt.includes(at) ? old[at] : value,
   );
+}
+
+/** Text, or what is none as base64. */
+function contentOf(content: Buffer): { readonly text: string } | { readonly base64: string } {
+  return isUtf8(content)
+    ? { text: content.toString("utf8") }
+    : { base64: content.toString("base64") };
 }
