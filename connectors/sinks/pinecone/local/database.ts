@@ -18,6 +18,9 @@ export interface Database {
    * too, and always rolls back.
    */
   readonly transaction: <T>(kind: "read" | "write" | "trial", work: () => T) => T;
+  /** Runs `work` inside a transaction; a throw undoes it, and nothing else of the transaction. */
+  readonly part: <T>(work: () => T) => T;
+  readonly inTransaction: () => boolean;
   readonly close: () => void;
 }
 
@@ -69,6 +72,18 @@ function open(dir: string, options: { readonly readOnly: boolean }): Database {
         throw error;
       }
     },
+    part: (work) => {
+      libsql.exec("SAVEPOINT part");
+      try {
+        const result = work();
+        libsql.exec("RELEASE part");
+        return result;
+      } catch (error) {
+        if (libsql.inTransaction) libsql.exec("ROLLBACK TO part; RELEASE part");
+        throw error;
+      }
+    },
+    inTransaction: () => libsql.inTransaction,
     close: () => {
       if (!libsql.open) return;
       kept.clear();

@@ -26,7 +26,7 @@ export async function upsertRecords(call: RecordsCall): Promise<Answer> {
     namespace: parsed(namespaceName, subject),
     vectors: records.map(({ id, fields }, at) => ({ id, ...vectors.parts[at], metadata: fields })),
   };
-  const { written } = call.within("write", body, upsert);
+  const { written } = await call.write(upsert, body);
   return { status: 201, ...(written !== undefined && { written }) };
 }
 
@@ -79,7 +79,7 @@ export async function searchRecords(call: RecordsCall): Promise<Answer> {
     ...(asked.id != null && { id: asked.id }),
     ...questionOf(embedding?.parts[0] ?? partsOf(asked.vector)),
   };
-  const { body: found, indexed } = call.within("read", body, query);
+  const { body: found, indexed } = call.read(query, body);
   const { matches } = found as {
     readonly matches: readonly { id: string; score: number; metadata?: Fields }[];
   };
