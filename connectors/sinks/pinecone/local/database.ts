@@ -86,6 +86,7 @@ function open(dir: string, options: { readonly readOnly: boolean }): Database {
     inTransaction: () => libsql.inTransaction,
     close: () => {
       if (!libsql.open) return;
+      if (!options.readOnly) gather(libsql);
       kept.clear();
       libsql.close();
     },
@@ -108,6 +109,15 @@ function open(dir: string, options: { readonly readOnly: boolean }): Database {
     throw error;
   }
   return database;
+}
+
+/** Puts all into the one file, so that it may be copied or moved. */
+function gather(libsql: Libsql.Database): void {
+  try {
+    libsql.exec("PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch {
+    // Another process reads, or the disk is full: the log stays beside the file, and nothing is lost.
+  }
 }
 
 /** The one place where values meet libsql: it aborts the process on a boolean, an object or a lone buffer, and ignores a wrong count. */

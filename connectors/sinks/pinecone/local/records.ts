@@ -1,6 +1,6 @@
 import { z } from "sluice";
 import { namespaceName, parsed, type Answer, type IndexRow } from "./call.ts";
-import { checkId, limits, metadata } from "./check.ts";
+import { checkId, limits, metadata, topK } from "./check.ts";
 import { similarities, textsToRank } from "./inference.ts";
 import { query } from "./query.ts";
 import { invalid } from "./refusal.ts";
@@ -32,7 +32,7 @@ export async function upsertRecords(call: RecordsCall): Promise<Answer> {
 
 const searchBody = z.object({
   query: z.object({
-    top_k: z.number("top_k must be a number").int().min(1).max(limits.topK),
+    top_k: topK,
     filter: z.unknown().optional(),
     inputs: z.looseObject({ text: z.string().nullish() }).nullish(),
     vector: z
