@@ -92,7 +92,10 @@ function open(dir: string, options: { readonly readOnly: boolean }): Database {
     },
   };
   try {
-    libsql.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA cache_size = -${cacheKib}`);
+    // What parts of a transaction change is kept until they end: in memory, not in a file.
+    libsql.exec(
+      `PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA cache_size = -${cacheKib}; PRAGMA temp_store = MEMORY`,
+    );
     if (options.readOnly) libsql.exec("PRAGMA query_only = ON");
     // Vectors are large rows: larger pages hold them whole. No effect on a file that exists. A longer log means
     // that pages changed by many writes are copied into the file once.

@@ -8,7 +8,7 @@ export interface Group {
 
 interface Waiting {
   /** Does the work and says how it ends, once that is settled. */
-  readonly run: () => () => void;
+  readonly run: (group: number) => () => void;
   readonly fail: (error: unknown) => void;
 }
 
@@ -20,7 +20,7 @@ export function openGroup(database: Database): Group {
     waiting = [];
     let ends: (() => void)[];
     try {
-      ends = database.transaction("write", () => group.map(({ run }) => run()));
+      ends = database.transaction("write", () => group.map(({ run }) => run(group.length)));
     } catch (error) {
       for (const { fail } of group) fail(error);
       return;
@@ -31,13 +31,14 @@ export function openGroup(database: Database): Group {
   return {
     write: (work) =>
       new Promise((resolve, reject) => {
-        const run = (): (() => void) => {
+        const run = (group: number): (() => void) => {
           try {
-            const result = database.part(work);
+            // Alone it needs no part: what undoes the transaction undoes it.
+            const result = group === 1 ? work() : database.part(work);
             return () => resolve(result);
           } catch (error) {
             // SQLite may have undone the transaction, when the disk is full for one.
-            if (!database.inTransaction()) throw error;
+            if (group === 1 || !database.inTransaction()) throw error;
             return () => reject(error as Error);
           }
         };
