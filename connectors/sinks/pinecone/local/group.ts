@@ -39,7 +39,7 @@ export function openGroup(database: Database): Group {
           } catch (error) {
             // SQLite may have undone the transaction, when the disk is full for one.
             if (group === 1 || !database.inTransaction()) throw error;
-            return () => reject(error as Error);
+            return () => reject(error);
           }
         };
         waiting.push({ run, fail: reject });
