@@ -71,6 +71,7 @@ describe("a wrong command line exits with 2 and says what to write", () => {
     [["demo", "--dir", ""], "Name a folder", "See: sluice demo --help"],
     [["demo", "--dir", "."], "is no folder of the demo", "--dir DIR"],
     [["pinecone", "--port", "70000"], "from 0 to 65535", "See: sluice pinecone --help"],
+    [["pinecone", "--api-key", ""], "It is empty", "See: sluice pinecone --help"],
     [["connectors", "pincone"], 'connector "pincone"', "Write pinecone."],
     [["validate", "no.json"], "cannot be read (ENOENT)", "Correct the path"],
     [["validate", "--env", "no.env"], '"no.env" cannot be read', "--env"],

@@ -1,9 +1,13 @@
+import { isIPv4 } from "node:net";
 import { resolve } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { makeFolder } from "../../core/make-folder.ts";
 import { newCommand } from "../command.ts";
 import { exit } from "../exit.ts";
 import type { Output } from "../output.ts";
+
+/** How long requests in progress may take when it is told to stop. */
+const graceMs = 3_000;
 
 interface PineconeOptions {
   readonly host: string;
@@ -25,9 +29,9 @@ export function pinecone(output: Output): Command {
     .option("--host <host>", "address to listen on", "127.0.0.1")
     .option("--data <dir>", "folder of the data", ".sluice/pinecone")
     .addOption(
-      new Option("--api-key <key>", "the only key to let in; without it any key is").env(
-        "SLUICE_PINECONE_API_KEY",
-      ),
+      new Option("--api-key <key>", "the only key to let in; without it any key is")
+        .env("SLUICE_PINECONE_API_KEY")
+        .argParser(toKey),
     )
     .option("--read-only", "answer reads only, from data that is there")
     .addOption(
@@ -55,25 +59,34 @@ export function pinecone(output: Output): Command {
             : { provider: "local" },
         maxMemoryBytes: options.memory * 2 ** 20,
       });
-      const result = { url: server.url, data: dir };
+      const warning =
+        apiKey === undefined && !isLoopback(host)
+          ? `Whoever reaches ${host} may read and change everything: give an --api-key.`
+          : undefined;
+      const result = { url: server.url, data: dir, ...(warning !== undefined && { warning }) };
       output.result(
         "pinecone",
         result,
         () => `Pinecone-compatible API at ${server.url}\ndata in ${dir}`,
       );
-      if (apiKey === undefined && !isLoopback(host))
-        output.note(`Whoever reaches ${host} may read and change everything: give an --api-key.`);
+      if (warning !== undefined) output.note(warning);
       await new Promise<void>((done) => {
         process.once("SIGINT", () => done());
         process.once("SIGTERM", () => done());
       });
-      await server.close();
+      await server.close({ graceMs });
       process.exit(exit.done);
     });
 }
 
 function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+}
+
+function toKey(text: string): string {
+  if (text.trim() === "")
+    throw new InvalidArgumentError("It is empty: write a key, or leave the option out.");
+  return text;
 }
 
 function toPort(text: string): number {

@@ -1,12 +1,14 @@
 import { namespaceName, type Answer, type Call, type Handler, type IndexRow } from "./call.ts";
 import { indexOf, isThere } from "./control.ts";
 import type { Database } from "./database.ts";
+import { openGroup } from "./group.ts";
 import { isDue, release, type Which } from "./pending.ts";
 import { notFound } from "./refusal.ts";
 import type { RecordsCall, Route, Routed } from "./routes.ts";
 import { openMirrors, type Mirrors } from "./search/mirrors.ts";
-import type { Settings } from "./settings.ts";
+import type { ReadKind, Settings } from "./settings.ts";
 import type { TextModel } from "./text-model.ts";
+import { upsert } from "./write.ts";
 
 /** A request that is allowed, undisturbed and understood. */
 export interface Ask {
@@ -26,6 +28,9 @@ export interface Api {
   readonly mirrors: Mirrors;
 }
 
+type Kind = "read" | "write" | "trial";
+type Request = Omit<Call, "database" | "mirrors" | "trial">;
+
 export function openApi(given: {
   readonly database: Database;
   readonly readOnly: boolean;
@@ -34,25 +39,38 @@ export function openApi(given: {
 }): Api {
   const { database, readOnly, model } = given;
   const mirrors = openMirrors(given.maxBytes);
+  const group = openGroup(database);
   const oldStats = new Map<number, { readonly at: number; readonly answer: Answer }>();
 
   const releaseNow = (which: Which): number =>
     database.transaction("write", () => release(database, mirrors, which));
 
-  const call = (
-    route: { readonly kind: "read" | "write"; readonly run: Handler; readonly reads?: string },
-    request: Omit<Call, "database" | "mirrors" | "trial">,
-  ): Answer => {
+  /** One request, inside the transaction that the caller made. */
+  const runIn = (kind: Kind, handler: Handler, request: Request): Answer => {
+    // Texts were embedded meanwhile, or another process was faster.
+    if (!isThere(database, request.index)) throw notFound(`Index ${request.index.name} not found`);
+    const trial = kind === "trial";
+    if (trial) release(database, mirrors, "all");
+    return handler({ ...request, database, mirrors, trial });
+  };
+
+  const releaseDue = (): void => {
     const now = Date.now();
     if (!readOnly && isDue(database, now)) releaseNow({ now });
-    const isFresh = !readOnly && request.settings.fresh.some((kind) => kind === route.reads);
-    return database.transaction(isFresh ? "trial" : route.kind, () => {
-      // Texts were embedded meanwhile, or another process was faster.
-      if (!isThere(database, request.index))
-        throw notFound(`Index ${request.index.name} not found`);
-      if (isFresh) release(database, mirrors, "all");
-      return route.run({ ...request, database, mirrors, trial: isFresh });
-    });
+  };
+
+  const read = (handler: Handler, request: Request, reads?: ReadKind): Answer => {
+    releaseDue();
+    const isFresh = !readOnly && request.settings.fresh.some((kind) => kind === reads);
+    const kind = isFresh ? "trial" : "read";
+    return database.transaction(kind, () => runIn(kind, handler, request));
+  };
+
+  const write = (handler: Handler, request: Request): Answer | Promise<Answer> => {
+    releaseDue();
+    const run = (): Answer => runIn("write", handler, request);
+    // Of the writes these alone are large, and keep nothing in memory that a failed commit would undo.
+    return handler === upsert ? group.write(run) : database.transaction("write", run);
   };
 
   const stats = (index: IndexRow, delayMs: number, answer: () => Answer): Answer => {
@@ -72,15 +90,17 @@ export function openApi(given: {
     const index = database.transaction("read", () => indexOf(database, name));
     const request = { index, settings, query, body, subject };
     if (route.plane === "data") {
-      if (route.reads !== "stats") return call(route, request);
-      return stats(index, settings.statsDelayMs, () => call(route, request));
+      if (route.kind === "write") return write(route.run, request);
+      const answer = (): Answer => read(route.run, request, route.reads);
+      return route.reads === "stats" ? stats(index, settings.statsDelayMs, answer) : answer();
     }
     const records: RecordsCall = {
       ...request,
       mirrors,
       model,
       text,
-      within: (kind, body, run) => call({ kind, run }, { ...request, body }),
+      read: (run, body) => read(run, { ...request, body }),
+      write: async (run, body) => write(run, { ...request, body }),
     };
     return route.run(records);
   };

@@ -21,6 +21,14 @@ export const metadata = z.custom<Readonly<Record<string, unknown>>>(
   "must be an object",
 );
 
+export const topK = z
+  .unknown()
+  .refine(
+    (value) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= limits.topK,
+    `must be an integer from 1 to ${limits.topK}`,
+  )
+  .transform(Number);
+
 export function checkId(id: unknown): asserts id is string {
   if (typeof id !== "string") throw invalid(`Vector ID must be a string, but got ${shown(id)}`);
   if (id.includes("\0")) throw invalid("Vector ID must not contain null character");

@@ -18,6 +18,9 @@ export interface Database {
    * too, and always rolls back.
    */
   readonly transaction: <T>(kind: "read" | "write" | "trial", work: () => T) => T;
+  /** Runs `work` inside a transaction; a throw undoes it, and nothing else of the transaction. */
+  readonly part: <T>(work: () => T) => T;
+  readonly inTransaction: () => boolean;
   readonly close: () => void;
 }
 
@@ -69,14 +72,30 @@ function open(dir: string, options: { readonly readOnly: boolean }): Database {
         throw error;
       }
     },
+    part: (work) => {
+      libsql.exec("SAVEPOINT part");
+      try {
+        const result = work();
+        libsql.exec("RELEASE part");
+        return result;
+      } catch (error) {
+        if (libsql.inTransaction) libsql.exec("ROLLBACK TO part; RELEASE part");
+        throw error;
+      }
+    },
+    inTransaction: () => libsql.inTransaction,
     close: () => {
       if (!libsql.open) return;
+      if (!options.readOnly) gather(libsql);
       kept.clear();
       libsql.close();
     },
   };
   try {
-    libsql.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA cache_size = -${cacheKib}`);
+    // What parts of a transaction change is kept until they end: in memory, not in a file.
+    libsql.exec(
+      `PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA cache_size = -${cacheKib}; PRAGMA temp_store = MEMORY`,
+    );
     if (options.readOnly) libsql.exec("PRAGMA query_only = ON");
     // Vectors are large rows: larger pages hold them whole. No effect on a file that exists. A longer log means
     // that pages changed by many writes are copied into the file once.
@@ -93,6 +112,15 @@ function open(dir: string, options: { readonly readOnly: boolean }): Database {
     throw error;
   }
   return database;
+}
+
+/** Puts all into the one file, so that it may be copied or moved. */
+function gather(libsql: Libsql.Database): void {
+  try {
+    libsql.exec("PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch {
+    // Another process reads, or the disk is full: the log stays beside the file, and nothing is lost.
+  }
 }
 
 /** The one place where values meet libsql: it aborts the process on a boolean, an object or a lone buffer, and ignores a wrong count. */

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -102,6 +102,27 @@ it("keeps every acknowledged write, and each whole, over 20 kills of 20", async 
   for (const writer of writers) await writer.check(server.url, "after the last kill");
   await server.close();
 }, 120_000);
+
+it("leaves all in one file when it is closed, and answers first what it was asked", async () => {
+  const server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir });
+  await succeed(server.url, "POST", "/indexes", index);
+  await succeed(server.url, "POST", "/_admin/faults", {
+    match: { operation: "upsert" },
+    action: { delayMs: 300 },
+  });
+  const vectors = [{ id: "a", values: [1, 1] }];
+  const writing = succeed(server.url, "POST", "/i/kb/vectors/upsert", { vectors });
+  const begun = async () => (await ask(server.url, "GET", "/_admin/faults")).body;
+  await expect.poll(begun).toMatchObject({ faults: [{ matched: 1 }] });
+  const closed = server.close({ graceMs: 30_000 });
+  expect(await writing).toEqual({ upsertedCount: 1 });
+  await closed;
+  await cp(join(dir, "pinecone.db"), join(dir, "copy", "pinecone.db"));
+  const copy = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir: join(dir, "copy") });
+  const { body } = await ask(copy.url, "GET", "/i/kb/vectors/list");
+  expect(body).toMatchObject({ vectors: [{ id: "a" }] });
+  await copy.close();
+});
 
 it("is shared by processes that start at the same moment", async () => {
   const children = await Promise.all([1, 2, 3].map(() => startChild({ dir })));

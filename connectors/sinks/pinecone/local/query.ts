@@ -8,7 +8,7 @@ import {
   type Handler,
   type IndexRow,
 } from "./call.ts";
-import { limits, toFloats, toSparse } from "./check.ts";
+import { toFloats, topK, toSparse } from "./check.ts";
 import type { Row } from "./database.ts";
 import { parseFilter } from "./filter.ts";
 import { findNamespace } from "./namespace.ts";
@@ -21,7 +21,7 @@ const maxAnswerBytes = 4 * 1024 * 1024;
 const rowsAtOnce = 500;
 const queryBody = z.object({
   namespace: namespaceName,
-  topK: z.number("topK must be a number").int().min(1).max(limits.topK),
+  topK: topK,
   vector: z.unknown().optional(),
   id: z.string().nullish(),
   sparseVector: z.unknown().optional(),

@@ -1,6 +1,6 @@
 import { z } from "sluice";
 import { namespaceName, parsed, type Answer, type IndexRow } from "./call.ts";
-import { checkId, limits, metadata } from "./check.ts";
+import { checkId, limits, metadata, topK } from "./check.ts";
 import { similarities, textsToRank } from "./inference.ts";
 import { query } from "./query.ts";
 import { invalid } from "./refusal.ts";
@@ -26,13 +26,13 @@ export async function upsertRecords(call: RecordsCall): Promise<Answer> {
     namespace: parsed(namespaceName, subject),
     vectors: records.map(({ id, fields }, at) => ({ id, ...vectors.parts[at], metadata: fields })),
   };
-  const { written } = call.within("write", body, upsert);
+  const { written } = await call.write(upsert, body);
   return { status: 201, ...(written !== undefined && { written }) };
 }
 
 const searchBody = z.object({
   query: z.object({
-    top_k: z.number("top_k must be a number").int().min(1).max(limits.topK),
+    top_k: topK,
     filter: z.unknown().optional(),
     inputs: z.looseObject({ text: z.string().nullish() }).nullish(),
     vector: z
@@ -79,7 +79,7 @@ export async function searchRecords(call: RecordsCall): Promise<Answer> {
     ...(asked.id != null && { id: asked.id }),
     ...questionOf(embedding?.parts[0] ?? partsOf(asked.vector)),
   };
-  const { body: found, indexed } = call.within("read", body, query);
+  const { body: found, indexed } = call.read(query, body);
   const { matches } = found as {
     readonly matches: readonly { id: string; score: number; metadata?: Fields }[];
   };

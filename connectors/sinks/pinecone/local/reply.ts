@@ -99,6 +99,8 @@ function toRefusal(error: unknown): Refusal {
   // Another process kept the file's write lock longer than we wait: the caller may try again.
   if (code?.startsWith("SQLITE_BUSY") === true)
     return new Refusal(503, 14, "the database file is busy");
+  if (code?.startsWith("SQLITE_FULL") === true)
+    return new Refusal(500, 13, "the disk of the data folder is full: free some space");
   if (code === "SQLITE_READONLY")
     return new Refusal(403, 7, "this server was started for reading only");
   // Only a body can be nested so deeply.

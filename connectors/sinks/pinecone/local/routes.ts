@@ -54,7 +54,8 @@ export type Route = {
 /** A call that embeds texts, and so runs transactions of its own before or after. */
 export interface RecordsCall extends Omit<Call, "trial" | "database"> {
   readonly model: TextModel;
-  readonly within: (kind: "read" | "write", body: unknown, run: Handler) => Answer;
+  readonly read: (run: Handler, body: unknown) => Answer;
+  readonly write: (run: Handler, body: unknown) => Promise<Answer>;
   readonly text: string;
 }
 

@@ -20,8 +20,11 @@ export interface LocalPinecone {
   readonly url: string;
   /** The last 1,000 requests, oldest first. */
   readonly requests: () => readonly Served[];
-  /** Cuts open connections and closes the file. */
-  readonly close: () => Promise<void>;
+  /**
+   * Takes no more connections, gives requests in progress `graceMs` (0) to be answered, cuts what is still open and
+   * closes the file.
+   */
+  readonly close: (options?: { readonly graceMs?: number }) => Promise<void>;
 }
 
 export interface LocalOptions {
@@ -49,6 +52,8 @@ const maxMemoryBytes = 2 ** 32 - 2 ** 20; // what 32-bit addresses reach, less w
 const standardHeaderBytes = 16_384;
 // Longer than clients keep idle connections: one that we close first may cost them a request.
 const keepAliveMs = 90_000;
+/** How often closing looks for connections that have become idle. */
+const idleMs = 20;
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /**
@@ -101,12 +106,16 @@ export async function startLocalPinecone(options: LocalOptions): Promise<LocalPi
   return {
     url,
     requests: service.log.requests,
-    close: async () => {
+    close: async ({ graceMs = 0 } = {}) => {
       if (http.listening) {
         const closed = once(http, "close");
         http.close();
-        http.closeAllConnections();
+        // Connections that clients keep open end with the answer that they wait for.
+        const idle = setInterval(() => http.closeIdleConnections(), idleMs);
+        const cut = setTimeout(() => http.closeAllConnections(), graceMs);
         await closed;
+        clearInterval(idle);
+        clearTimeout(cut);
       }
       await model.close();
       service.api.mirrors.close();

@@ -157,6 +157,7 @@ const refusals: readonly [what: string, path: string, body: unknown, message: st
   ["no vector and no id", "/query", { topK: 1 }, "vector and id"],
   ["both vector and id", "/query", { topK: 1, vector: values, id: "a" }, "vector and id"],
   ["no topK", "/query", { vector: values }, "topK"],
+  ["topK of 10,001", "/query", { vector: values, topK: 10_001 }, "topK: must be an integer from 1"],
   ["topK of 0", "/query", { vector: values, topK: 0 }, "topK"],
   ["topK over 10000", "/query", { vector: values, topK: 10_001 }, "topK"],
   ["stats with a filter", "/describe_index_stats", { filter: { a: 1 } }, "no filter"],
