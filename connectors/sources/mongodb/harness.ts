@@ -14,7 +14,8 @@ export interface Loose {
 export type Key =
   | (string | number | boolean | Date | null)
   | (BSON.ObjectId | BSON.Double | BSON.Int32 | BSON.Long | BSON.Decimal128 | BSON.Binary)
-  | (BSON.Timestamp | BSON.Code | BSON.MinKey | BSON.MaxKey);
+  | (BSON.Timestamp | BSON.Code | BSON.MinKey | BSON.MaxKey)
+  | Readonly<Record<string, number | string>>;
 
 export type Config = Record<string, unknown> & { readonly collections: readonly string[] };
 
