@@ -41,7 +41,7 @@ export async function readSource(
   const aborter = new AbortController();
   const reading = mongodb.read({
     ...fakes.context({ config: mongodb.config.parse(config), signal: aborter.signal }),
-    checkpoint: checkpoint as undefined, // its own, of an earlier run; erased like every connector's types
+    checkpoint,
     nextVersion: versionClock(1),
     settled: async () => {},
     requests: (async function* () {})(),
