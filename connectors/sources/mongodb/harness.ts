@@ -132,7 +132,8 @@ export async function eventually(what: () => boolean | Promise<boolean>): Promis
   }
 }
 
-function sorted(records: ReadonlyMap<string, JsonObject>) {
+/** For a readable difference. */
+export function sorted(records: ReadonlyMap<string, JsonObject>) {
   return [...records].toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
