@@ -59,6 +59,17 @@ export function sourceOf(connector: string, namespace: Namespace): string {
   return `/mongodb/${encodeURIComponent(connector)}/${encodeURIComponent(nameOf(namespace))}`;
 }
 
+/** Which collection has no change stream for us, if any is named. */
+export function problemOfNames(collections: readonly string[]): string | undefined {
+  const wrong = collections.find((text) => {
+    const { database, collection } = patternOf(text);
+    return ownDatabases.has(database) || collection.startsWith("system.");
+  });
+  return wrong === undefined
+    ? undefined
+    : `"${wrong}" is the server's own, and never captured (admin, config, local, system.*)`;
+}
+
 /** What is wrong with the choice of `scope`, if anything. */
 export function problemOfScope({
   collections,

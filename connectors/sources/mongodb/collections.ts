@@ -40,7 +40,8 @@ async function databasesOf(client: Deployment["client"]): Promise<readonly strin
 }
 
 async function listed(client: Deployment["client"], database: string): Promise<Document[]> {
-  const db = client.db(database);
+  // Whatever the URL prefers: another member may not know of a collection yet that the stream has told of.
+  const db = client.db(database, { readPreference: "primary" });
   try {
     return await db.listCollections({}, { nameOnly: false }).toArray();
   } catch (error) {
