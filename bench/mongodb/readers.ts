@@ -44,6 +44,7 @@ export async function readSource(
     checkpoint,
     nextVersion: versionClock(1),
     settled: async () => {},
+    refuse: async () => {},
     requests: (async function* () {})(),
     progress: () => {},
   });

@@ -50,6 +50,11 @@ export function patternOf(text: string): Namespace {
   return { database: text.slice(0, dot), collection: text.slice(dot + 1) };
 }
 
+/** Whether a name or pattern, as the config writes them, can be of something captured. */
+export function isCaptured({ includes }: Capture, text: string): boolean {
+  return text.includes(".") && (isWild(text) || includes(patternOf(text)));
+}
+
 export function nameOf({ database, collection }: Namespace): string {
   return `${database}.${collection}`;
 }

@@ -184,6 +184,14 @@ export function foreignPosition(why: string): PositionLostError {
   );
 }
 
+/** A snapshot was asked for of what the config does not name. */
+export function notCaptured(unknown: readonly string[], all: readonly string[]): SluiceError {
+  return new SluiceError(`mongodb: no captured collection is ${unknown.join(" or ")}.`, {
+    code: "mongodb.not-captured",
+    fix: `Name one of what is captured, as \`database.collection\`: ${all.join(", ")}.`,
+  });
+}
+
 /** Every data event has a key and a time; a pipeline that takes them away cannot be followed. */
 export function brokenEvent(operation: string, namespace: Namespace | undefined): ConfigError {
   const name = namespace ? `${namespace.database}.${namespace.collection}` : "?";
