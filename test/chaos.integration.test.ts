@@ -56,11 +56,10 @@ it("an index equals its collections after kills of the pipeline and of the prima
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
   const set = await startMongod({ members: 3, oplogMB: 64 });
   onTestFinished(set.stop);
-  const round = { dir, seed: 1_011, changes: 100, kills: 5, set, redis: undefined };
+  const round = { dir, seed: 20_261_133, changes: 100, kills: 3, set, redis: undefined };
   const result = await playMongodbRound(round);
   expect(result).toMatchObject({ ok: true, changes: 100 });
-  expect(result.hits?.["ours"]).toBeGreaterThan(0);
-  expect(result.hits?.["kill"]).toBeGreaterThan(0);
+  expect(result.hits).toEqual({ ours: 1, kill: 1, snapshot: 1 });
   expect(result.chunks).toBeGreaterThan(0);
 }, 180_000);
 
