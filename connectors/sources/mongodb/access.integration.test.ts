@@ -161,7 +161,7 @@ describe("a user", () => {
     const far = client.db("far");
     await far.collection("notes").insertOne({ a: 1 });
     await admin.command({ createUser: "far", pwd: "pw", roles: [{ role: "read", db: "far" }] });
-    const url = `${as("far")}&readPreference=secondary`;
+    const url = `${as("far")}&readPreference=secondary&readPreferenceTags=dc:east&maxStalenessSeconds=120`;
     const run = await start({ url, collections: ["far.notes"] });
     await equal(run, far.collection<Loose>("notes"));
     assert.equal(run.events.filter((event) => event.type.endsWith(".upserted")).length, 1);

@@ -40,8 +40,7 @@ async function databasesOf(client: Deployment["client"]): Promise<readonly strin
 }
 
 async function listed(client: Deployment["client"], database: string): Promise<Document[]> {
-  // Whatever the URL prefers: another member may not know of a collection yet that the stream has told of.
-  const db = client.db(database, { readPreference: "primary" });
+  const db = client.db(database);
   try {
     return await db.listCollections({}, { nameOnly: false }).toArray();
   } catch (error) {

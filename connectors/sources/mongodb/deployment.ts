@@ -49,7 +49,7 @@ export async function connect(
   const driver = await import("mongodb");
   for (const path of [options.ca, options.certificate]) await assertReadable(path);
   const make = (url: string, more: MongoClientOptions = {}) =>
-    open(() => new driver.MongoClient(url, { ...clientOptions(options), ...more }));
+    open(() => new driver.MongoClient(fromPrimary(url), { ...clientOptions(options), ...more }));
   let client = make(options.url);
   let within = terms(client);
   const close = () => closed(client);
@@ -171,6 +171,14 @@ async function clusterId(client: MongoClient): Promise<string | undefined> {
 /** Not permitted, or not offered: hosted servers have codes of their own for that. */
 function withoutRight(error: unknown): undefined {
   if (isPassing(error)) throw error;
+}
+
+/** Whatever the URL prefers: another member may not know of a collection yet that the stream has told of. */
+function fromPrimary(url: string): string {
+  return url.replaceAll(
+    /(?<=[?&])(readPreference|readPreferenceTags|maxStalenessSeconds)=[^&]*&?/gi,
+    "",
+  );
 }
 
 function isSrv(url: string): boolean {

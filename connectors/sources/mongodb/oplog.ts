@@ -9,7 +9,7 @@ const lookEveryMs = 60_000;
 export async function oldestChange({ client, isSharded }: Deployment): Promise<bigint | undefined> {
   if (isSharded) return undefined;
   try {
-    const oplog = client.db("local", { readPreference: "primary" }).collection("oplog.rs");
+    const oplog = client.db("local").collection("oplog.rs");
     const first = await oplog.findOne({}, { sort: { $natural: 1 }, projection: { ts: 1 } });
     return first ? toTime(first["ts"]) : undefined;
   } catch {

@@ -13,9 +13,7 @@ const leastChunks = 4;
 /** About how many documents there are. */
 export async function countOf({ client }: Deployment, { namespace }: Existing): Promise<number> {
   const { database, collection } = namespace;
-  // Whatever the URL prefers, as everywhere.
-  const db = client.db(database, { readPreference: "primary" });
-  return db.collection(collection).estimatedDocumentCount();
+  return client.db(database).collection(collection).estimatedDocumentCount();
 }
 
 /**
