@@ -4,6 +4,7 @@ const benchmarks: Readonly<
 > = {
   queue: () => import("./queue.ts"),
   postgres: () => import("./postgres.ts"),
+  mongodb: () => import("./mongodb.ts"),
   pinecone: () => import("./pinecone.ts"),
   s3: () => import("./s3.ts"),
 };

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { Client } from "pg";
 import { startPostgres } from "../test/postgres-server.ts";
 import { startRedis } from "../test/redis-server.ts";
-import { startPart } from "./postgres/part.ts";
+import { startPart } from "./parts/part.ts";
 
 const usage = `bench postgres: rows/s from PostgreSQL through the durable queue to a worker process, all on this machine.
 

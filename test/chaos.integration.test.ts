@@ -2,9 +2,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { playMongodbRound } from "./chaos/mongodb-round.ts";
 import { playPostgresRound } from "./chaos/postgres-round.ts";
 import { playRound } from "./chaos/round.ts";
 import { playS3Round } from "./chaos/s3-round.ts";
+import { startMongod } from "./mongod.ts";
 import { startPostgres } from "./postgres-server.ts";
 import { startRedis } from "./redis-server.ts";
 import { startMinistack } from "./s3-servers.ts";
@@ -46,6 +48,18 @@ it("an index equals SELECT after kills of the pipeline, of PostgreSQL and of Red
   });
   expect(result).toMatchObject({ ok: true, changes: 150 });
   expect(result.kills).toBeGreaterThan(2);
+  expect(result.chunks).toBeGreaterThan(0);
+}, 180_000);
+
+it("an index equals its collections after kills of the pipeline and of the primary", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-chaos-"));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const set = await startMongod({ members: 3, oplogMB: 64 });
+  onTestFinished(set.stop);
+  const round = { dir, seed: 20_261_133, changes: 100, kills: 3, set, redis: undefined };
+  const result = await playMongodbRound(round);
+  expect(result).toMatchObject({ ok: true, changes: 100 });
+  expect(result.hits).toEqual({ ours: 1, kill: 1, snapshot: 1 });
   expect(result.chunks).toBeGreaterThan(0);
 }, 180_000);
 

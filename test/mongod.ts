@@ -133,9 +133,10 @@ async function openMember(data: string, args: readonly string[]): Promise<Member
     },
     kill: async (signal = "SIGKILL") => {
       if (!child || !isRunning()) return;
-      const ended = once(child, "exit");
+      const ends = signal !== "SIGSTOP" && signal !== "SIGCONT";
+      const ended = ends && once(child, "exit");
       child.kill(signal);
-      if (signal !== "SIGSTOP" && signal !== "SIGCONT") await ended;
+      await ended;
     },
   };
 }

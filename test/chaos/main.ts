@@ -2,9 +2,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { startMongod } from "../mongod.ts";
 import { startPostgres } from "../postgres-server.ts";
 import { startRedis } from "../redis-server.ts";
 import { startMinistack } from "../s3-servers.ts";
+import { playMongodbRound } from "./mongodb-round.ts";
 import { playPostgresRound } from "./postgres-round.ts";
 import { playRound, type RoundResult } from "./round.ts";
 import { playS3Round } from "./s3-round.ts";
@@ -15,10 +17,12 @@ const help = `npm run chaos -- [options]
 Kills a running pipeline (kill -9) at random moments while its origin changes; after the last restart
 the index must equal the origin: ids, texts, versions.
 
-  --source KIND     file | postgres | s3 (file)
+  --source KIND     file | postgres | mongodb | s3 (file)
                     file: files are created, edited, renamed and deleted
                     postgres: random transactions, key changes, truncates and DDL on a real server,
                     which is killed and restarted too, and Redis with it
+                    mongodb: random changes, drops and renames of collections on three members, whose
+                    primary is killed, frozen and replaced too; snapshots are asked for meanwhile
                     s3: objects of a bucket are put, replaced and deleted, tables with a document a
                     row among them; every second round is told by notifications
 
@@ -56,8 +60,8 @@ if (values.queue !== "embedded" && values.queue !== "redis") {
   process.exit(2);
 }
 
-if (!["file", "postgres", "s3"].includes(values.source)) {
-  console.error(`--source ${values.source}: use file, postgres or s3.`);
+if (!["file", "postgres", "mongodb", "s3"].includes(values.source)) {
+  console.error(`--source ${values.source}: use file, postgres, mongodb or s3.`);
   process.exit(2);
 }
 
@@ -92,6 +96,8 @@ if (values.steps) {
   }
   process.exit();
 }
+const mongod =
+  values.source === "mongodb" ? await startMongod({ members: 3, oplogMB: 200 }) : undefined;
 const server = values.source === "s3" ? await startMinistack() : undefined;
 const results: RoundResult[] = [];
 try {
@@ -105,9 +111,11 @@ try {
     };
     const result = postgres
       ? await playPostgresRound({ ...common, postgres, redis })
-      : server
-        ? await playS3Round({ ...common, server, queue: redis?.url ?? "embedded" })
-        : await playRound({ ...common, queue: redis?.url ?? "embedded" });
+      : mongod
+        ? await playMongodbRound({ ...common, set: mongod, redis })
+        : server
+          ? await playS3Round({ ...common, server, queue: redis?.url ?? "embedded" })
+          : await playRound({ ...common, queue: redis?.url ?? "embedded" });
     results.push(result);
     console.log(
       JSON.stringify({ round: round + 1, ...result, ...(!result.ok && values.keep && { dir }) }),
@@ -117,6 +125,7 @@ try {
 } finally {
   await redis?.stop();
   await postgres?.stop();
+  await mongod?.stop();
   await server?.stop();
 }
 

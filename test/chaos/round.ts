@@ -13,6 +13,8 @@ export interface RoundResult {
   readonly seed: number;
   readonly ok: boolean;
   readonly kills: number;
+  /** How many of each kind, where there are several. */
+  readonly hits?: Readonly<Record<string, number>>;
   readonly changes: number;
   /** Files or rows at the end. */
   readonly records: number;

@@ -92,6 +92,25 @@ describe("a check", () => {
     assert.deepEqual(await findings({ ca }), ["error mongodb.certificate-unreadable"]);
   });
 
+  it("says what is wrong with a URL, and nothing secret of it", async () => {
+    const collections = ["shop.notes"];
+    const [option] = await checked({ url: "mongodb://a:hush@b/?nonsense=hush", collections });
+    assert.match(option?.message ?? "", /option nonsense is not supported/);
+    const [value] = await checked({ url: "mongodb://a:hush@b/?compressors=hush", collections });
+    assert.equal(value?.code, "mongodb.url");
+    const wait = "&serverSelectionTimeoutMS=500";
+    const [other] = await checked({ url: as("reader").replace("rs0", "rs9") + wait, collections });
+    assert.equal(other?.code, "mongodb.unreachable");
+    assert.match(other?.message ?? "", /no host of `url` is a member of the replica set "rs9"/);
+    for (const finding of [option, value, other])
+      assert.doesNotMatch(JSON.stringify(finding), /hush|pw/);
+    const direct = as("reader").replace(/\?.*/, "?directConnection=true");
+    assert.deepEqual(codes(await checked({ url: direct, collections })), [
+      "ok mongodb.ready",
+      "warning mongodb.direct",
+    ]);
+  });
+
   it("refuses a server that is no member of a replica set", async () => {
     // Also what such a server answers when a stream is opened.
     const standalone = await startMongod({ standalone: true });
@@ -136,6 +155,16 @@ describe("a user", () => {
     await run.until(({ length }) => length > 0);
     await admin.command({ updateUser: "gone", roles: [] });
     await assert.rejects(run.ended, { name: "RetryableError", code: "mongodb.forbidden" });
+  });
+
+  it("who prefers to read from secondaries is served by the primary all the same", async () => {
+    const far = client.db("far");
+    await far.collection("notes").insertOne({ a: 1 });
+    await admin.command({ createUser: "far", pwd: "pw", roles: [{ role: "read", db: "far" }] });
+    const url = `${as("far")}&readPreference=secondary&readPreferenceTags=dc:east&maxStalenessSeconds=120`;
+    const run = await start({ url, collections: ["far.notes"] });
+    await equal(run, far.collection<Loose>("notes"));
+    assert.equal(run.events.filter((event) => event.type.endsWith(".upserted")).length, 1);
   });
 
   it("whose password is wrong is told so, without the password", async () => {

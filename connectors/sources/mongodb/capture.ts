@@ -50,6 +50,11 @@ export function patternOf(text: string): Namespace {
   return { database: text.slice(0, dot), collection: text.slice(dot + 1) };
 }
 
+/** Whether a name or pattern, as the config writes them, can be of something captured. */
+export function isCaptured({ includes }: Capture, text: string): boolean {
+  return text.includes(".") && (isWild(text) || includes(patternOf(text)));
+}
+
 export function nameOf({ database, collection }: Namespace): string {
   return `${database}.${collection}`;
 }
@@ -57,6 +62,17 @@ export function nameOf({ database, collection }: Namespace): string {
 /** The `source` of a collection's events. Connectors of other deployments have other names. */
 export function sourceOf(connector: string, namespace: Namespace): string {
   return `/mongodb/${encodeURIComponent(connector)}/${encodeURIComponent(nameOf(namespace))}`;
+}
+
+/** Which collection has no change stream for us, if any is named. */
+export function problemOfNames(collections: readonly string[]): string | undefined {
+  const wrong = collections.find((text) => {
+    const { database, collection } = patternOf(text);
+    return ownDatabases.has(database) || collection.startsWith("system.");
+  });
+  return wrong === undefined
+    ? undefined
+    : `"${wrong}" is the server's own, and never captured (admin, config, local, system.*)`;
 }
 
 /** What is wrong with the choice of `scope`, if anything. */

@@ -47,7 +47,7 @@ function opened(error: unknown): unknown {
 }
 
 function aboutServer(
-  { name, isSharded, version }: Deployment,
+  { name, isSharded, isDirect, version }: Deployment,
   options: Options,
 ): readonly Finding[] {
   const what = isSharded ? "sharded cluster" : `replica set "${name}"`;
@@ -65,6 +65,13 @@ function aboutServer(
       message:
         "mongodb: this is a sharded cluster, for which the source is written but not tested.",
       fix: "Compare counts after the first copy. `_id` must be unique over all shards.",
+    });
+  if (isDirect)
+    findings.push({
+      severity: "warning",
+      code: "mongodb.direct",
+      message: "mongodb: `url` says `directConnection`: nobody follows when another is elected.",
+      fix: "Leave it out, name several members and the set: `?replicaSet=…`.",
     });
   const major = Number.parseInt(version, 10);
   if (major >= firstWithImages) return findings;

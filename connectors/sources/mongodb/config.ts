@@ -1,5 +1,5 @@
 import { z } from "sluice";
-import { problemOfScope } from "./capture.ts";
+import { problemOfNames, problemOfScope } from "./capture.ts";
 import { problemOf as problemOfFilter } from "./filter.ts";
 import { problemOf as problemOfPipeline } from "./pipeline.ts";
 import { problemOf as problemOfProjection } from "./projection.ts";
@@ -10,7 +10,7 @@ export const config = z
   .strictObject({
     url: z
       .string()
-      .regex(/^mongodb(\+srv)?:\/\//, "must start with mongodb:// or mongodb+srv://")
+      .regex(/^mongodb(\+srv)?:\/\//, "a URL that starts with mongodb:// or mongodb+srv://")
       .meta({ secret: true })
       .describe(
         "Connection URL of a replica set or sharded cluster, with user, password and options as every driver takes them; `?tls=true` for TLS.",
@@ -31,10 +31,7 @@ export const config = z
       .array(
         z
           .string()
-          .regex(
-            /^[^.\s$]+\.[^$]+$/,
-            "must be `database.collection`; `*` stands for any characters",
-          ),
+          .regex(/^[^.\s$]+\.[^$]+$/, "`database.collection`, where `*` stands for any characters"),
       )
       .min(1)
       .describe(
@@ -111,6 +108,7 @@ export const config = z
   .superRefine((options, context) => {
     const refuse = (path: string, problem: string | undefined) =>
       problem !== undefined && context.addIssue({ code: "custom", path: [path], message: problem });
+    refuse("collections", problemOfNames(options.collections));
     refuse("scope", problemOfScope(options));
     refuse("pipeline", problemOfPipeline(options.pipeline));
     if (options.filter) refuse("filter", problemOfFilter(options.filter));

@@ -347,10 +347,19 @@ describe("a snapshot on request", () => {
     assert.equal(run.events.filter(({ subject }) => subject === "*").length, 1);
   });
 
-  it("of what does not exist is completed all the same", async () => {
-    const run = await start(config(), place);
-    await run.request({ id: "none", collections: ["nothing.there"] });
+  it("of what does not exist yet is completed all the same, of what is not captured refused", async () => {
+    const run = await start({ ...config(), collections: ["shop.*"] }, place);
+    await run.request({ id: "none", collections: ["shop.nothing"] });
     await eventually(() => run.batches.some(({ completes }) => completes?.includes("none")));
+    await run.request({ id: "other", collections: ["shop.nothing", "blog.posts"] });
+    await eventually(async () => (await run.pending()).length === 0);
+    const [refused] = run.lines.filter(({ message }) => message === "snapshot refused");
+    assert.deepEqual(refused?.fields, {
+      request: "other",
+      code: "mongodb.not-captured",
+      message: "mongodb: no captured collection is blog.posts.",
+      fix: "Name one of what is captured, as `database.collection`: shop.*.",
+    });
   });
 });
 

@@ -11,6 +11,8 @@ export interface Deployment {
   /** The driver's own BSON, which is loaded with it. */
   readonly bson: typeof BSON;
   readonly isSharded: boolean;
+  /** The URL names one server and has the driver look for no other. */
+  readonly isDirect: boolean;
   /** The set's name. */
   readonly name: string;
   /** Of the set or cluster, where the user may read it: a copy made elsewhere has another. */
@@ -34,6 +36,8 @@ const patience = {
   heartbeatFrequencyMS: 2_000,
 };
 const closeWithinMs = 500;
+const harmless =
+  /^(options? [\w, ]+ (is|are) not supported|Password contains unescaped characters|mongodb\+srv URI cannot have port number|directConnection option requires exactly one host)$/;
 
 /** Connects. Throws `ConfigError` where only another config helps, `RetryableError` where time or a person may. */
 export async function connect(
@@ -45,7 +49,7 @@ export async function connect(
   const driver = await import("mongodb");
   for (const path of [options.ca, options.certificate]) await assertReadable(path);
   const make = (url: string, more: MongoClientOptions = {}) =>
-    open(() => new driver.MongoClient(url, { ...clientOptions(options), ...more }));
+    open(() => new driver.MongoClient(fromPrimary(url), { ...clientOptions(options), ...more }));
   let client = make(options.url);
   let within = terms(client);
   const close = () => closed(client);
@@ -67,6 +71,7 @@ export async function connect(
       client,
       bson: driver.BSON,
       isSharded,
+      isDirect: client.options.directConnection,
       name: isSharded ? "sharded" : String(hello["setName"]),
       id: isSharded ? await clusterId(client) : await replicaSetId(ask),
       version: String(version),
@@ -111,7 +116,10 @@ function open(make: () => MongoClient): MongoClient {
   try {
     return make();
   } catch (cause) {
-    throw new ConfigError("mongodb: `url` is no connection string that the driver understands.", {
+    // Other messages repeat what may be secret.
+    const reason = harmless.exec(messageOf(cause))?.[0];
+    const why = reason === undefined ? "" : `: ${reason}`;
+    throw new ConfigError(`mongodb: the driver does not understand \`url\`${why}.`, {
       code: "mongodb.url",
       fix: "Write mongodb://USER:PASSWORD@HOST:PORT/?OPTIONS, with special characters percent-encoded.",
       cause,
@@ -163,6 +171,14 @@ async function clusterId(client: MongoClient): Promise<string | undefined> {
 /** Not permitted, or not offered: hosted servers have codes of their own for that. */
 function withoutRight(error: unknown): undefined {
   if (isPassing(error)) throw error;
+}
+
+/** Whatever the URL prefers: another member may not know of a collection yet that the stream has told of. */
+function fromPrimary(url: string): string {
+  return url.replaceAll(
+    /(?<=[?&])(readPreference|readPreferenceTags|maxStalenessSeconds)=[^&]*&?/gi,
+    "",
+  );
 }
 
 function isSrv(url: string): boolean {

@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { channel, type SnapshotRequest, type SourceBatch, type SourceContext } from "sluice";
-import type { Capture } from "./capture.ts";
+import { isCaptured, type Capture } from "./capture.ts";
 import type { Bound, Checkpoint, Pass } from "./checkpoint.ts";
 import type { Options } from "./config.ts";
 import { copy, type ChunkNews, type CopyNews } from "./copy.ts";
@@ -12,6 +12,7 @@ import type { Memory } from "./memory.ts";
 import { watchOplog } from "./oplog.ts";
 import { passes } from "./passes.ts";
 import type { Position } from "./position.ts";
+import { notCaptured } from "./problems.ts";
 import { readings } from "./readings.ts";
 import { persistently } from "./retry.ts";
 import { stream } from "./stream.ts";
@@ -80,7 +81,11 @@ export async function* follow(
     }
   });
   start(async () => {
-    for await (const request of requests) await send({ kind: "request", request });
+    for await (const request of requests) {
+      const unknown = (request.collections ?? []).filter((text) => !isCaptured(capture, text));
+      if (unknown.length === 0) await send({ kind: "request", request });
+      else await context.refuse(request.id, notCaptured(unknown, options.collections));
+    }
   });
 
   try {

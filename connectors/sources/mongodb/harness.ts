@@ -14,7 +14,8 @@ export interface Loose {
 export type Key =
   | (string | number | boolean | Date | null)
   | (BSON.ObjectId | BSON.Double | BSON.Int32 | BSON.Long | BSON.Decimal128 | BSON.Binary)
-  | (BSON.Timestamp | BSON.Code | BSON.MinKey | BSON.MaxKey);
+  | (BSON.Timestamp | BSON.Code | BSON.MinKey | BSON.MaxKey)
+  | Readonly<Record<string, number | string>>;
 
 export type Config = Record<string, unknown> & { readonly collections: readonly string[] };
 
@@ -131,7 +132,8 @@ export async function eventually(what: () => boolean | Promise<boolean>): Promis
   }
 }
 
-function sorted(records: ReadonlyMap<string, JsonObject>) {
+/** For a readable difference. */
+export function sorted(records: ReadonlyMap<string, JsonObject>) {
   return [...records].toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 

@@ -7,7 +7,7 @@ import type { Deployment } from "./deployment.ts";
 import { toDriver } from "./key.ts";
 import { keyText } from "./json.ts";
 import { asInserts } from "./pipeline.ts";
-import { ask, forget, majority } from "./reply.ts";
+import { ask, majority } from "./reply.ts";
 
 export interface Lookup {
   /** The documents with these keys, by `keyText`, as they were at `after` or later. Absent ones are left out. */
@@ -30,33 +30,33 @@ export function lookups(
   options: Options,
   run: { readonly signal: AbortSignal },
 ): Lookup {
-  const { bson, isSharded } = deployment;
+  const { bson, isSharded, client } = deployment;
   const read: Lookup["read"] = async (namespace, keys, after) => {
     const found = new Map<string, Value>();
-    let time = after;
-    let wanted = new Map(keys.map((key) => [keyText(key), key]));
-    while (wanted.size > 0) {
-      const values = [...wanted.values()].map((key) => toDriver(key, bson));
-      const filter = { _id: { $in: values } };
-      const command = commandOf(options, namespace, filter, values.length);
-      const reply = await ask(
-        deployment,
-        namespace.database,
-        { ...command, readConcern: majority(after, bson) },
-        run,
-      );
-      time = reply.time;
-      for (const document of reply.documents.map((one) => documentIn(one, options))) {
-        const key = document && field(document, "_id");
-        // Equal for the server is not the same: 1 and 1.0, or "a" and "A" under a collation.
-        if (key) found.set(keyText(key), document);
+    const wanted = new Map(keys.map((key) => [keyText(key), key]));
+    if (wanted.size === 0) return { found, time: after };
+    const { database } = namespace;
+    const values = [...wanted.values()].map((key) => toDriver(key, bson));
+    const command = commandOf(options, namespace, { _id: { $in: values } }, values.length);
+    const session = client.startSession({ causalConsistency: false });
+    const send = (what: Document) => ask(deployment, database, what, { ...run, session });
+    try {
+      let reply = await send({ ...command, readConcern: majority(after, bson) });
+      for (;;) {
+        for (const answer of reply.documents) {
+          const document = documentIn(answer, options);
+          const key = document && field(document, "_id");
+          // Equal for the server is not the same: 1 and 1.0, or "a" and "A" under a collation.
+          if (key) found.set(keyText(key), document);
+        }
+        if (reply.cursor === 0n) return { found, time: reply.time };
+        const { cursor, collection } = reply;
+        // Not all of them fit into 16 MB.
+        reply = await send({ getMore: bson.Long.fromBigInt(cursor), collection });
       }
-      if (reply.cursor === 0n) break;
-      // Not all of them fit into 16 MB.
-      await forget(deployment, namespace.database, reply);
-      wanted = new Map([...wanted].filter(([text]) => !found.has(text)));
+    } finally {
+      await session.endSession();
     }
-    return { found, time };
   };
 
   const complete: Lookup["complete"] = async (changes) => {

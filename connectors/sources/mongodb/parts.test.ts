@@ -102,9 +102,11 @@ describe("collections", () => {
 describe("a config", () => {
   it("is refused with the place of what is wrong", () => {
     assert.deepEqual(problems({}), []);
-    assert.match(problems({ url: "http://x" })[0] ?? "", /^url: must start with mongodb/);
+    assert.match(problems({ url: "http://x" })[0] ?? "", /^url: a URL that starts with mongodb/);
     for (const name of ["notes", ".a", "a.", "a b.c", "a$.b"])
-      assert.match(problems({ collections: [name] })[0] ?? "", /^collections\.0: must be/, name);
+      assert.match(problems({ collections: [name] })[0] ?? "", /^collections\.0: `database/, name);
+    for (const name of ["admin.users", "local.oplog.rs", "config.*", "shop.system.views"])
+      assert.match(problems({ collections: [name] })[0] ?? "", /never captured/, name);
     assert.match(problems({ scope: "collection", collections: ["a.*"] })[0] ?? "", /^scope:/);
     assert.match(problems({ scope: "database", collections: ["a.b", "c.d"] })[0] ?? "", /^scope:/);
   });

@@ -1,3 +1,4 @@
+import type { TopologyDescription } from "mongodb";
 import { ConfigError, PositionLostError, RetryableError, SluiceError } from "sluice";
 import type { Namespace } from "./change.ts";
 
@@ -141,12 +142,24 @@ export function tooLarge(cause: unknown): PositionLostError {
 }
 
 export function unreachable(cause: unknown): RetryableError {
-  return new RetryableError(`mongodb: no answer: ${messageOf(cause)}.`, {
+  const other = setLookedFor(cause);
+  const why =
+    other === undefined
+      ? messageOf(cause)
+      : `no host of \`url\` is a member of the replica set "${other}"`;
+  return new RetryableError(`mongodb: no answer: ${why}.`, {
     code: "mongodb.unreachable",
     reason: "unreachable",
     fix: "Is the server up, is `url` right, may this machine reach it, does its certificate fit?",
     cause,
   });
+}
+
+/** The driver forgets hosts that are of another set than `replicaSet` says, and then waits for none at all. */
+function setLookedFor(error: unknown): string | undefined {
+  if (!(error instanceof Error) || error.name !== "MongoServerSelectionError") return undefined;
+  const { reason } = error as { readonly reason?: TopologyDescription };
+  return reason?.servers.size === 0 ? (reason.setName ?? undefined) : undefined;
 }
 
 export function notReplicaSet(cause?: unknown): ConfigError {
@@ -169,6 +182,14 @@ export function foreignPosition(why: string): PositionLostError {
       fix: 'Is `url` right? If so, read the collections again: set `"onGap": "resnapshot"`, or reset the checkpoint.',
     },
   );
+}
+
+/** A snapshot was asked for of what the config does not name. */
+export function notCaptured(unknown: readonly string[], all: readonly string[]): SluiceError {
+  return new SluiceError(`mongodb: no captured collection is ${unknown.join(" or ")}.`, {
+    code: "mongodb.not-captured",
+    fix: `Name one of what is captured, as \`database.collection\`: ${all.join(", ")}.`,
+  });
 }
 
 /** Every data event has a key and a time; a pipeline that takes them away cannot be followed. */

@@ -360,6 +360,20 @@ describe("a document", () => {
     await notes().deleteMany({ _id: { $gt: 1_400 } });
     await equal(run, notes());
   });
+
+  it("that is looked up by a key equal to another one's, but of another type, is not that one", async () => {
+    const run = await following({ fullDocument: "batchLookup" });
+    await notes().insertOne({ _id: 1, text: "int" });
+    await client.withSession((session) =>
+      // At once: the lookup of the update meets the document that follows.
+      session.withTransaction(async () => {
+        await notes().updateOne({ _id: 1 }, { $set: { text: "changed" } }, { session });
+        await notes().deleteOne({ _id: 1 }, { session });
+        await notes().insertOne({ _id: new BSON.Double(1), text: "double" }, { session });
+      }),
+    );
+    await equal(run, notes());
+  });
 });
 
 describe("what is captured", () => {
