@@ -8,6 +8,7 @@ import type { Log } from "../connector.ts";
 import { isRecordChange, isUpsert, type DocumentUpserted, type SluiceEvent } from "../event.ts";
 import { matchesFilter } from "../filter.ts";
 import { scratchState } from "../state/scratch.ts";
+import { noChildren } from "./children.ts";
 import { StageFailure } from "./failure.ts";
 import { scanSource, whyNotScanned } from "./scan-source.ts";
 import type { OpenStage } from "./outcome.ts";
@@ -114,7 +115,8 @@ async function openHop(
       state: scratchState(),
       meter: () => {},
     };
-    stages.push({ ...stage, worker: await stage.transform.open(context) });
+    const worker = await stage.transform.open(context);
+    stages.push({ ...stage, worker, children: worker.splits ? noChildren : undefined });
   }
   return {
     async pass(events: readonly SluiceEvent[], counts: Scan["counts"], stop: AbortSignal) {

@@ -11,7 +11,6 @@ import { notesOf } from "./note.ts";
 import { verifier } from "./verify.ts";
 
 const visibleWithinMs = 10_000;
-const maxSources = 100;
 
 /** The audit of an index that vector sync keeps. Owns `store`: `close` closes it. */
 export function openAudit(options: {
@@ -46,14 +45,12 @@ export function openAudit(options: {
       const { version, partitionkey, state: now } = note.manifest;
       return { version, partitionkey, isDeleted: now === "tombstone" };
     },
-    async sources() {
-      const found = new Set<string>();
+    async *records() {
       for await (const page of state.scan(manifestsPrefix))
         for (const entry of page) {
-          const source = toManifest(entry)?.source;
-          if (source !== undefined && found.size < maxSources) found.add(source);
+          const manifest = toManifest(entry);
+          if (manifest) yield { source: manifest.source, subject: manifest.subject };
         }
-      return [...found];
     },
     async close() {
       visible.close();
