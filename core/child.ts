@@ -28,10 +28,11 @@ export function isPartOf(subject: string, record: string): boolean {
   try {
     const parts: unknown = JSON.parse(subject);
     if (!Array.isArray(parts) || parts.length !== 2) return false;
-    const [parent] = parts as readonly unknown[];
-    return typeof parent === "string" && (parent === record || isPartOf(parent, record));
+    const [parent, key] = parts as readonly unknown[];
+    if (typeof parent !== "string" || typeof key !== "string") return false;
+    return parent === record || isPartOf(parent, record);
   } catch {
-    return false;
+    return false; // some other subject that begins like one
   }
 }
 
