@@ -6,6 +6,7 @@ const benchmarks: Readonly<
   postgres: () => import("./postgres.ts"),
   pinecone: () => import("./pinecone.ts"),
   s3: () => import("./s3.ts"),
+  sync: () => import("./sync.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);
