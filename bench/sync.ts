@@ -115,7 +115,7 @@ async function compareEdits(options: {
   const { taken } = traffic;
   try {
     const ours = await sluiceKeeper({ url, dimensions, redis, taken });
-    const mine = await measureEdits(ours, editsOf(paragraphs, count)).finally(ours.close);
+    const mine = await measureEdits(ours, editsOf(paragraphs, count));
     for (const [kind, cost] of Object.entries(mine))
       print({ measured: "edit", by: "sluice", kind, dimensions, ...cost });
     const langChain = await loadLangChain(options.langchain);
@@ -127,7 +127,7 @@ async function compareEdits(options: {
     }
     const { version } = langChain;
     const theirs = await langChainKeeper(langChain, { url, dimensions, taken });
-    const other = await measureEdits(theirs, editsOf(paragraphs, count)).finally(theirs.close);
+    const other = await measureEdits(theirs, editsOf(paragraphs, count));
     for (const [kind, cost] of Object.entries(other)) {
       print({ measured: "edit", by: `langchain ${version}`, kind, dimensions, ...cost });
       const own = mine[kind];

@@ -44,7 +44,7 @@ export function* editsOf(paragraphs: number, count: number): Generator<Edit> {
   yield { kind: "metadata", paragraphs: now, metadata: { ...author, author: "Bob" } };
 }
 
-/** Mean costs by kind; the first writing of the document is a kind of its own. */
+/** Mean costs by kind; the first writing of the document is a kind of its own. Closes the keeper. */
 export async function measureEdits(
   keeper: Keeper,
   edits: Iterable<Edit>,
@@ -56,6 +56,7 @@ export async function measureEdits(
     isFirst = false;
     costs.set(kind, [...(costs.get(kind) ?? []), await keeper.apply(edit)]);
   }
+  await keeper.close();
   return Object.fromEntries([...costs].map(([kind, all]) => [kind, meanOf(all)]));
 }
 

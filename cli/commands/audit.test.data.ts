@@ -52,14 +52,14 @@ export function auditedFolder() {
   return {
     path: (...names: readonly string[]) => join(dir, ...names),
     /** A note of so many paragraphs, or a file as given. */
-    write(name: string, content: number | string | Buffer = 3): void {
+    write: (name: string, content: number | string | Buffer = 3): void => {
       const written = typeof content === "number" ? textOf(name, content) : content;
       writeFileSync(join(dir, "notes", name), written);
     },
     remove: (name: string) => rmSync(join(dir, "notes", name)),
-    configure(
+    configure: (
       over: { readonly parse?: object; readonly chunk?: object; readonly embedding?: object } = {},
-    ): void {
+    ): void => {
       const embedding = { provider: "hash", dimensions: 64, ...over.embedding };
       writeFileSync(
         join(dir, "sluice.json"),
@@ -86,7 +86,7 @@ export function auditedFolder() {
         }),
       );
     },
-    async start(): Promise<void> {
+    start: async (): Promise<void> => {
       running = startCli(dir, ["start", "--json"]);
       await until(
         async () => (await cli("status")).result?.processes?.[0]?.connectors?.length === 2,
@@ -97,14 +97,14 @@ export function auditedFolder() {
     cli,
     until: (isSo: () => Promise<boolean>, seen = told) => until(isSo, seen),
     /** Resolves when the sink has handled what the folder holds. */
-    async synced(documents: number): Promise<void> {
+    synced: async (documents: number): Promise<void> => {
       await until(async () => {
         const { result } = await cli("verify", "search", "--no-sources", "--sample", "0");
         return result?.documents === documents && result?.unsettled === 0;
       }, told);
     },
     /** Changes the index past the sink. */
-    async tamper(change: (call: Call) => Promise<void>): Promise<void> {
+    tamper: async (change: (call: Call) => Promise<void>): Promise<void> => {
       const server = await startLocalPinecone({
         host: "127.0.0.1",
         port: 0,

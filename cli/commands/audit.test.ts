@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { auditedFolder, listed, textOf } from "./audit.test.data.ts";
 
-const { cli, configure, path, remove, start, stop, synced, tamper, until, write } = auditedFolder();
+const { cli, configure, remove, start, stop, synced, tamper, until, write } = auditedFolder();
 
 describe("verify", () => {
   it("finds an index exact, also while it changes, and compares it with the folder", async () => {
