@@ -58,7 +58,12 @@ export function auditedFolder() {
     },
     remove: (name: string) => rmSync(join(dir, "notes", name)),
     configure: (
-      over: { readonly parse?: object; readonly chunk?: object; readonly embedding?: object } = {},
+      over: {
+        readonly parse?: object;
+        readonly chunk?: object;
+        readonly embedding?: object;
+        readonly sink?: object;
+      } = {},
     ): void => {
       const embedding = { provider: "hash", dimensions: 64, ...over.embedding };
       writeFileSync(
@@ -80,7 +85,7 @@ export function auditedFolder() {
                 { use: "parse", config: over.parse ?? {} },
                 { use: "chunk", config: over.chunk ?? {} },
               ],
-              config: { index: "notes", local: "pinecone", embedding },
+              config: { index: "notes", local: "pinecone", embedding, ...over.sink },
             },
           ],
         }),
@@ -127,7 +132,9 @@ export function auditedFolder() {
 }
 
 /** The ids that an index holds. */
-export async function listed(call: Call): Promise<readonly string[]> {
-  const { vectors = [] } = (await call("/vectors/list")) as { vectors?: { id: string }[] };
+export async function listed(call: Call, namespace = ""): Promise<readonly string[]> {
+  const { vectors = [] } = (await call(`/vectors/list?namespace=${namespace}`)) as {
+    vectors?: { id: string }[];
+  };
   return vectors.map(({ id }) => id);
 }
