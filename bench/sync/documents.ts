@@ -3,7 +3,7 @@ import type { DocumentUpserted, Metadata } from "../../core/event.ts";
 import { version } from "../../core/version.ts";
 
 const source = "/bench/shop/public.articles";
-export const metadata: Metadata = { author: "Ann", category: "articles" };
+const metadata: Metadata = { author: "Ann", category: "articles" };
 
 /** A document as it leaves `render`. */
 export function documentOf(

@@ -33,14 +33,15 @@ interface Piece {
 /** From the folder that it is installed in; `undefined` where it is not. */
 export async function loadLangChain(folder: string): Promise<LangChain | undefined> {
   const require = createRequire(join(resolve(folder), "bench.js"));
+  const core = "@langchain/core";
   const load = async (name: string): Promise<object> => {
     const module: object = await import(pathToFileURL(require.resolve(name)).href);
     return module;
   };
   try {
-    const { version } = require("@langchain/core/package.json") as { version: string };
-    const { index } = (await load("@langchain/core/indexing")) as Pick<LangChain, "index">;
-    const { Document } = (await load("@langchain/core/documents")) as Pick<LangChain, "Document">;
+    const { version } = require(`${core}/package.json`) as { version: string };
+    const { index } = (await load(`${core}/indexing`)) as Pick<LangChain, "index">;
+    const { Document } = (await load(`${core}/documents`)) as Pick<LangChain, "Document">;
     return { version, index, Document };
   } catch (error) {
     if ((error as { code?: string }).code === "MODULE_NOT_FOUND") return undefined;

@@ -102,6 +102,6 @@ export function flat(counters: Readonly<Record<string, number>>): Record<string,
   return sums;
 }
 
-export function ratio(a: number, b: number): number {
+function ratio(a: number, b: number): number {
   return Math.round((a / b) * 1_000) / 1_000;
 }
