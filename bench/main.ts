@@ -7,6 +7,7 @@ const benchmarks: Readonly<
   mongodb: () => import("./mongodb.ts"),
   pinecone: () => import("./pinecone.ts"),
   s3: () => import("./s3.ts"),
+  sync: () => import("./sync.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -22,6 +22,20 @@ export function childKey(subject: string, parent: string): string | undefined {
   }
 }
 
+/** True for the subjects of a record's parts, and of the parts of these. */
+export function isPartOf(subject: string, record: string): boolean {
+  if (!subject.startsWith('["')) return false;
+  try {
+    const parts: unknown = JSON.parse(subject);
+    if (!Array.isArray(parts) || parts.length !== 2) return false;
+    const [parent, key] = parts as readonly unknown[];
+    if (typeof parent !== "string" || typeof key !== "string") return false;
+    return parent === record || isPartOf(parent, record);
+  } catch {
+    return false; // some other subject that begins like one
+  }
+}
+
 /** An event about a part of a record: all is the record's but the subject, and the data that is given. */
 export function childOf<E extends UpsertEvent>(
   parent: Applicable,

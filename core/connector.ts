@@ -284,8 +284,8 @@ export interface Auditor {
       }
     | undefined
   >;
-  /** Sources of the records it has notes of, some of them. */
-  readonly sources: () => Promise<readonly string[]>;
+  /** Every record that it has notes of. */
+  readonly records: () => AsyncIterable<RecordName>;
   /** Removes every trace of a record from the target and the sink's state. */
   readonly erase: (
     record: RecordName,

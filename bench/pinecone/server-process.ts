@@ -5,6 +5,7 @@ import { Agent, request } from "node:http";
 import { text } from "node:stream/consumers";
 
 export interface Server {
+  readonly url: string;
   /** Throws when the answer is no success. A text body is sent as it is. */
   readonly call: (method: string, path: string, body: object | string) => Promise<string>;
   readonly rssMb: () => Promise<number>;
@@ -32,6 +33,7 @@ export async function startServer(dir: string): Promise<Server> {
   const ofKernel = (file: string): Promise<string> =>
     readFile(`/proc/${child.pid}/${file}`, "utf8").catch(() => "");
   return {
+    url,
     call: async (method, path, body) => {
       const asking = request(url + path, { method, agent, headers: { "api-key": "bench" } });
       asking.end(typeof body === "string" ? body : JSON.stringify(body));

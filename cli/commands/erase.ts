@@ -7,12 +7,15 @@ import { secretsOf } from "../../core/config/secrets.ts";
 import type { Log, RecordName } from "../../core/connector.ts";
 import { SluiceError } from "../../core/errors.ts";
 import { openAuditor } from "../../core/runtime/audit.ts";
+import { familyKeysOf } from "../../core/runtime/children.ts";
 import { eraseRecord, type Receipt } from "../../core/runtime/erase-record.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import { exit } from "../exit.ts";
 import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
+
+const maxKnown = 1_000;
 
 interface EraseOptions extends PipelineOptions {
   readonly source: string;
@@ -74,23 +77,27 @@ async function recordOf(
 ): Promise<RecordName> {
   const known = new Set<string>();
   const candidates = [key, JSON.stringify([key])].map((subject) => ({ source, subject }));
-  const isMeant = (one: RecordName) => (other: RecordName) =>
-    other.source === one.source && other.subject === one.subject;
-  for (const connector of connectors) {
-    if (connector.kind === "source") continue;
-    for await (const page of backend.deadLetters.list(connector.name))
+  for (const { name, kind } of connectors) {
+    if (kind === "source") continue;
+    const { state } = backend.state.scope(name);
+    for (const record of candidates)
+      if ((await familyKeysOf(state, record)).length > 0) return record;
+    for await (const page of backend.deadLetters.list(name))
       for (const { event } of page) {
         known.add(event.source);
         const found = candidates.find(
-          isMeant({ source: event.source, subject: event.subject ?? "" }),
+          (one) => one.source === event.source && one.subject === event.subject,
         );
         if (found) return found;
       }
+  }
+  for (const connector of connectors) {
     if (connector.kind !== "sink" || !connector.sink.openAuditor) continue;
     const auditor = await openAuditor(connector, backend, run);
     try {
       for (const record of candidates) if (await auditor.noteOf(record)) return record;
-      for (const name of await auditor.sources()) known.add(name);
+      for await (const record of auditor.records())
+        if (known.size < maxKnown) known.add(record.source);
     } finally {
       await auditor.close();
     }
@@ -108,10 +115,12 @@ function unknownSource(source: string, known: readonly string[]): SluiceError {
 }
 
 function human(receipt: Receipt, { paint }: Output): string {
-  const { record, sinks, deadLetters, queuedEvents, notErasable, isErased } = receipt;
+  const { record, parts, sinks, deadLetters, queuedEvents, notErasable, isErased } = receipt;
+  const whole = parts > 0 ? ` and its ${parts} parts` : "";
+  const verb = parts > 0 ? "are" : "is";
   const glyph = isErased ? paint("green", "✓") : paint("red", "✗");
   const lines = [
-    `${glyph} ${record.subject} of ${record.source} ${isErased ? "is erased" : "is not erased: something is left"}`,
+    `${glyph} ${record.subject} of ${record.source}${whole} ${verb} ${isErased ? "erased" : "not erased: something is left"}`,
   ];
   for (const { sink, vectors, manifests, cachedEmbeddings, remaining } of sinks) {
     const left = remaining > 0 ? `, ${remaining} left` : "";

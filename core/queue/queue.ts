@@ -74,15 +74,18 @@ export interface Topics {
     run: { readonly signal: AbortSignal },
   ) => Promise<void>;
   /**
-   * Takes the events of one record out of all that waits, in every topic. What a consumer has in its hands
+   * Takes the events of some records out of all that waits, in every topic. What a consumer has in its hands
    * is not reached. Resolves to how many it was, a copy for each subscription counted where there are such.
    */
-  readonly erase: (record: {
-    readonly source: string;
-    readonly subject: string;
-  }) => Promise<number>;
+  readonly erase: (records: Records) => Promise<number>;
   /** Ends everything within `graceMs`. May be called twice. */
   readonly close: (graceMs: number) => Promise<void>;
+}
+
+/** Records of one source, by their subjects. */
+export interface Records {
+  readonly source: string;
+  readonly has: (subject: string) => boolean;
 }
 
 /** An event given up on, with the reason. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isPartOf } from "../child.ts";
 import { isRecordChange, type RecordChange, type SluiceEvent } from "../event.ts";
 import { inScope } from "../queue/partition.ts";
 import type { Fence, StateStore, StateWrite } from "../state/state.ts";
@@ -32,6 +33,35 @@ const family = z.object({
 });
 
 const childrenPrefix = "children/";
+
+/**
+ * Where a consumer's state remembers what came of a record and of its parts, whatever stage split them.
+ * None where it does not know the record itself: keys of two columns are written like parts.
+ */
+export async function familyKeysOf(
+  state: StateStore,
+  { source, subject }: { readonly source: string; readonly subject: string },
+): Promise<readonly string[]> {
+  const keys: string[] = [];
+  let isKnown = false;
+  for await (const page of state.scan(childrenPrefix))
+    for (const { key } of page) {
+      const end = key.indexOf("\n");
+      const of = key.slice(end + 1);
+      if (!key.slice(0, end).endsWith(`/${source}`)) continue;
+      if (of === subject) isKnown = true;
+      if (of === subject || isPartOf(of, subject)) keys.push(key);
+    }
+  return isKnown ? keys : [];
+}
+
+/** For reading without a trace: nothing was split before, and nothing is remembered. */
+export const noChildren: Children = {
+  of: async () => new Map(),
+  write: () => ({ key: "", value: undefined }),
+  store: async () => {},
+  clear: async () => {},
+};
 
 /**
  * For the stage called `stage` of a consumer. `undefined` where it neither splits nor ever did: then

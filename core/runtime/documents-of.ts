@@ -4,12 +4,12 @@ import type {
   SourceConnector,
   TransformConnector,
 } from "../config/pipeline.ts";
-import type { Log } from "../connector.ts";
 import { isRecordChange, isUpsert, type DocumentUpserted, type SluiceEvent } from "../event.ts";
 import { matchesFilter } from "../filter.ts";
 import { scratchState } from "../state/scratch.ts";
+import { noChildren } from "./children.ts";
 import { StageFailure } from "./failure.ts";
-import { scanSource, whyNotScanned } from "./scan-source.ts";
+import { scanSource, whyNotScanned, type ScanRun } from "./scan-source.ts";
 import type { OpenStage } from "./outcome.ts";
 import { throughStages } from "./stages.ts";
 
@@ -59,7 +59,7 @@ export interface Scan {
 export function scanFor(
   sink: SinkConnector,
   ways: readonly Way[],
-  run: { readonly log: Log; readonly signal: AbortSignal; readonly limit?: number },
+  run: ScanRun & { readonly limit?: number },
 ): Scan {
   const reasons = ways.map((way) => ({ way, why: whyNotScanned(way.source) }));
   const open = reasons.flatMap(({ way, why }) => (why === undefined ? [way] : []));
@@ -77,13 +77,13 @@ export function scanFor(
 async function* through(
   ways: readonly Way[],
   counts: Scan["counts"],
-  run: { readonly log: Log; readonly signal: AbortSignal; readonly limit?: number },
+  run: ScanRun & { readonly limit?: number },
 ): AsyncGenerator<DocumentUpserted, void> {
-  const { log, signal, limit = Infinity } = run;
+  const { signal, limit = Infinity } = run;
   for (const { source, consumers } of ways) {
-    const hops = await Promise.all(consumers.map((consumer) => openHop(consumer, { log, signal })));
+    const hops = await Promise.all(consumers.map((consumer) => openHop(consumer, run)));
     try {
-      for await (const batch of scanSource(source, { log, signal })) {
+      for await (const batch of scanSource(source, run)) {
         // Deletes and clears are of no record that is there.
         const there = batch.filter((event) => isUpsert(event) || !isRecordChange(event));
         let events: readonly SluiceEvent[] = there.slice(0, limit - counts.records);
@@ -99,22 +99,20 @@ async function* through(
   }
 }
 
-async function openHop(
-  { name, filter, transforms }: Consumer,
-  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
-) {
+async function openHop({ name, filter, transforms }: Consumer, { project, log, signal }: ScanRun) {
   const stages: OpenStage[] = [];
   for (const stage of transforms) {
     const context = {
       name,
-      project: "scan",
+      project,
       config: stage.config,
       signal,
       log,
       state: scratchState(),
       meter: () => {},
     };
-    stages.push({ ...stage, worker: await stage.transform.open(context) });
+    const worker = await stage.transform.open(context);
+    stages.push({ ...stage, worker, children: worker.splits ? noChildren : undefined });
   }
   return {
     async pass(events: readonly SluiceEvent[], counts: Scan["counts"], stop: AbortSignal) {

@@ -32,17 +32,18 @@ export async function estimateSink(
   const { openEstimator } = sink.sink;
   if (!openEstimator) return undefined;
   const { log, signal, limit } = run;
+  const { project } = pipeline;
   const { name, config } = sink;
   const estimator = await openEstimator({
     name,
-    project: "scan",
+    project,
     config,
     log,
     signal,
     state: scratchState(),
     meter: () => {},
   });
-  const scan = scanFor(sink, waysTo(sink, pipeline), run);
+  const scan = scanFor(sink, waysTo(sink, pipeline), { ...run, project });
   const keys = new Set<string>();
   let [documents, chunks, tokens] = [0, 0, 0];
   for await (const document of scan.documents) {

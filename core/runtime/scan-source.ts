@@ -8,6 +8,13 @@ import { versionClock } from "./versions.ts";
 /** A batch that is under way when a source says that it streams has this long to arrive. */
 const lastBatchMs = 100;
 
+export interface ScanRun {
+  /** Names what a source made at its origin, as in `Context`. */
+  readonly project: string;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
 /** Why a source cannot be read without leaving a trace; `undefined` when it can. */
 export function whyNotScanned({ source }: SourceConnector): string | undefined {
   if (source.scan) return undefined;
@@ -22,14 +29,14 @@ export function whyNotScanned({ source }: SourceConnector): string | undefined {
  */
 export async function* scanSource(
   connector: SourceConnector,
-  run: { readonly log: Log; readonly signal: AbortSignal },
+  run: ScanRun,
 ): AsyncGenerator<readonly SluiceEvent[], void> {
   const { source, name, config } = connector;
   const end = new AbortController();
   const signal = AbortSignal.any([run.signal, end.signal]);
   const base = {
     name,
-    project: "scan",
+    project: run.project,
     config,
     signal,
     log: run.log,

@@ -42,7 +42,7 @@ export async function verifySink(
   const { backend, auditor } = place;
   const { patienceMs, sample, withSources, found, log, signal } = run;
   const ways = waysTo(sink, pipeline);
-  const scan = () => scanFor(sink, ways, { log, signal });
+  const scan = () => scanFor(sink, ways, { project: pipeline.project, log, signal });
   const { scanned, skipped } = withSources ? scan() : { scanned: [], skipped: [] };
   const drift = { missing: 0, stale: 0, orphaned: 0, "old-lineage": 0 };
   const examples: Drift[] = [];

@@ -46,7 +46,8 @@ function problemOf(
     if (vector.length !== dimensions)
       return `a vector of ${vector.length} dimensions instead of ${dimensions}`;
     let sum = 0;
-    for (const value of vector) sum += Math.abs(value);
+    // By index, not by iterator: this runs for every number of every vector.
+    for (let at = 0; at < vector.length; at++) sum += Math.abs(vector[at] ?? 0);
     if (!Number.isFinite(sum)) return "a vector that is not finite";
     if (sum === 0) return "a vector of zeros";
   }

@@ -55,7 +55,8 @@ function hashed(text: string, dimensions: number): Float32Array {
   let squares = 0;
   for (const value of vector) squares += value * value;
   const length = Math.sqrt(squares);
-  return vector.map((value) => value / length);
+  for (let at = 0; at < vector.length; at++) vector[at] = (vector[at] ?? 0) / length;
+  return vector;
 }
 
 function add(vector: Float32Array, feature: number): void {

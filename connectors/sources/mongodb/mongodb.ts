@@ -19,6 +19,7 @@ import { fromDriver } from "./key.ts";
 import { openMemory, type Memory } from "./memory.ts";
 import { fromStored, timeAt, type Position } from "./position.ts";
 import { foreignPosition } from "./problems.ts";
+import { scan } from "./scan.ts";
 import { instantOf, secondsOf } from "./token.ts";
 
 /**
@@ -34,6 +35,7 @@ export const mongodb = defineSource({
   emits: ["dev.sluice.record.", "dev.sluice.collection.cleared"],
   capabilities: { deletes: true, snapshotOnRequest: true, replays: true, forgets: false },
   check,
+  scan,
   async *read(context) {
     const { config: options, name, signal, state } = context;
     const deployment = await connect(options, { signal });

@@ -2,6 +2,7 @@ import { defineSource } from "sluice";
 import { config } from "./config.ts";
 import { follow } from "./follow.ts";
 import { position } from "./position.ts";
+import { scan } from "./scan.ts";
 import { check } from "./setup/preflight.ts";
 import { remove } from "./setup/remove.ts";
 
@@ -19,5 +20,6 @@ export const postgres = defineSource({
   capabilities: { deletes: true, snapshotOnRequest: true, replays: true, forgets: true },
   check,
   remove,
+  scan,
   read: follow,
 });

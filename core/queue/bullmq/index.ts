@@ -120,7 +120,7 @@ export async function openBullmqTopics(
       })),
     consume: (topic, name, handle, { signal }) =>
       tracked(signal, (signal) => consume(topic, name, handle, signal)),
-    erase: async (record) => {
+    erase: async (records) => {
       let erased = 0;
       for (const topic of await registry.topics()) {
         const { subscriptions, partitions: count = 0 } = await registry.read(topic);
@@ -128,7 +128,7 @@ export async function openBullmqTopics(
           for (let partition = 0; partition < count; partition++)
             erased += await (
               await queueOf({ project, topic, name, generation, partition })
-            ).erase(record);
+            ).erase(records);
       }
       return erased;
     },

@@ -2,7 +2,8 @@ import { Queue, type JobJson } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Log } from "../../connector.ts";
 import { bodiesKey, jobOf, pieceKeys, queueNames, type QueuePlace } from "./names.ts";
-import { withoutRecord } from "../without.ts";
+import type { Records } from "../queue.ts";
+import { withoutRecords } from "../without.ts";
 import type { NewJob } from "./new-jobs.ts";
 
 const orphanedAfterMs = 24 * 60 * 60 * 1_000;
@@ -23,11 +24,8 @@ export interface PartitionQueue {
   readonly sweep: () => Promise<void>;
   /** Order needs it, and it lives in Redis where a wipe takes it away: every start sets it. */
   readonly limitToOne: () => Promise<void>;
-  /** Takes a record's events out of the jobs, and says how many it was. */
-  readonly erase: (record: {
-    readonly source: string;
-    readonly subject: string;
-  }) => Promise<number>;
+  /** Takes the events of records out of the jobs, and says how many it was. */
+  readonly erase: (records: Records) => Promise<number>;
   readonly obliterate: () => Promise<void>;
 }
 
@@ -108,7 +106,7 @@ async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<Pa
         if (state === "completed" || state === "unknown") await client.hdel(bodies, key);
       }
     },
-    erase: async (record) => {
+    erase: async (records) => {
       let erased = 0;
       let cursor = "0";
       do {
@@ -116,7 +114,7 @@ async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<Pa
         cursor = next;
         for (let at = 0; at < found.length; at += 2) {
           const [key = "", json = ""] = found.slice(at, at + 2);
-          const rest = withoutRecord(json, record);
+          const rest = withoutRecords(json, records);
           if (rest === undefined) continue;
           // Unless it was completed meanwhile: then it is gone with its job.
           const done = await client.eval(replaceScript, 1, bodies, key, rest.json);

@@ -124,7 +124,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       void ended.finally(() => consuming.delete(ended));
       return consumed;
     },
-    erase: async (record) => log.erase(project, record),
+    erase: async (records) => log.erase(project, records),
     close: async (graceMs) => {
       closing.abort();
       await Promise.race([Promise.all(consuming), sleep(graceMs, undefined, { ref: false })]);

@@ -1,7 +1,8 @@
 import type { SluiceEvent } from "../../event.ts";
 import type { Database } from "../../state/embedded/database.ts";
 import type { Job } from "./jobs.ts";
-import { withoutRecord } from "../without.ts";
+import type { Records } from "../queue.ts";
+import { withoutRecords } from "../without.ts";
 import { trim, type Registry } from "./registry.ts";
 
 /** A subscription's place in one partition, as its present holder sees it. */
@@ -129,18 +130,15 @@ export function openLog(database: Database, { enter, headsOf }: Registry) {
       return job && { position: job[0], events: JSON.parse(job[1]) as SluiceEvent[] };
     },
 
-    /** Takes a record's events out of the jobs of all topics of a project. */
-    erase: (
-      project: string,
-      record: { readonly source: string; readonly subject: string },
-    ): number => {
+    /** Takes the events of records out of the jobs of all topics of a project. */
+    erase: (project: string, records: Records): number => {
       let erased = 0;
       for (let last = 0; ;) {
         const jobs = rows<[id: number, body: string]>(
           `SELECT id, body FROM log WHERE id > ? AND instr(body, ?) > 0
            AND topic IN (SELECT id FROM topics WHERE project = ?) ORDER BY id LIMIT 20`,
           last,
-          JSON.stringify(record.subject),
+          JSON.stringify(records.source),
           project,
         );
         const [final] = jobs.at(-1) ?? [];
@@ -148,7 +146,7 @@ export function openLog(database: Database, { enter, headsOf }: Registry) {
         last = final;
         write(() => {
           for (const [id, body] of jobs) {
-            const rest = withoutRecord(body, record);
+            const rest = withoutRecords(body, records);
             if (rest === undefined) continue;
             run("UPDATE log SET body = ?, events = ? WHERE id = ?", rest.json, rest.left, id);
             erased += rest.removed;

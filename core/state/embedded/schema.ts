@@ -5,7 +5,8 @@ import type { Database } from "./database.ts";
  * The format of the file, one step a version: a file of version n gets the steps after n. A step that
  * was released is never edited.
  *
- * - `state.key` is a BLOB because texts end at U+0000; both sort by their UTF-8 bytes.
+ * - `state.key` is a BLOB because texts end at U+0000; both sort by their UTF-8 bytes. The rows lie in the order in
+ *   which they came: keys are hashes often, and in their order each new row would be a page of its own to write.
  * - `leases.until` is wall-clock milliseconds; NULL = released.
  * - `log` holds one job a row: `body` is a JSON array of `events` events. `audience` = for that subscription only.
  *   An ordinary table with an index: without a rowid SQLite reads whole bodies to compare keys.
@@ -53,6 +54,19 @@ const steps = [
   ) WITHOUT ROWID;
   INSERT INTO subscriptions
     SELECT topic, subscription, lower(hex(randomblob(4))) FROM cursors GROUP BY topic, subscription;
+  `,
+  `
+  ALTER TABLE state RENAME TO old_state;
+  CREATE TABLE state (
+    id INTEGER PRIMARY KEY,
+    project TEXT NOT NULL, connector TEXT NOT NULL, key BLOB NOT NULL,
+    value TEXT NOT NULL, revision INTEGER NOT NULL, expires INTEGER
+  );
+  INSERT INTO state (project, connector, key, value, revision, expires)
+    SELECT project, connector, key, value, revision, expires FROM old_state;
+  DROP TABLE old_state;
+  CREATE UNIQUE INDEX state_key ON state (project, connector, key);
+  CREATE INDEX state_expires ON state (expires) WHERE expires IS NOT NULL;
   `,
 ];
 

@@ -57,7 +57,10 @@ export function openStore(database: Database, { project, connector }: Owner): St
         );
       else
         database.run(
-          "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)",
+          // Not REPLACE, which deletes and writes anew: a row keeps its place.
+          `INSERT INTO state (project, connector, key, value, revision, expires) VALUES (?, ?, ?, ?, ?, ?)
+           ON CONFLICT (project, connector, key) DO UPDATE
+           SET value = excluded.value, revision = excluded.revision, expires = excluded.expires`,
           project,
           connector,
           bytes(key),

@@ -1,4 +1,5 @@
 import type { Auditor, Context, Embedder, StateStore, VectorStore } from "sluice";
+import { checkIndex } from "../check-index.ts";
 import { docKeyOf } from "../doc-key.ts";
 import { manifestsPrefix, toManifest } from "../manifest.ts";
 import type { MetadataRules } from "../metadata.ts";
@@ -11,10 +12,12 @@ import { notesOf } from "./note.ts";
 import { verifier } from "./verify.ts";
 
 const visibleWithinMs = 10_000;
-const maxSources = 100;
 
-/** The audit of an index that vector sync keeps. Owns `store`: `close` closes it. */
-export function openAudit(options: {
+/**
+ * The audit of an index that vector sync keeps. Owns `store`: `close` closes it. Of another model than the
+ * index holds nothing can be verified, but everything erased.
+ */
+export async function openAudit(options: {
   readonly store: VectorStore;
   /** The sink's own, as its writer has it. */
   readonly state: StateStore;
@@ -24,20 +27,28 @@ export function openAudit(options: {
   readonly log: Context<unknown>["log"];
   readonly meter: Context<unknown>["meter"];
   readonly signal: AbortSignal;
-}): Auditor {
-  const { store, state, embedder, namespace, rules } = options;
-  const { dimensions } = embedder;
+}): Promise<Auditor> {
+  const { store, state, embedder, namespace, rules, signal } = options;
   const { fixed } = namespace;
+  const { dimensions } = await store.describe({ signal }).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
   const visible = visibility({ ...options, dimensions, patienceMs: visibleWithinMs });
   const cache = vectorCache({ state, dimensions, maxBytes: Infinity });
+  const verify = verifier({
+    store,
+    state,
+    visible,
+    fixed,
+    origin: { state, embedder, limits: store.limits, rules, namespace },
+  });
   return {
-    verify: verifier({
-      store,
-      state,
-      visible,
-      fixed,
-      origin: { state, embedder, limits: store.limits, rules, namespace },
-    }),
+    async *verify(how, run) {
+      const wanted = { model: embedder, metric: undefined, namespace: fixed, isCreated: false };
+      await checkIndex(store, wanted, run);
+      return yield* verify(how, run);
+    },
     mend: mender({ store, state }),
     erase: eraser({ store, state, visible, cache, fixed }),
     async noteOf({ source, subject }) {
@@ -46,14 +57,12 @@ export function openAudit(options: {
       const { version, partitionkey, state: now } = note.manifest;
       return { version, partitionkey, isDeleted: now === "tombstone" };
     },
-    async sources() {
-      const found = new Set<string>();
+    async *records() {
       for await (const page of state.scan(manifestsPrefix))
         for (const entry of page) {
-          const source = toManifest(entry)?.source;
-          if (source !== undefined && found.size < maxSources) found.add(source);
+          const manifest = toManifest(entry);
+          if (manifest) yield { source: manifest.source, subject: manifest.subject };
         }
-      return [...found];
     },
     async close() {
       visible.close();

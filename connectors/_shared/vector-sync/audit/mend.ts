@@ -3,6 +3,7 @@ import {
   version,
   type Auditor,
   type Drift,
+  type Manifest,
   type StateStore,
   type VectorStore,
 } from "sluice";
@@ -30,38 +31,48 @@ export function mender(options: {
     for (const drift of drifts) {
       signal.throwIfAborted();
       if (drift.kind === "old-lineage") continue;
-      const removal = (await isDoubted(drift)) ? removalOf(drift) : await adopted(drift, signal);
+      const removal = isOfRecord(drift)
+        ? removalOf(drift, await doubted(drift))
+        : await adopted(drift, signal);
       if (removal) deletes.push(removal);
     }
     return deletes;
   };
 
-  /** True when there are notes: they are compared from now on. */
-  async function isDoubted({ source, subject }: Drift): Promise<boolean> {
-    if (source === undefined || subject === undefined) return false;
+  /** What is noted of the drift's record; from now on it is compared. */
+  async function doubted({ kind, source, subject, place, ids }: Drift) {
+    if (source === undefined || subject === undefined) return undefined;
     const docKey = docKeyOf(source, subject);
     const [note] = await notesOf(state, [docKey]);
-    if (note === undefined) return true;
-    const value = toJson({ ...note.manifest, epoch: neverCompared });
+    if (note === undefined) return undefined;
+    const { manifest } = note;
+    const { elsewhere = [], namespace } = manifest;
+    // When it comes again, only its own namespace is looked at.
+    const isStray = kind === "orphaned" && ids.length > 0 && place !== namespace;
+    const stray = { namespace: place, ids: chunkIdsOf(ids) };
+    const value = toJson({
+      ...manifest,
+      epoch: neverCompared,
+      ...(isStray && { elsewhere: [...elsewhere, stray] }),
+    });
     // Changed meanwhile: then its event is under way, or was just handled.
     await state.each([{ key: manifestKeyOf(docKey), value, expect: note.revision }]);
-    return true;
+    return manifest;
   }
 
-  /** Of a record that is gone at its origin: no event of it will come by itself. */
-  function removalOf({ kind, ids, source, subject }: Drift) {
-    const isGone = kind === "orphaned" && ids.length === 0;
-    return isGone && source !== undefined && subject !== undefined
-      ? deleteOf(source, subject, oldest)
-      : undefined;
+  /** Of a record that is gone: no event of it will come by itself. */
+  function removalOf({ kind, ids, source = "", subject = "" }: Drift, noted: Manifest | undefined) {
+    if (kind !== "orphaned") return undefined;
+    // Its own version: an older delete would change nothing.
+    if (noted?.state === "tombstone") return deleteOf(source, subject, noted.version || oldest);
+    return ids.length === 0 ? deleteOf(source, subject, oldest) : undefined;
   }
 
   /** Chunks that nobody knows: where their metadata says whose they are. */
   async function adopted({ ids, place: namespace }: Drift, signal: AbortSignal) {
     const [first = ""] = ids;
     const [vector] = first === "" ? [] : await store.fetch([first], { namespace, signal });
-    const chunkIds = ids.map((id) => id.slice(id.indexOf("#") + 1));
-    const manifest = adoptedOf(vector, chunkIds, namespace);
+    const manifest = adoptedOf(vector, chunkIdsOf(ids), namespace);
     if (manifest === undefined) return undefined;
     const { source, subject } = manifest;
     const key = manifestKeyOf(docKeyOf(source, subject));
@@ -70,7 +81,15 @@ export function mender(options: {
   }
 }
 
+function isOfRecord({ source, subject }: Drift): boolean {
+  return source !== undefined && subject !== undefined;
+}
+
 function deleteOf(source: string, subject: string, at: string) {
   const time = new Date().toISOString();
   return deleted({ source, subject, key: subject, version: at, time, meta: { by: "verify" } });
+}
+
+function chunkIdsOf(ids: readonly string[]): readonly string[] {
+  return ids.map((id) => id.slice(id.indexOf("#") + 1));
 }
