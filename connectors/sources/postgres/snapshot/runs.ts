@@ -88,7 +88,7 @@ export async function forgetRuns(state: StateStore): Promise<readonly StateWrite
   return writes;
 }
 
-export const markCopied = (table: string): StateWrite => ({ key: copiedKey(table), value: true });
+const markCopied = (table: string): StateWrite => ({ key: copiedKey(table), value: true });
 
 /** `snapshot: "never"`: its rows of before are not wanted, until the config says otherwise. */
 const passedOver = "never";
