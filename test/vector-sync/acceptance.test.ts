@@ -96,7 +96,7 @@ describe.each([1, 8])("with %i partitions", (partitions) => {
     expect(sum(one.log.attempts(), "upsert", "delete")).toBe(0);
     expect(one.log.writes().length).toBe(writes);
     expect(await one.dump()).toEqual(before);
-  });
+  }, 120_000);
 
   it("T2 one edit: at most 2 embeds, 2 new ids, 2 deletes; the other vectors untouched", async () => {
     const one = await start(partitions);
