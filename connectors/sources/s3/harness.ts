@@ -100,7 +100,10 @@ export async function standBetween(server: S3Server): Promise<Between> {
   const pass = async (request: IncomingMessage, response: ServerResponse) => {
     seen.push(request);
     const answer = await between.intercept(request);
-    if (answer) return response.writeHead(answer.status).end(answer.body);
+    if (answer) {
+      const length = { "content-length": Buffer.byteLength(answer.body) };
+      return response.writeHead(answer.status, length).end(answer.body);
+    }
     const { method, url, headers } = request;
     const forward = ask({ hostname, port, method, path: url, headers });
     const answered = async (upstream: IncomingMessage) => {
