@@ -323,6 +323,20 @@ for (const start of [startMinistack, startRadosgw])
       await shows(run, { "open.txt": "2" });
     });
 
+    it("takes a snapshot of all where one of some is asked for, and says so", async () => {
+      for (const key of ["a/1.txt", "b/1.txt"]) await bucket.put(key, "x");
+      const run = await read();
+      await swept(run);
+      await run.request({ id: "now", collections: ["a/"] });
+      await run.until((events) => of(events, "b/1.txt").length === 2, "what was not asked for");
+      await waitFor(() => run.batches.some(({ completes }) => completes?.includes("now") ?? false));
+      expect(run.lines).toContainEqual({
+        level: "warn",
+        fields: { collections: ["a/"] },
+        message: "a bucket has no collections: all of it is read",
+      });
+    });
+
     it("deletes nothing while the bucket is not there", async () => {
       await bucket.put("a", "1");
       const place = fakes.state();
@@ -508,6 +522,8 @@ for (const start of [startMinistack, startRadosgw])
       };
       expect(await codes()).toEqual(["ok s3.bucket"]);
       expect(await codes({ bucket: "absent-bucket" })).toEqual(["error s3.bucket-missing"]);
+      expect(await codes({ prefixes: ["/a"] })).toEqual(["warning s3.nothing-wanted"]);
+      expect(await codes({ prefixes: ["/a", "a"] })).toEqual(["ok s3.bucket"]);
       await bucket.forbid("*");
       expect(await codes()).toEqual(["error s3.forbidden"]);
     });

@@ -5,6 +5,7 @@ import type { Options } from "./config.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { patiently } from "./patience.ts";
 import { unavailable } from "./refusal.ts";
+import { sdk } from "./sdk.ts";
 
 /** An object as the listing shows it. */
 export interface ListedObject {
@@ -50,7 +51,7 @@ interface Page {
 }
 
 export async function openBucket(options: Options): Promise<Bucket> {
-  const { S3Client, ListObjectsV2Command, GetObjectCommand } = await import("@aws-sdk/client-s3");
+  const { S3Client, ListObjectsV2Command, GetObjectCommand } = await sdk.s3();
   const client: S3Client = new S3Client({
     ...clientOptions(options),
     requestHandler: {
