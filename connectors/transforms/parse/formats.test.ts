@@ -166,6 +166,7 @@ describe("JSON", () => {
 });
 
 describe("PDF", () => {
+  const bomb = (packed: number) => pdfOf(["x".repeat(8_000_000)], undefined, packed);
   it("becomes the text of its pages, with its title", async () => {
     const data = await documentOf(
       bytes(pdfOf(["First page", "Second page"], "A report"), "application/pdf"),
@@ -182,15 +183,8 @@ describe("PDF", () => {
   });
   it.each([
     ["parse.no-text", /1 pages/, pdfOf([""]), {}],
-    ...[1, 2].map(
-      (times) =>
-        [
-          "parse.too-large",
-          /unpack to more than 1000000 bytes/,
-          pdfOf(["x".repeat(8_000_000)], undefined, times),
-          { maxInflatedBytes: 1_000_000 },
-        ] as const,
-    ),
+    ["parse.too-large", /unpack to more/, bomb(1), { maxInflatedBytes: 1_000_000 }],
+    ["parse.too-large", /unpack to more/, bomb(2), { maxInflatedBytes: 1_000_000 }],
     ["parse.too-large", /3 pages/, pdfOf(["a", "b", "c"]), { maxPages: 2 }],
     ["parse.too-large", /bytes/, pdfOf(["a"]), { maxBytes: 100 }],
     ["parse.invalid", /cannot be read/, Buffer.from("no pdf at all"), {}],
