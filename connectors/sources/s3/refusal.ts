@@ -124,6 +124,15 @@ export function unavailable(what: string, cause: unknown): SluiceError {
   });
 }
 
+/** The error to throw for an answer that no store gives: a proxy's page, a console. What it says is not believed. */
+export function foreign(what: string): SluiceError {
+  return new RetryableError(`s3: ${what} is answered for by something that does not speak S3.`, {
+    code: "s3.unreachable",
+    reason: "unreachable",
+    fix: "Check that `endpoint` is the store's API, not its console, and that no proxy stands before it.",
+  });
+}
+
 function retryAfterOf(error: unknown): { readonly retryAfterMs?: number } {
   const { $response } = error as { $response?: { headers?: Readonly<Record<string, string>> } };
   const seconds = Number($response?.headers?.["retry-after"] ?? Number.NaN);
