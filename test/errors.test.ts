@@ -6,7 +6,10 @@ import { expect, it } from "vitest";
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const page = readFileSync(join(root, "docs/errors.md"), "utf8");
 const listed = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, code = ""]) => code);
-const rooms = [...new Set(listed.map((code) => code.split(".")[0]))];
+const folders = ["sources", "transforms", "sinks"].flatMap((kind) =>
+  readdirSync(join(root, "connectors", kind)),
+);
+const rooms = [...new Set([...folders, ...listed.map((code) => code.split(".")[0])])];
 const literal = new RegExp(`"((?:${rooms.join("|")})\\.[a-z][a-z0-9]*(?:-[a-z0-9]+)*)"`, "g");
 
 /** Every `"room.reason"` in what ships. */

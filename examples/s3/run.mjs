@@ -1,5 +1,5 @@
 // Plays the life of some objects: an S3 and an SQS of its own (ministack), the pipeline of sluice.json beside them, and
-// after each change how long it takes until a search shows it. Needs Python 3.10 besides `npm install && npm run build`.
+// after each change how long it takes until a search shows it. Needs Python 3.10 besides.
 import { execFileSync } from "node:child_process";
 import { cp, mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,13 +10,16 @@ import { makeQueue } from "../../dist/connectors/sources/s3/notifications/harnes
 import { startMinistack } from "../../dist/test/s3-servers.js";
 import { observe, play } from "../play.mjs";
 
+// A notice about later releases of the SDK, in the middle of what this prints.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
+
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const has = (matches, key) => matches.some(({ metadata }) => metadata._subject === key);
 const says = (matches, words) => matches.some(({ metadata }) => metadata.text.includes(words));
 const row = (id) => JSON.stringify(["fund/tenants-fund.csv", id]);
 
 await play(async ({ signal, opens }) => {
-  execFileSync(process.execPath, [here("../../scripts/setup-tests.mjs")], { stdio: "inherit" });
+  execFileSync(process.execPath, [here("../../scripts/setup-ministack.mjs")], { stdio: "inherit" });
   const folder = await mkdtemp(join(tmpdir(), "sluice-example-"));
   opens(() => rm(folder, { recursive: true, force: true }));
   const config = join(folder, "sluice.json");

@@ -323,6 +323,47 @@ for (const start of [startMinistack, startRadosgw])
       await shows(run, { "open.txt": "2" });
     });
 
+    it("believes no page of HTML, whether it stands for a listing or for an object", async () => {
+      await bucket.put("a.txt", "1");
+      const between = await standBetween(server);
+      try {
+        const place = fakes.state();
+        const first = await read({ endpoint: between.endpoint }, place);
+        await swept(first);
+        await first.stop();
+        await bucket.put("a.txt", "2");
+        for (const hidden of [/list-type/, /a\.txt/]) {
+          between.intercept = async ({ url = "" }) =>
+            hidden.test(url)
+              ? { status: 200, body: "<html><body>Log in</body></html>" }
+              : undefined;
+          const config = { ...bucket.config, endpoint: between.endpoint };
+          const run = await fakes.run(s3, { config, state: place });
+          await run.request({ id: "now" });
+          await expect(run.ended).rejects.toMatchObject({ code: "s3.unreachable" });
+          expect(run.events).toEqual([]);
+        }
+        between.intercept = async () => undefined;
+        await shows(await read({ endpoint: between.endpoint }, place), { "a.txt": "2" });
+      } finally {
+        await between.close();
+      }
+    });
+
+    it("takes a snapshot of all where one of some is asked for, and says so", async () => {
+      for (const key of ["a/1.txt", "b/1.txt"]) await bucket.put(key, "x");
+      const run = await read();
+      await swept(run);
+      await run.request({ id: "now", collections: ["a/"] });
+      await run.until((events) => of(events, "b/1.txt").length === 2, "what was not asked for");
+      await waitFor(() => run.batches.some(({ completes }) => completes?.includes("now") ?? false));
+      expect(run.lines).toContainEqual({
+        level: "warn",
+        fields: { collections: ["a/"] },
+        message: "a bucket has no collections: all of it is read",
+      });
+    });
+
     it("deletes nothing while the bucket is not there", async () => {
       await bucket.put("a", "1");
       const place = fakes.state();
@@ -508,6 +549,8 @@ for (const start of [startMinistack, startRadosgw])
       };
       expect(await codes()).toEqual(["ok s3.bucket"]);
       expect(await codes({ bucket: "absent-bucket" })).toEqual(["error s3.bucket-missing"]);
+      expect(await codes({ prefixes: ["/a"] })).toEqual(["warning s3.nothing-wanted"]);
+      expect(await codes({ prefixes: ["/a", "a"] })).toEqual(["ok s3.bucket"]);
       await bucket.forbid("*");
       expect(await codes()).toEqual(["error s3.forbidden"]);
     });

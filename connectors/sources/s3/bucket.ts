@@ -1,10 +1,12 @@
+import type { Readable } from "node:stream";
 import type { GetObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { ConfigError } from "sluice";
 import { byBytes } from "./byte-order.ts";
 import type { Options } from "./config.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { patiently } from "./patience.ts";
-import { unavailable } from "./refusal.ts";
+import { foreign, unavailable } from "./refusal.ts";
+import { sdk } from "./sdk.ts";
 
 /** An object as the listing shows it. */
 export interface ListedObject {
@@ -17,7 +19,7 @@ export interface ListedObject {
   readonly isArchived: boolean;
 }
 
-/** A bucket, as far as we need it. What it throws are the SDK's errors, but for `list`. */
+/** A bucket, as far as we need it. What it throws are the SDK's errors, but for `list`, and for answers of what is no store. */
 export interface Bucket {
   readonly name: string;
   readonly uriOf: (key: string) => string;
@@ -50,7 +52,7 @@ interface Page {
 }
 
 export async function openBucket(options: Options): Promise<Bucket> {
-  const { S3Client, ListObjectsV2Command, GetObjectCommand } = await import("@aws-sdk/client-s3");
+  const { S3Client, ListObjectsV2Command, GetObjectCommand } = await sdk.s3();
   const client: S3Client = new S3Client({
     ...clientOptions(options),
     requestHandler: {
@@ -85,6 +87,8 @@ export async function openBucket(options: Options): Promise<Bucket> {
       ...payer,
     });
     const answer = await client.send(command, { abortSignal: signal });
+    // A page of HTML reads like an empty bucket.
+    if (answer.IsTruncated === undefined) throw foreign(what);
     const isEncoded = answer.EncodingType === "url";
     const objects = (answer.Contents ?? []).map(
       ({ Key = "", ETag = "", Size = 0, LastModified, StorageClass }): ListedObject => ({
@@ -129,9 +133,12 @@ export async function openBucket(options: Options): Promise<Bucket> {
       const { objects } = await page({ prefix: key, maxKeys: 1 }, signal);
       return objects[0]?.key === key;
     },
-    get: (key, { signal, ifMatch }) => {
+    get: async (key, { signal, ifMatch }) => {
       const command = new GetObjectCommand({ Bucket, Key: key, IfMatch: ifMatch, ...payer });
-      return client.send(command, { abortSignal: signal });
+      const answer = await client.send(command, { abortSignal: signal });
+      if (answer.ETag !== undefined) return answer;
+      (answer.Body as unknown as Readable).destroy(); // on Node the SDK answers with one
+      throw foreign(what);
     },
     close: () => client.destroy(),
   };

@@ -3,7 +3,7 @@ import { z } from "sluice";
 const notifications = z
   .strictObject({
     queueUrl: z
-      .url()
+      .url({ protocol: /^https?$/, error: "a URL is wanted, and no name or ARN" })
       .describe("URL of the SQS queue that the bucket's events go to, and no others."),
     keys: z
       .enum(["auto", "encoded", "raw"])
@@ -29,7 +29,13 @@ const notifications = z
   .describe("Be told of changes through SQS; without it the bucket is listed again and again.");
 
 const options = z.strictObject({
-  bucket: z.string().min(3).describe("Bucket to read."),
+  bucket: z
+    .string()
+    .regex(/^(arn:\S+|[A-Za-z0-9][\w.-]{1,253}[A-Za-z0-9])$/, {
+      error:
+        "a bucket's name is wanted, without s3:// before it and a path behind it: that goes into `prefixes`",
+    })
+    .describe("Bucket to read."),
   prefixes: z
     .array(z.string())
     .min(1)
@@ -64,7 +70,10 @@ const options = z.strictObject({
     .describe(
       "Region of the bucket; by default what the AWS SDK finds in environment and profile.",
     ),
-  endpoint: z.url().optional().describe("Endpoint of an S3-compatible store other than AWS."),
+  endpoint: z
+    .url({ protocol: /^https?$/, error: "it begins with http:// or https://" })
+    .optional()
+    .describe("Endpoint of an S3-compatible store other than AWS."),
   pathStyle: z
     .boolean()
     .optional()

@@ -83,9 +83,14 @@ export interface Between {
   /** Requests seen, newest last: method, path with query, headers. */
   readonly seen: readonly IncomingMessage[];
   /** Asked for each request: the answer's status and body, or nothing to pass it on when that resolves. */
-  intercept: (
-    request: IncomingMessage,
-  ) => Promise<{ readonly status: number; readonly body: string } | undefined>;
+  intercept: (request: IncomingMessage) => Promise<
+    | {
+        readonly status: number;
+        readonly body: string;
+        readonly headers?: Readonly<Record<string, string>>;
+      }
+    | undefined
+  >;
   /** Asked once an answer's head has come and the first half of its body was passed on. */
   midway: (request: IncomingMessage) => Promise<void>;
   /** What becomes of a piece of an answer's body; its length must stay. */
@@ -100,7 +105,11 @@ export async function standBetween(server: S3Server): Promise<Between> {
   const pass = async (request: IncomingMessage, response: ServerResponse) => {
     seen.push(request);
     const answer = await between.intercept(request);
-    if (answer) return response.writeHead(answer.status).end(answer.body);
+    if (answer) {
+      const { status, body, headers } = answer;
+      const length = { "content-length": Buffer.byteLength(body) };
+      return response.writeHead(status, { ...length, ...headers }).end(body);
+    }
     const { method, url, headers } = request;
     const forward = ask({ hostname, port, method, path: url, headers });
     const answered = async (upstream: IncomingMessage) => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { byBytes } from "./byte-order.ts";
+import { config } from "./config.ts";
 import { encodingsOf } from "./content.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { integrity } from "./integrity.ts";
@@ -147,10 +148,21 @@ describe("refusals", () => {
     ["s3.unreachable", "unreachable", error("Error", 502)],
     ["s3.unreachable", "unreachable", error("TimeoutError")],
     ["s3.queue-missing", "refused", error("QueueDoesNotExist", 400)],
+    ["s3.no-region", "refused", new Error("Region is missing")],
   ])("become %s, %s", (code, reason, cause) => {
     const found = unavailable('bucket "b"', cause);
     expect(found).toMatchObject({ code, reason, cause });
     expect(found.message).not.toContain("secret");
+  });
+  it("say what the system says of a network", () => {
+    const cause = Object.assign(new Error("connect"), { code: "ECONNREFUSED" });
+    expect(unavailable("b", cause).message).toContain("(ECONNREFUSED)");
+  });
+  it.each(["s3://docs", "docs/handbook", "docs ", "ab", ""])("want no bucket %j", (bucket) => {
+    expect(config.safeParse({ bucket }).success).toBe(false);
+  });
+  it.each(["localhost:9000", "ftp://x"])("want no endpoint %j", (endpoint) => {
+    expect(config.safeParse({ bucket: "docs", endpoint }).success).toBe(false);
   });
   it("obey the wait that is asked for, within reason", () => {
     const asked = (seconds: string) =>

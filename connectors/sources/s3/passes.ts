@@ -27,7 +27,7 @@ export interface Beginning {
 }
 
 export function passes(
-  context: Pick<SourceContext<unknown, Checkpoint>, "requests" | "checkpoint"> & {
+  context: Pick<SourceContext<unknown, Checkpoint>, "requests" | "checkpoint" | "log"> & {
     readonly nextVersion: () => Version;
   },
   run: {
@@ -40,7 +40,7 @@ export function passes(
     readonly fail: (error: unknown) => void;
   },
 ): Passes {
-  const { checkpoint, nextVersion } = context;
+  const { checkpoint, nextVersion, log } = context;
   const { everyMs, idleEveryMs, begin, wake, fail } = run;
   const requests = context.requests[Symbol.asyncIterator]();
   const completed = new Set<string>();
@@ -70,7 +70,9 @@ export function passes(
     if (isFirst && !checkpoint)
       return { ...fresh, snapshot: { below: nextVersion(), isForced: run.isKnown } };
     if (!request) return { ...fresh, snapshot: undefined };
-    const { id, audience } = request;
+    const { id, audience, collections } = request;
+    // Its sweep is for the whole source, so that it must read the whole.
+    if (collections) log.warn({ collections }, "a bucket has no collections: all of it is read");
     const snapshot = { id, below: nextVersion(), isForced: true };
     return { ...fresh, snapshot: audience === undefined ? snapshot : { ...snapshot, audience } };
   };

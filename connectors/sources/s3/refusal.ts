@@ -2,18 +2,25 @@ import { RetryableError, SluiceError } from "sluice";
 
 /** What an error of the AWS SDK says. Its names come from the other side, and not every store uses them. */
 export interface Refusal {
-  /** `NoSuchKey`, `AccessDenied`, …; for errors that are no answer the class's name. */
+  /** `NoSuchKey`, `AccessDenied`, …; for errors that are no answer the system's code or the class's name. */
   readonly name: string;
   /** Of the HTTP answer; undefined when there was none. */
   readonly status: number | undefined;
 }
 
 export function refusalOf(error: unknown): Refusal {
-  const { name = "", $metadata } = error as {
+  const {
+    name = "",
+    code,
+    $metadata,
+  } = error as {
     name?: string;
+    code?: string;
     $metadata?: { httpStatusCode?: number };
   };
-  return { name, status: $metadata?.httpStatusCode };
+  // The system's own errors are all called `Error`: ECONNREFUSED, ENOTFOUND and the like say more.
+  const isOfSystem = name === "Error" && typeof code === "string";
+  return { name: isOfSystem ? code : name, status: $metadata?.httpStatusCode };
 }
 
 /** Errors that are about the credentials, whatever was asked for. */
@@ -76,6 +83,12 @@ export function unavailable(what: string, cause: unknown): SluiceError {
       "the AWS SDK finds no credentials",
       "Give it some: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, a role, or `accessKeyId` and `secretAccessKey`.",
     );
+  if (status === undefined && cause instanceof Error && cause.message === "Region is missing")
+    return refused(
+      "s3.no-region",
+      "the AWS SDK finds no region",
+      "Set `region`, or AWS_REGION; for a store other than AWS, `endpoint`.",
+    );
   if (aboutKeys.has(name) || status === 401)
     return refused(
       "s3.unauthorized",
@@ -108,6 +121,15 @@ export function unavailable(what: string, cause: unknown): SluiceError {
     reason: "unreachable",
     fix: "Check the endpoint and the network; everything goes on by itself then.",
     cause,
+  });
+}
+
+/** The error to throw for an answer that no store gives: a proxy's page, a console. What it says is not believed. */
+export function foreign(what: string): SluiceError {
+  return new RetryableError(`s3: ${what} is answered for by something that does not speak S3.`, {
+    code: "s3.unreachable",
+    reason: "unreachable",
+    fix: "Check that `endpoint` is the store's API, not its console, and that no proxy stands before it.",
   });
 }
 

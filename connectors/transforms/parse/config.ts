@@ -56,7 +56,7 @@ export const config = z.strictObject({
     .min(1)
     .max(2 ** 30)
     .default(100_000_000)
-    .describe("Most bytes that the texts of a DOCX file may unpack to."),
+    .describe("Most bytes that a DOCX file, or one stream of a PDF file, may unpack to."),
   maxPages: z.number().int().min(1).max(10_000).default(500).describe("Most pages of a PDF file."),
   timeoutMs: z
     .number()

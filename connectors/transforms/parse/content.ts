@@ -65,7 +65,7 @@ function decoded(
   stated: string | undefined,
 ): string {
   const isHtml = mediaType === "text/html" || mediaType === "application/xhtml+xml";
-  const charset = stated ?? (isHtml ? charsetOfHtml(bytes) : undefined) ?? "utf-8";
+  const charset = markOf(bytes) ?? stated ?? (isHtml ? charsetOfHtml(bytes) : undefined) ?? "utf-8";
   try {
     return new TextDecoder(charset, { fatal: true }).decode(bytes);
   } catch (cause) {
@@ -77,6 +77,12 @@ function decoded(
       cause,
     });
   }
+}
+
+/** The charset of a byte order mark, which says more than whoever labelled the file: what Excel calls Unicode. */
+function markOf(bytes: Buffer): string | undefined {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return "utf-16le";
+  return bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : undefined;
 }
 
 /** What the beginning of a page says of its own charset. */

@@ -1,7 +1,7 @@
-import { crc32, deflateRawSync } from "node:zlib";
+import { crc32, deflateRawSync, deflateSync } from "node:zlib";
 
-/** A PDF with one line of text a page; ASCII without parentheses. */
-export function pdfOf(pages: readonly string[], title?: string): Buffer {
+/** A PDF with one line of text a page; ASCII without parentheses. Packed so many times. */
+export function pdfOf(pages: readonly string[], title?: string, packed = 0): Buffer {
   const objects: string[] = [];
   const add = (body: string) => objects.push(body);
   const kids = pages.map((_, at) => `${4 + 2 * at} 0 R`).join(" ");
@@ -10,11 +10,14 @@ export function pdfOf(pages: readonly string[], title?: string): Buffer {
   add("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>");
   for (const [at, text] of pages.entries()) {
     const lines = text.split("\n").map((line) => `(${line}) Tj 0 -14 Td`);
-    const stream = text === "" ? "" : `BT /F1 12 Tf 72 700 Td ${lines.join(" ")} ET`;
+    let stream = text === "" ? "" : `BT /F1 12 Tf 72 700 Td ${lines.join(" ")} ET`;
+    for (let time = 0; time < packed; time++)
+      stream = deflateSync(Buffer.from(stream, "latin1")).toString("latin1");
+    const filter = `/Filter [${"/FlateDecode ".repeat(packed)}]`;
     add(
       `<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents ${5 + 2 * at} 0 R /Resources << /Font << /F1 3 0 R >> >> >>`,
     );
-    add(`<< /Length ${stream.length} >>\nstream\n${stream}\nendstream`);
+    add(`<< /Length ${stream.length} ${filter} >>\nstream\n${stream}\nendstream`);
   }
   const info = title === undefined ? "" : ` /Info ${objects.length + 1} 0 R`;
   if (title !== undefined) add(`<< /Title (${title}) >>`);

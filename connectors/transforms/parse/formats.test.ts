@@ -166,6 +166,7 @@ describe("JSON", () => {
 });
 
 describe("PDF", () => {
+  const bomb = (packed: number) => pdfOf(["x".repeat(8_000_000)], undefined, packed);
   it("becomes the text of its pages, with its title", async () => {
     const data = await documentOf(
       bytes(pdfOf(["First page", "Second page"], "A report"), "application/pdf"),
@@ -174,8 +175,16 @@ describe("PDF", () => {
     expect(data.metadata).toMatchObject({ title: "A report", mediaType: "application/pdf" });
     expect(data.mediaType).toBe("text/plain");
   });
+  it.each([1, 2])("is read when it is packed %d times", async (times) => {
+    const content = pdfOf(["First page", "Second page"], undefined, times);
+    expect((await documentOf(bytes(content, "application/pdf"))).text).toBe(
+      "First page\n\nSecond page",
+    );
+  });
   it.each([
     ["parse.no-text", /1 pages/, pdfOf([""]), {}],
+    ["parse.too-large", /unpack to more/, bomb(1), { maxInflatedBytes: 1_000_000 }],
+    ["parse.too-large", /unpack to more/, bomb(2), { maxInflatedBytes: 1_000_000 }],
     ["parse.too-large", /3 pages/, pdfOf(["a", "b", "c"]), { maxPages: 2 }],
     ["parse.too-large", /bytes/, pdfOf(["a"]), { maxBytes: 100 }],
     ["parse.invalid", /cannot be read/, Buffer.from("no pdf at all"), {}],
@@ -247,6 +256,13 @@ describe("DOCX", () => {
       docxOf(paragraph("x"), { "word/a.xml": " ".repeat(2_000_000) }),
       { maxInflatedBytes: 1_000_000 },
     ],
+    // Its text may lie in a file of any name.
+    [
+      "parse.too-large",
+      /unpack/,
+      docxOf(paragraph("x"), { "word/a.png": " ".repeat(2_000_000) }),
+      { maxInflatedBytes: 1_000_000 },
+    ],
     ["parse.invalid", /cannot be read/, Buffer.from("PK no zip"), {}],
     ["parse.invalid", /cannot be read/, docxOf(paragraph("x")).subarray(0, 300), {}],
     ["parse.invalid", /cannot be read/, docxOf("<w:p>"), {}],
@@ -287,6 +303,7 @@ describe("rows", () => {
     expect(new Set(before).size).toBe(3);
     expect(before.filter((key) => !after.includes(key))).toEqual([]);
     expect(await keys("a,b\n1,x\n1,y\n", { key: ["a"] })).toEqual(["1", "1~2"]);
+    expect(await keys("a\n1\n1\n1~2\n", { key: ["a"] })).toEqual(["1", "1~2", "1~2~1"]);
     expect(await keys("a,b\n1,x\n", { key: ["a", "b"] })).toEqual(['["1","x"]']);
   });
   it("may stand between tabs or what is told, in columns with poor names", async () => {
@@ -295,6 +312,17 @@ describe("rows", () => {
     const semicolons = await rowsOf(csv("a;b\n1;2"), { delimiter: ";", text: ["b", "absent"] });
     expect(semicolons[0]?.text).toBe("b: 2");
   });
+  it.each(["utf16le", "latin1"] as const)(
+    "are read in the charset of the file, %s",
+    async (charset) => {
+      const text = `${charset === "latin1" ? "" : "\ufeff"}id,x\n1,naïve`;
+      const after = bytes(
+        Buffer.from(text, charset),
+        charset === "latin1" ? "text/csv; charset=latin1" : "text/csv",
+      );
+      expect((await rowsOf(after))[0]?.text).toBe("id: 1\nx: naïve");
+    },
+  );
   it("of an NDJSON file may be any values", async () => {
     const text = '{"id":1,"tags":["x","y"]}\n\n"just text"\n{"id":2}';
     const rows = await rowsOf({ uri: "s3://b/a.jsonl", text });

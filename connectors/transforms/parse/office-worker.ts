@@ -1,4 +1,5 @@
 import { parentPort } from "node:worker_threads";
+import { limitUnpacking } from "./limit-unpacking.ts";
 import type { Answer, Limits, Task } from "./office-thread.ts";
 
 // One task in, one answer out, in order. The libraries are loaded with the first file that needs them.
@@ -12,7 +13,21 @@ async function answer({ kind, bytes, limits }: Task): Promise<void> {
   }
 }
 
-async function pdf(bytes: Uint8Array, { maxPages }: Limits): Promise<Answer> {
+async function pdf(bytes: Uint8Array, limits: Limits): Promise<Answer> {
+  const { maxInflatedBytes } = limits;
+  const limit = limitUnpacking(maxInflatedBytes);
+  try {
+    const answer = await pagesOf(bytes, limits);
+    return limit.isExceeded() ? unpacked(maxInflatedBytes) : answer;
+  } catch (error) {
+    if (limit.isExceeded()) return unpacked(maxInflatedBytes);
+    throw error;
+  } finally {
+    limit.end();
+  }
+}
+
+async function pagesOf(bytes: Uint8Array, { maxPages }: Limits): Promise<Answer> {
   const { extractText, getDocumentProxy, getMeta } = await import("unpdf");
   const document = await getDocumentProxy(new Uint8Array(bytes));
   if (document.numPages > maxPages)
@@ -27,10 +42,7 @@ async function pdf(bytes: Uint8Array, { maxPages }: Limits): Promise<Answer> {
 async function docx(bytes: Uint8Array, { maxInflatedBytes }: Limits): Promise<Answer> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const inflated = await inflatedBytes(buffer, maxInflatedBytes);
-  if (inflated > maxInflatedBytes) {
-    const what = `texts that unpack to more than ${maxInflatedBytes} bytes`;
-    return { kind: "too-large", what, option: "maxInflatedBytes" };
-  }
+  if (inflated > maxInflatedBytes) return unpacked(maxInflatedBytes);
   const { default: mammoth } = await import("mammoth");
   // Pictures are not read, let alone unpacked.
   const convertImage = mammoth.images.imgElement(async () => ({ src: "" }));
@@ -38,7 +50,15 @@ async function docx(bytes: Uint8Array, { maxInflatedBytes }: Limits): Promise<An
   return { kind: "docx", html: value };
 }
 
-/** What the texts of a ZIP archive unpack to, by unpacking them; as soon as it is more than `most`, that much. */
+function unpacked(most: number): Answer {
+  const what = `parts that unpack to more than ${most} bytes`;
+  return { kind: "too-large", what, option: "maxInflatedBytes" };
+}
+
+/**
+ * What a ZIP archive unpacks to, by unpacking it; as soon as it is more than `most`, that much. All of
+ * it: which of its files are texts is up to the files themselves.
+ */
 async function inflatedBytes(buffer: Buffer, most: number): Promise<number> {
   const { fromBuffer } = await import("yauzl");
   return new Promise((resolve, reject) => {
@@ -48,7 +68,6 @@ async function inflatedBytes(buffer: Buffer, most: number): Promise<number> {
       archive.on("error", reject);
       archive.on("end", () => resolve(total));
       archive.on("entry", (entry) => {
-        if (!/\.(xml|rels)$/i.test(entry.fileName)) return archive.readEntry();
         archive.openReadStream(entry, (error, stream) => {
           if (error) return reject(error);
           stream.on("error", reject);

@@ -52,7 +52,8 @@ export async function rowsOf(
         )
       : fields;
     rows.push({
-      key: time === 1 ? name : `${name}~${time}`,
+      // Also a name that ends like one that comes again is told apart from it.
+      key: time === 1 && !/~\d+$/.test(name) ? name : `${name}~${time}`,
       fields,
       text: await linesOf(isObject(value) ? wanted : value, breathe),
     });

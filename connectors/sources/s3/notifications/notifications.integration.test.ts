@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SluiceEvent } from "sluice";
 import { fakes, sourceConformance } from "sluice/testing";
@@ -68,6 +69,51 @@ describe("s3 that is told by a queue", () => {
       await emptied();
     },
   );
+
+  it("ends a snapshot while objects change without a pause", async () => {
+    await bucket.put("a.txt", "1");
+    const between = await standBetween(server);
+    try {
+      // No server can be relied on to be faster than we are: these objects and messages are made here.
+      let told = 0;
+      let looks = 0;
+      const message = () => {
+        const id = String(told++);
+        const object = { key: `hot/${Number(id) % 200}` };
+        const record = {
+          eventName: "ObjectCreated:Put",
+          s3: { bucket: { name: bucket.name }, object },
+        };
+        const Body = JSON.stringify({ Records: [record] });
+        const MD5OfBody = createHash("md5").update(Body).digest("hex");
+        return { MessageId: id, ReceiptHandle: id, Body, MD5OfBody };
+      };
+      between.intercept = async ({ url = "", headers }) => {
+        const target = String(headers["x-amz-target"] ?? "");
+        const Messages = /ReceiveMessage/.test(target) ? Array.from({ length: 10 }, message) : [];
+        if (target !== "") return { status: 200, body: JSON.stringify({ Messages, Failed: [] }) };
+        if (url.includes("/hot/"))
+          return { status: 200, body: "x", headers: { etag: `"${looks++}"` } };
+        return undefined;
+      };
+      // A disk so slow that more was read, and waits, whenever a batch is stored.
+      const place = fakes.state();
+      const each: FakeState["state"]["each"] = async (...writes) => {
+        await sleep(300);
+        return await place.state.each(...writes);
+      };
+      const queueUrl = queue.url.replace(server.endpoint, between.endpoint);
+      const slow = { ...place, state: { ...place.state, each } };
+      const run = await read({ queueUrl }, { place: slow, endpoint: between.endpoint });
+      await run.until((events) => of(events, "hot/0").length > 2, "changes behind the snapshot");
+      const batchOf = (what: (event: SluiceEvent) => boolean) =>
+        run.batches.findIndex(({ events }) => events.some(what));
+      const last = batchOf(({ subject }) => subject === "a.txt");
+      expect(batchOf(({ type }) => /cleared/.test(type))).toBe(last + 1);
+    } finally {
+      await between.close();
+    }
+  });
 
   it("looks once where a message comes twice", async () => {
     const between = await standBetween(server);

@@ -1,6 +1,7 @@
 import type { SQSClient } from "@aws-sdk/client-sqs";
 import { clientOptions } from "../bucket.ts";
 import type { Options } from "../config.ts";
+import { sdk } from "../sdk.ts";
 
 export interface Received {
   readonly id: string;
@@ -29,7 +30,7 @@ export async function openQueue(
   options: Options,
   notifications: NonNullable<Options["notifications"]>,
 ): Promise<Queue> {
-  const sqs = await import("@aws-sdk/client-sqs");
+  const sqs = await sdk.sqs();
   const { queueUrl: QueueUrl, visibilitySeconds } = notifications;
   const client: SQSClient = new sqs.SQSClient({
     ...clientOptions({ ...options, ...placeOf(QueueUrl, options) }),
