@@ -74,7 +74,7 @@ export async function findStart(options: {
       `postgres: the changes after ${stored.lsn} are lost: slot "${slot}" is ${state}${reason === "" ? "" : ` (${reason})`}.`,
       {
         code: "postgres.position-lost",
-        fix: "Or `sluice remove` it and start anew.",
+        fix: "To begin from nothing instead, `sluice remove` it first.",
       },
     );
   if (
@@ -125,6 +125,10 @@ export async function findStart(options: {
   }
   // Ours, without a position or with a lost one. It may be older than the publication.
   if (facts) await dropSlot(session, slot);
+  const { ownSlot } = options;
+  // The config names another one now: nobody else would free the log that the old one holds.
+  if (ownSlot !== undefined && ownSlot !== slot && (await dropSlot(session, ownSlot)))
+    options.log.info({ slot: ownSlot }, "the slot by its old name is dropped");
   await options.claim(slot);
   const { consistentPoint } = await createSlot(replication, session, {
     slot,

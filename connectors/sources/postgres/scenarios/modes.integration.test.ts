@@ -1,5 +1,7 @@
 import { expect } from "vitest";
 import { fakes } from "sluice/testing";
+import { config as options } from "../config.ts";
+import { check } from "../setup/preflight.ts";
 import { eventually, held, lines } from "./harness.ts";
 import { onBoth } from "./on-both.test.data.ts";
 
@@ -53,6 +55,57 @@ onBoth((scenario) => {
     expect(await second.pending()).toEqual([]);
     expect(await bench.slot()).toBeUndefined();
   });
+
+  scenario("only, asked after its end for what is not there: refuses, and ends", async (bench) => {
+    await bench.all(...fill);
+    const state = fakes.state();
+    const only = { ...config, snapshot: "only" };
+    await (
+      await bench.start(only, { state })
+    ).ended;
+    const second = await bench.start(only, { state });
+    await second.request({ id: "typo", collections: ["public.nope"] });
+    await second.ended;
+    expect(await second.pending()).toEqual([]);
+    expect(second.events).toEqual([]);
+    expect(await bench.slot()).toBeUndefined();
+  });
+
+  scenario(
+    "another slot in the config: told by check, and the old one is dropped in the end",
+    async (bench) => {
+      const { all, sql, url, start, streaming } = bench;
+      await all(...fill);
+      const state = fakes.state();
+      const first = await streaming({ ...config, slot: "before" }, { state });
+      await first.stop();
+      const about = async (slot: string, more: object = {}) => {
+        const signal = new AbortController().signal;
+        const parsed = options.parse({ url, ...config, slot, ...more });
+        const run = { name: "rows", project: "sluice", config: parsed, state: state.state, signal };
+        return (await check(run)).filter(({ code }) => code.startsWith("postgres.slot"));
+      };
+      expect(await about("before")).toMatchObject([{ severity: "ok" }]);
+      expect(await about("behind")).toMatchObject([
+        {
+          code: "postgres.slot-renamed",
+          fix: expect.stringMatching(/^Set "slot": "before"\. Or set "onGap"/),
+        },
+      ]);
+      const renamed = { ...config, slot: "behind" };
+      await expect((await start(renamed, { state })).ended).rejects.toMatchObject({
+        code: "postgres.position-lost",
+      });
+      const needed = await start({ ...renamed, snapshot: "when-needed" }, { state });
+      await eventually(() => lines(needed, "snapshot complete").length > 0, "the copy");
+      expect(
+        await sql(
+          "SELECT slot_name AS name FROM pg_replication_slots WHERE database = current_database()",
+        ),
+      ).toEqual([{ name: "behind" }]);
+      expect(await about("behind")).toMatchObject([{ severity: "ok" }]);
+    },
+  );
 
   scenario(
     "setup off: a slot that a person made again is taken where all is read again",

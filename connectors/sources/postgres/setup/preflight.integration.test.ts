@@ -270,7 +270,7 @@ describe.each([15, 18] as const)("preflight against PostgreSQL %i", (version) =>
       fix: 'Set "onGap": "resnapshot" to have the tables read again at the next start.',
     });
     expect(await about({ snapshot: "when-needed" })).toMatchObject({ severity: "ok" });
-    expect(await about({ slot: "another" })).toMatchObject({ severity: "ok" });
+    expect(await about({ slot: "another" })).toMatchObject({ code: "postgres.slot-renamed" });
   });
 
   it("tells the states of a slot", async () => {

@@ -45,20 +45,20 @@ async function findings(
   const ofPooler = await poolerFindings(session, options, run);
   const others = [...ofServer, ...ofPooler, ...ofTables, ...compared.findings];
   const ofStream = await replicationFindings(session, options, names, run, others.filter(isError));
-  const isRelied = await reliesOn(state, names.slot);
+  const relied = await reliedSlot(state);
   return [
     ...others,
     ...ofStream,
-    ...(await slotFindings(session, options, { name: names.slot, isRelied })),
+    ...(await slotFindings(session, options, { name: names.slot, relied })),
   ];
 }
 
-/** The source made the slot, and has read tables completely since: were it gone, changes would be. */
-async function reliesOn(state: StateStore, slot: string): Promise<boolean> {
+/** The slot that the source made, if it has read tables completely since: were it gone, changes would be. */
+async function reliedSlot(state: StateStore): Promise<string | undefined> {
   const [made, epoch] = await state.get(["slot", "epoch"]);
-  if (made?.value !== slot || epoch === undefined) return false;
-  for await (const copied of state.scan("copied/")) if (copied.length > 0) return true;
-  return false;
+  if (typeof made?.value !== "string" || epoch === undefined) return undefined;
+  for await (const copied of state.scan("copied/")) if (copied.length > 0) return made.value;
+  return undefined;
 }
 
 /** Each of these alone refuses the connection, and is told with its remedy. */

@@ -28,6 +28,10 @@ export async function remove(
     // Whoever still streams needs its publication too.
     if (ofSlot.severity === "error") return [ofSlot];
     const findings = [ofSlot];
+    const former = noted?.value;
+    // By the name that the config had before.
+    if (options.setup && typeof former === "string" && former !== names.slot)
+      findings.push(await removeSlot(session, former));
     for (const facts of [main, inserts])
       if (facts) findings.push(await removePublication(session, options, names.owner, facts));
     return findings;

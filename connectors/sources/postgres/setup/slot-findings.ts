@@ -12,15 +12,17 @@ const relies: ReadonlySet<string> = new Set<Options["snapshot"]>(["initial", "ne
 export async function slotFindings(
   session: Pick<Session, "query" | "serverVersion">,
   options: Pick<Options, "setup" | "failover" | "snapshot">,
-  { name, isRelied }: { readonly name: string; readonly isRelied: boolean },
+  { name, relied }: { readonly name: string; readonly relied: string | undefined },
 ): Promise<readonly Finding[]> {
+  const isRelied = relied !== undefined && relies.has(options.snapshot);
+  if (isRelied && relied !== name) return [renamed(name, relied)];
   const slot = await readSlot(session, name);
   const [[database = ""] = []] = await session.query("SELECT current_database()");
   const server = { system: "", database: database ?? "", flushLsn: 0n };
   const { state, reason = "" } = judgeSlot(slot, undefined, server);
   switch (state) {
     case "missing":
-      if (isRelied && relies.has(options.snapshot)) return [gone(name)];
+      if (isRelied) return [gone(name)];
       return [missing(name, options, session.serverVersion)];
     case "lost":
       return [lost(name, reason)];
@@ -58,6 +60,16 @@ function missing(
     "postgres.slot-missing",
     `there is no slot "${name}".`,
     `SELECT pg_create_logical_replication_slot('${name}', 'pgoutput'${options});`,
+  );
+}
+
+function renamed(name: string, relied: string): Finding {
+  return advised(
+    failed(
+      "postgres.slot-renamed",
+      `the source reads by slot "${relied}", and would lose its position with slot "${name}".`,
+    ),
+    `Set "slot": "${relied}". Or set "onGap": "resnapshot" to have the tables read again through another slot; the old one is dropped then.`,
   );
 }
 

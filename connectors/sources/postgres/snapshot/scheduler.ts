@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import {
   SluiceError,
   version,
@@ -56,6 +57,7 @@ export function openScheduler(context: {
   const { session } = database;
   const { markers, epoch, signal } = run;
   const asked = new Set<string>();
+  const heard = new AbortController();
   const running = new Set<string>();
   /** What was last told of tables that are not there, or not whole. */
   const told = new Map<string, string>();
@@ -95,7 +97,7 @@ export function openScheduler(context: {
         await take({ reason: copied.size === 0 ? "initial" : "added", tables: added });
       context.snapshotting(false);
       if (config.snapshot === "only") {
-        if (context.isAsked) await take(await orders.next(signal));
+        if (context.isAsked) await untilHeard(signal);
         while (!orders.isEmpty()) await take(await orders.next(signal));
         return markers.reach(
           session,
@@ -114,6 +116,7 @@ export function openScheduler(context: {
         const unknown = (collections ?? []).filter((text) => matching(text).length === 0);
         if (unknown.length > 0) {
           await context.refuse(id, notCaptured(unknown, captured.tables().map(shown)));
+          heard.abort();
           continue;
         }
         const tables = [...new Set((collections ?? ["*.*"]).flatMap(matching))];
@@ -123,6 +126,7 @@ export function openScheduler(context: {
           request: id,
           ...(audience !== undefined && { audience }),
         });
+        heard.abort();
       }
     },
     look: async () => {
@@ -133,6 +137,13 @@ export function openScheduler(context: {
       for (const name of copied) await missing(name);
     },
   };
+
+  /** The first request was ordered, or refused. */
+  async function untilHeard(until: AbortSignal): Promise<void> {
+    const either = AbortSignal.any([until, heard.signal]);
+    if (!either.aborted) await once(either, "abort");
+    until.throwIfAborted();
+  }
 
   function matching(text: string): readonly string[] {
     const { entries } = parseEntries([text]);
