@@ -1,4 +1,4 @@
-import type { SnapshotRequest, SourceContext, Version } from "sluice";
+import { SluiceError, type SnapshotRequest, type SourceContext, type Version } from "sluice";
 import type { Checkpoint } from "./config.ts";
 import type { Pass, Snapshot } from "./pass.ts";
 
@@ -27,7 +27,7 @@ export interface Beginning {
 }
 
 export function passes(
-  context: Pick<SourceContext<unknown, Checkpoint>, "requests" | "checkpoint" | "log"> & {
+  context: Pick<SourceContext<unknown, Checkpoint>, "requests" | "checkpoint" | "refuse"> & {
     readonly nextVersion: () => Version;
   },
   run: {
@@ -40,7 +40,7 @@ export function passes(
     readonly fail: (error: unknown) => void;
   },
 ): Passes {
-  const { checkpoint, nextVersion, log } = context;
+  const { checkpoint, nextVersion, refuse } = context;
   const { everyMs, idleEveryMs, begin, wake, fail } = run;
   const requests = context.requests[Symbol.asyncIterator]();
   const completed = new Set<string>();
@@ -55,7 +55,11 @@ export function passes(
   const awaitRequest = async () => {
     let next = await requests.next();
     // What a resumed snapshot completes may be asked for again before that is stored.
-    while (!next.done && completed.has(next.value.id)) next = await requests.next();
+    for (; !next.done; next = await requests.next()) {
+      const { id, collections } = next.value;
+      if (collections) await refuse(id, noCollections(collections));
+      else if (!completed.has(id)) break;
+    }
     if (!next.done) request = next.value;
     wake();
   };
@@ -70,9 +74,7 @@ export function passes(
     if (isFirst && !checkpoint)
       return { ...fresh, snapshot: { below: nextVersion(), isForced: run.isKnown } };
     if (!request) return { ...fresh, snapshot: undefined };
-    const { id, audience, collections } = request;
-    // Its sweep is for the whole source, so that it must read the whole.
-    if (collections) log.warn({ collections }, "a bucket has no collections: all of it is read");
+    const { id, audience } = request;
     const snapshot = { id, below: nextVersion(), isForced: true };
     return { ...fresh, snapshot: audience === undefined ? snapshot : { ...snapshot, audience } };
   };
@@ -101,4 +103,12 @@ export function passes(
     dueInMs: () => (pass ? Infinity : Math.max(0, dueAt - performance.now())),
     changed: () => void (hasChanged = true),
   };
+}
+
+/** A sweep is for a whole source. */
+function noCollections(names: readonly string[]): SluiceError {
+  return new SluiceError(`s3: a bucket has no collections, such as ${names.join(", ")}.`, {
+    code: "s3.no-collections",
+    fix: "Ask for a snapshot of all of it. For one of a prefix make that prefix a source of its own.",
+  });
 }

@@ -5,6 +5,7 @@ import { checkpoint, config } from "./config.ts";
 import { follow } from "./follow.ts";
 import { openDoubts } from "./memory/doubts.ts";
 import { openMemory } from "./memory/memory.ts";
+import { scan } from "./scan.ts";
 
 /**
  * Emits an event for every object of a bucket that appears, changes or goes, after a first read of all.
@@ -22,6 +23,7 @@ export const s3 = defineSource({
   emits: ["dev.sluice.record.", "dev.sluice.collection.cleared"],
   capabilities: { deletes: true, snapshotOnRequest: true, replays: true, forgets: false },
   check,
+  scan,
   async *read(context) {
     const memory = await openMemory(context.state);
     const doubts = await openDoubts(context.state);

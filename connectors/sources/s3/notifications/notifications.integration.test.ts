@@ -115,6 +115,24 @@ describe("s3 that is told by a queue", () => {
     }
   });
 
+  it("is read whole without a message being taken", async () => {
+    await until(async () => (await queue.count()).waiting === 1, "the test message");
+    for (const key of ["a.txt", "b.txt"]) await bucket.put(key, key);
+    await until(async () => (await queue.count()).waiting === 3, "the events");
+    const notifications = { queueUrl: queue.url, visibilitySeconds: 2 };
+    const config = s3.config.parse({ ...bucket.config, notifications });
+    const { state } = fakes.state();
+    const events: SluiceEvent[] = [];
+    for await (const page of s3.scan?.(fakes.context({ config, state })) ?? [])
+      events.push(...page);
+    expect(events.map(({ type, subject }) => `${type.split(".").at(-1)} ${subject}`)).toEqual([
+      "upserted a.txt",
+      "upserted b.txt",
+    ]);
+    for await (const page of state.scan("")) expect(page).toEqual([]);
+    expect(await queue.count()).toEqual({ waiting: 3, hidden: 0 });
+  });
+
   it("looks once where a message comes twice", async () => {
     const between = await standBetween(server);
     try {
