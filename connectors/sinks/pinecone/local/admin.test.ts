@@ -33,6 +33,15 @@ const has = async (id: string) => {
 describe("a fault", () => {
   const inject = (rule: object) => post("/_admin/faults", rule);
 
+  it("refuses headers that cannot be sent", async () => {
+    for (const headers of [{ "x y": "1" }, { x: "a\nb" }, { "": "1" }])
+      expect((await inject({ action: { status: 429, headers } })).status).toBe(400);
+    expect(
+      (await inject({ action: { status: 429, headers: { "retry-after": "1" } } })).status,
+    ).toBe(201);
+    expect((await upsert("a")).status).toBe(429);
+  });
+
   it("answers with any status, headers and body, to the requests that it matches", async () => {
     const action = { status: 429, headers: { "retry-after": "3" }, body: { message: "slow down" } };
     await inject({ match: { operation: "upsert", namespace: "ns" }, first: 2, action });

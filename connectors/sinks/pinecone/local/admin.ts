@@ -6,6 +6,7 @@ import type { Database } from "./database.ts";
 import { ruleSchema, type Faults } from "./faults.ts";
 import type { RequestLog } from "./log.ts";
 import { findNamespace, nextChange } from "./namespace.ts";
+import { letGo } from "./pending.ts";
 import { notFound } from "./refusal.ts";
 import { applyRemove } from "./remove.ts";
 import { toRecord } from "./row.ts";
@@ -38,14 +39,9 @@ const editBody = place.extend({
 
 const calls: Readonly<Record<string, (server: Administered, ask: Ask) => Answer>> = {
   "GET /settings": ({ settings }) => ({ body: settings.current }),
-  "PATCH /settings": ({ settings }, { body }) => {
-    settings.current = parsed(settingsSchema, { ...settings.current, ...Object(body) });
-    return { body: settings.current };
-  },
-  "DELETE /settings": ({ settings }) => {
-    settings.current = standardSettings;
-    return { body: settings.current };
-  },
+  "PATCH /settings": (server, { body }) =>
+    change(server, parsed(settingsSchema, { ...server.settings.current, ...Object(body) })),
+  "DELETE /settings": (server) => change(server, standardSettings),
   "GET /requests": ({ log }) => ({ body: { requests: log.requests(), ...log.summary() } }),
   "DELETE /requests": ({ log }) => {
     log.clear();
@@ -86,6 +82,12 @@ const calls: Readonly<Record<string, (server: Administered, ask: Ask) => Answer>
   },
   "POST /edit": edit,
 };
+
+function change({ database, settings }: Administered, next: Settings): Answer {
+  settings.current = next;
+  database.transaction("write", () => letGo(database, next));
+  return { body: next };
+}
 
 /** Runs a call below `/_admin`, which the API does not have: what tests set, see and play. */
 export function administer(server: Administered, method: string, path: string, ask: Ask): Answer {

@@ -64,6 +64,19 @@ it("holds writes back while paused, and lets them through one by one, in the ord
   expect((await release()).body).toEqual({ released: 0 });
 });
 
+it("lets go what it held once nothing is paused any more, and holds no later write behind it", async () => {
+  await configure({ mode: "paused" });
+  await upsert("a");
+  expect(await seen()).toEqual(all([], 0));
+  await configure({ mode: "auto" });
+  expect(await seen()).toEqual(all(["a"], 1));
+  await configure({ mode: "paused" });
+  await upsert("b");
+  await ask(server.url, "DELETE", "/_admin/settings");
+  await upsert("c");
+  expect(await seen()).toEqual(all(["a", "b", "c"], 3));
+});
+
 it("shows a write when its time has come, and never before the one accepted before it", async () => {
   await configure({ indexDelayMs: 60_000, namespaces: { "kb/ns": { indexDelayMs: 300 } } });
   const accepted = Date.now();

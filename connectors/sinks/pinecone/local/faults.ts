@@ -1,3 +1,4 @@
+import { validateHeaderName, validateHeaderValue } from "node:http";
 import { z } from "sluice";
 
 /** What a test does to a request instead of answering it truly. `reset-after` applies it first. */
@@ -26,6 +27,22 @@ export interface Disturbance {
 
 const ms = z.number().int().min(0).max(600_000);
 
+/** What Node would refuse to send, when it is too late to say so. */
+const isAllowed = (check: () => void): boolean => {
+  try {
+    check();
+    return true;
+  } catch {
+    return false;
+  }
+};
+const headerName = z
+  .string()
+  .refine((name) => isAllowed(() => validateHeaderName(name)), "is no name of a header");
+const headerValue = z
+  .string()
+  .refine((value) => isAllowed(() => validateHeaderValue("x", value)), "is no value of a header");
+
 /** A rule as POST /_admin/faults takes it. All that `match` names must hold. */
 export const ruleSchema = z.strictObject({
   match: z
@@ -50,7 +67,7 @@ export const ruleSchema = z.strictObject({
     z.enum(["reset-before", "reset-after", "hang"]),
     z.strictObject({
       status: z.number().int().min(200).max(599),
-      headers: z.record(z.string(), z.string()).optional(),
+      headers: z.record(headerName, headerValue).optional(),
       body: z.unknown().optional(),
     }),
     z.strictObject({

@@ -47,6 +47,20 @@ export function enqueue(
   );
 }
 
+/** Writes that were held while a namespace was paused are due once it no longer is, and so are those behind them. */
+export function letGo(database: Database, settings: Settings): void {
+  const held = database.rows(
+    `SELECT DISTINCT n.id, n.name, i.name AS "index" FROM pending p
+     JOIN namespaces n ON n.id = p.namespace JOIN indexes i ON i.id = n."index" WHERE p.due IS NULL`,
+  );
+  for (const { id, name, index } of held)
+    if (delayOf(settings, String(index), String(name)).mode !== "paused")
+      database.run("UPDATE pending SET due = ? WHERE namespace = ? AND due IS NULL", [
+        Date.now(),
+        Number(id),
+      ]);
+}
+
 export function isDue(database: Database, now: number): boolean {
   return database.rows("SELECT 1 FROM pending WHERE due <= ? LIMIT 1", [now]).length > 0;
 }
