@@ -36,6 +36,8 @@ export const checkpoint = z.strictObject({
     id: z.string().optional(),
     /** Hash of all that decides which events there are and what is in them. */
     shape: z.string(),
+    /** `snapshot: "never"`: what was there before is not copied, until the config says otherwise. */
+    passedOver: z.literal(true).optional(),
   }),
   position,
   /** Reads of whole collections that are under way or wait; the first one runs. */

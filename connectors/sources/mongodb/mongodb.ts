@@ -49,7 +49,7 @@ export const mongodb = defineSource({
         fromDriver(bson.EJSON.parse(JSON.stringify(value), { relaxed: false }), bson);
       const matches = options.filter && matcherOf(options.filter, encode);
       const made = meanings({ connector: name, options, capture, matches, epoch: memory.epoch });
-      yield* follow(context, { deployment, capture, meanings: made, memory, bound, ...start });
+      yield* follow(context, { deployment, capture, meanings: made, memory, ...start });
     } finally {
       await deployment.close();
     }
@@ -57,6 +57,8 @@ export const mongodb = defineSource({
 });
 
 interface Start {
+  /** For the checkpoints to come. */
+  readonly bound: Bound;
   readonly position: Position | undefined;
   readonly passes: readonly Pass[];
 }
@@ -71,7 +73,9 @@ async function startOf(
   if (stored === undefined) {
     // Invariant 10: without the position of an earlier run only a copy can say what changed since.
     const isCopied = snapshot === "initial" || memory.hasStarted;
-    return { position: undefined, passes: isCopied ? [fresh("initial")] : [] };
+    return isCopied
+      ? { bound, position: undefined, passes: [fresh("initial")] }
+      : { bound: { ...bound, passedOver: true }, position: undefined, passes: [] };
   }
   const position = fromStored(stored.position);
   const time = timeAt(position);
@@ -85,12 +89,18 @@ async function startOf(
     await memory.begin(`${JSON.stringify(stored.position)}: ${why}`);
     throw foreignPosition(why);
   }
-  if (stored.bound.shape === bound.shape) return { position, passes: stored.passes };
+  if (stored.bound.shape === bound.shape) {
+    const { passes } = stored;
+    if (!stored.bound.passedOver) return { bound, position, passes };
+    if (snapshot === "never") return { bound: { ...bound, passedOver: true }, position, passes };
+    log.info({}, 'mongodb: `snapshot` was "never" before: copying what was passed over');
+    return { bound, position, passes: [...passes, fresh("initial")] };
+  }
   // A position belongs to its pipeline; its time does not. And documents that did not change may now look
   // otherwise, be wanted or not: only reading them tells.
   log.info(
     {},
     "mongodb: the config says otherwise what is captured, reading the collections again",
   );
-  return { position: { time }, passes: [fresh("config")] };
+  return { bound, position: { time }, passes: [fresh("config")] };
 }

@@ -131,6 +131,25 @@ describe("a position that the oplog no longer holds", { timeout: 60_000 }, () =>
     const again = await start(config({ snapshot: "never" }), place);
     await equal(again, notes());
   });
+
+  it("is not needed for a copy of what was passed over, once the config wants it", async () => {
+    await notes().insertMany([{ _id: 1 }, { _id: 2 }]);
+    for (let starts = 0; starts < 2; starts++) {
+      const never = await start(config({ snapshot: "never", heartbeatMs: 100 }), place);
+      await eventually(() => never.batches.length > 0);
+      await notes().insertOne({ _id: 10 + starts });
+      await never.until((events) => events.length > 0);
+      assert.deepEqual(lines(never.events), [`upserted {"$numberInt":"${10 + starts}"}`]);
+      await never.stop();
+    }
+    const initial = await start(config(), place);
+    await equal(initial, notes());
+    await initial.stop();
+    const again = await start(config({ snapshot: "never", heartbeatMs: 100 }), place);
+    await notes().insertOne({ _id: 20 });
+    await again.until((events) => events.length > 0);
+    assert.deepEqual(lines(again.events), ['upserted {"$numberInt":"20"}']);
+  });
 });
 
 describe("a checkpoint", () => {
