@@ -181,6 +181,7 @@ describe("validate", () => {
         ["validate", fileURLToPath(new URL(`${name}/sluice.json`, examples))],
         {
           DATABASE_URL: "postgres://localhost/shop",
+          MONGODB_URL: "mongodb://localhost/?replicaSet=rs",
           BUCKET: "any",
           QUEUE_URL: "http://localhost:1",
           S3_ACCESS_KEY_ID: "any",

@@ -6,6 +6,7 @@ import { secretsOf } from "../../core/config/secrets.ts";
 import { SluiceError } from "../../core/errors.ts";
 import { askProcesses } from "../../core/runtime/read-status.ts";
 import { askSnapshot, cancelSnapshots, fateOf } from "../../core/runtime/requests.ts";
+import type { StateStore } from "../../core/state/state.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { connectorOf } from "../connector-of.ts";
 import { quietLog } from "../log.ts";
@@ -14,6 +15,8 @@ import { openProgressLine } from "../progress-line.ts";
 import { progressOf } from "../status-lines.ts";
 
 const lookEveryMs = 500;
+/** A request is noticed within half a second. */
+const takenWithinMs = 1_500;
 
 interface SnapshotOptions extends PipelineOptions {
   readonly table: readonly string[];
@@ -87,6 +90,7 @@ async function askFor(
   const { id, askedAt, collections } = request;
   const began = performance.now();
   if (wait) await untilDone(name, id, backend, output);
+  else await untilTaken(id, state);
   const result = { source: name, id, askedAt, isNew, ...(collections && { collections }) };
   output.result("snapshot", { ...result, isDone: wait }, () => {
     const of = collections ? `${collections.join(", ")} of ${name}` : name;
@@ -96,6 +100,17 @@ async function askFor(
       ? `${tick} snapshot of ${of} asked for; \`sluice status\` shows how far it is`
       : `${tick} snapshot of ${of} was asked for at ${askedAt} already, and has not begun`;
   });
+}
+
+/** A source at work that cannot do it says so at once; one that does not run is not waited for. */
+async function untilTaken(id: string, state: StateStore): Promise<void> {
+  const deadline = performance.now() + takenWithinMs;
+  while (performance.now() < deadline) {
+    const fate = await fateOf(state, id);
+    if (typeof fate === "object") throw new SluiceError(fate.message, fate);
+    if (fate === "done") return;
+    await sleep(100);
+  }
 }
 
 async function untilDone(

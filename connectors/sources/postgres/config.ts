@@ -38,7 +38,7 @@ const table = z.strictObject({
 export const config = z.strictObject({
   url: z
     .string()
-    .regex(/^postgres(ql)?:\/\//, "start with postgres:// or postgresql://")
+    .regex(/^postgres(ql)?:\/\//, "a URL that starts with postgres:// or postgresql://")
     .meta({ secret: true })
     .describe(
       "Connection URL of the database, direct and not through a transaction pooler; `?sslmode=verify-full` for TLS.",

@@ -33,7 +33,7 @@ const options = z.strictObject({
     .string()
     .regex(/^(arn:\S+|[A-Za-z0-9][\w.-]{1,253}[A-Za-z0-9])$/, {
       error:
-        "a bucket's name is wanted, without s3:// before it and a path behind it: that goes into `prefixes`",
+        "the name of a bucket alone (no s3:// before it; a path behind it goes into `prefixes`)",
     })
     .describe("Bucket to read."),
   prefixes: z

@@ -30,6 +30,8 @@ export interface Looked {
   readonly bytes: number;
 }
 
+export type Unpack = <T>(work: () => Promise<T>) => Promise<T>;
+
 /**
  * Reads objects side by side, as many as memory allows, and holds what was read until it is taken. No key
  * is read twice at once, nor again before its last reading was `freed`: so versions drawn in the order
@@ -58,7 +60,8 @@ const fairEvery = 4;
 const maxTries = 3;
 
 export function openDesk(run: {
-  readonly read: (look: Look) => Promise<Reading>;
+  /** `unpack` runs what may grow to `maxBytes` whatever the object's size is, when there is memory for it. */
+  readonly read: (look: Look, unpack: Unpack) => Promise<Reading>;
   readonly readsAtOnce: number;
   /** Bytes to expect of an object whose size nobody told. */
   readonly maxBytes: number;
@@ -82,6 +85,25 @@ export function openDesk(run: {
   const speed = pace(readsAtOnce);
 
   const weightOf = ({ size }: Look) => Math.min(size ?? run.maxBytes, run.maxBytes);
+  const unpacksAtOnce = Math.max(1, Math.floor(bytesAtOnce / run.maxBytes));
+  const unpackers: (() => void)[] = [];
+  let unpacking = 0;
+  const letUnpack = () => {
+    for (const resume of unpackers.splice(0)) resume();
+  };
+  const unpack: Unpack = async (work) => {
+    while (unpacking >= unpacksAtOnce || isFull()) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve) => void unpackers.push(resolve));
+    }
+    unpacking += 1;
+    try {
+      return await work();
+    } finally {
+      unpacking -= 1;
+      letUnpack();
+    }
+  };
   let turn = 0;
   const next = (): Look | undefined => {
     turn += 1;
@@ -123,6 +145,7 @@ export function openDesk(run: {
     for (const resume of waiting.splice(0)) resume();
   };
   signal.addEventListener("abort", letIn, { once: true });
+  signal.addEventListener("abort", letUnpack, { once: true });
 
   /** What fails is given up on, for now, only if other objects can be read meanwhile: else it is an outage. */
   const work = async (look: Look) => {
@@ -130,7 +153,7 @@ export function openDesk(run: {
     for (let tries = 1; ; tries++)
       try {
         const throttled = speed.slower;
-        const reading = await patiently(() => run.read(look), { signal, throttled });
+        const reading = await patiently(() => run.read(look, unpack), { signal, throttled });
         succeededAt = performance.now();
         speed.succeeded();
         return done(look, reading);
@@ -178,6 +201,7 @@ export function openDesk(run: {
       readyBytes -= bytes;
       const taken = ready.splice(0, count);
       readySince = performance.now();
+      letUnpack();
       start();
       return taken;
     },

@@ -3,7 +3,7 @@ import { cleared, type RecordChange, type SourceBatch, type SourceContext } from
 import { bell } from "../../_shared/bell.ts";
 import type { Bucket } from "./bucket.ts";
 import type { Checkpoint, Options } from "./config.ts";
-import { openDesk, type Look, type Looked } from "./desk.ts";
+import { openDesk, type Look, type Looked, type Unpack } from "./desk.ts";
 import { integrity } from "./integrity.ts";
 import { judge } from "./judge.ts";
 import type { Doubts } from "./memory/doubts.ts";
@@ -50,7 +50,7 @@ export async function* follow(
   /** States that are too large once they are unpacked, so that not every listing does that again. */
   const unpacked = new Map<string, string>();
 
-  const read = async (look: Look): Promise<Reading> => {
+  const read = async (look: Look, unpack: Unpack): Promise<Reading> => {
     const { key, listed, isForced } = look;
     if (!selected.wants(key)) return { kind: "none" };
     if (listed && (listed.size > config.maxBytes || unpacked.get(key) === listed.fingerprint))
@@ -58,7 +58,14 @@ export async function* follow(
     const known = listed ? look.known : (await memory.open([key])).get(key);
     const { maxBytes } = config;
     const isWanted = isForced || doubts.has(key);
-    const wish = { listed, known: isWanted ? undefined : known, maxBytes, isIntact, signal };
+    const wish = {
+      listed,
+      known: isWanted ? undefined : known,
+      maxBytes,
+      isIntact,
+      signal,
+      unpack,
+    };
     const reading = await readObject(bucket, key, wish).catch((error: unknown) => {
       signal.throwIfAborted();
       throw unavailable(`bucket "${bucket.name}"`, error);

@@ -3,6 +3,7 @@ import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { SluiceError } from "sluice";
 import { mediaTypeOf } from "../../_shared/media-type.ts";
 import type { Bucket, ListedObject } from "./bucket.ts";
+import type { Unpack } from "./desk.ts";
 import { encodingsOf, readContent, type Encoding } from "./content.ts";
 import { bareEtag, fingerprintOf } from "./fingerprint.ts";
 import type { Integrity } from "./integrity.ts";
@@ -42,6 +43,8 @@ export interface Wish {
   readonly maxBytes: number;
   readonly isIntact: Integrity;
   readonly signal: AbortSignal;
+  /** Runs what may grow to `maxBytes`, when there is memory for it; at once by default. */
+  readonly unpack?: Unpack;
 }
 
 /**
@@ -70,7 +73,7 @@ export async function readObject(bucket: Bucket, key: string, wish: Wish): Promi
 async function read(
   bucket: Bucket,
   key: string,
-  { known, maxBytes, isIntact, signal }: Wish,
+  { known, maxBytes, isIntact, signal, unpack = (work) => work() }: Wish,
   listed: ListedObject | undefined,
 ): Promise<Reading> {
   const ask = () => bucket.get(key, { signal, ...(listed?.etag && { ifMatch: listed.etag }) });
@@ -84,7 +87,8 @@ async function read(
   }
 
   const plan = unpacking(key, answer);
-  let content = await readContent(bodyOf(answer), { ...plan, maxBytes });
+  const take = () => readContent(bodyOf(answer), { ...plan, maxBytes });
+  let content = await (plan.encodings.length > 0 ? unpack(take) : take());
   let contentEncoding: string | undefined;
   if (content.kind === "undecodable") {
     // Not what it says it is: its bytes, as they lie there, are for a parser to refuse or to guess at.
