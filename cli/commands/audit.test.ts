@@ -10,7 +10,7 @@ describe("verify", () => {
     await start();
     await synced(20);
     let round = 0;
-    const changing = setInterval(() => write(`note-${++round % 20}.md`, 1 + (round % 7)), 50);
+    const changing = setInterval(() => write(`note-${++round % 20}.md`, 1 + (round % 7)), 200);
     try {
       for (let run = 0; run < 3; run++) {
         const { code, result } = await cli("verify", "search");
@@ -26,7 +26,7 @@ describe("verify", () => {
     } finally {
       clearInterval(changing);
     }
-  }, 120_000);
+  }, 300_000);
 
   it("names what is missing, stale, orphaned and of an old lineage, and repairs it through the queue", async () => {
     configure();

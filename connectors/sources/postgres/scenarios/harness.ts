@@ -219,7 +219,7 @@ export async function expectRows(
     Object.fromEntries((await bench.sql(select)).map((row) => [subject(row), row]));
   const isEqual = async () =>
     JSON.stringify(sorted(Object.fromEntries(now()))) === JSON.stringify(sorted(await wanted()));
-  await eventually(isEqual, `the rows of ${table}`).catch(() => undefined); // shown below
+  await eventually(isEqual, `the rows of ${table}`, 20_000).catch(() => undefined); // shown below
   expect(Object.fromEntries(now())).toEqual(await wanted());
 }
 
