@@ -30,7 +30,8 @@ export interface Looked {
   readonly bytes: number;
 }
 
-export type Unpack = <T>(work: () => Promise<T>) => Promise<T>;
+/** Runs `work` when there is memory for it, and tells it whether it had to wait. */
+export type Unpack = <T>(work: (hasWaited: boolean) => Promise<T>) => Promise<T>;
 
 /**
  * Reads objects side by side, as many as memory allows, and holds what was read until it is taken. No key
@@ -92,13 +93,15 @@ export function openDesk(run: {
     for (const resume of unpackers.splice(0)) resume();
   };
   const unpack: Unpack = async (work) => {
+    let hasWaited = false;
     while (unpacking >= unpacksAtOnce || isFull()) {
       signal.throwIfAborted();
+      hasWaited = true;
       await new Promise<void>((resolve) => void unpackers.push(resolve));
     }
     unpacking += 1;
     try {
-      return await work();
+      return await work(hasWaited);
     } finally {
       unpacking -= 1;
       letUnpack();

@@ -73,7 +73,7 @@ export async function readObject(bucket: Bucket, key: string, wish: Wish): Promi
 async function read(
   bucket: Bucket,
   key: string,
-  { known, maxBytes, isIntact, signal, unpack = (work) => work() }: Wish,
+  { known, maxBytes, isIntact, signal, unpack = (work) => work(false) }: Wish,
   listed: ListedObject | undefined,
 ): Promise<Reading> {
   const ask = () => bucket.get(key, { signal, ...(listed?.etag && { ifMatch: listed.etag }) });
@@ -87,8 +87,24 @@ async function read(
   }
 
   const plan = unpacking(key, answer);
+  const body = bodyOf(answer);
   const take = () => readContent(bodyOf(answer), { ...plan, maxBytes });
-  let content = await (plan.encodings.length > 0 ? unpack(take) : take());
+  /** While it waits nobody reads the body: the connection may end, and another one is made. */
+  const takeInTurn = async () => {
+    body.on("error", () => {}); // whoever reads it has it; nobody may
+    try {
+      return await unpack(async (hasWaited) => {
+        if (hasWaited) {
+          body.destroy();
+          answer = await bucket.get(key, { signal, ifMatch: answer.ETag ?? "" });
+        }
+        return take();
+      });
+    } finally {
+      body.destroy();
+    }
+  };
+  let content = await (plan.encodings.length > 0 ? takeInTurn() : take());
   let contentEncoding: string | undefined;
   if (content.kind === "undecodable") {
     // Not what it says it is: its bytes, as they lie there, are for a parser to refuse or to guess at.
