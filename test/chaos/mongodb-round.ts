@@ -13,10 +13,11 @@ import { version } from "../../core/version.ts";
 import type { ReplicaSet } from "../mongod.ts";
 import type { RedisServer } from "../redis-server.ts";
 import { captured, changingCollections, fillCollections } from "./collections.ts";
-import { differences, documentsOf, openOracle } from "./oracle.ts";
+import { documentsOf } from "./oracle.ts";
 import { startPipelineProcess, type PipelineProcess } from "./pipeline-process.ts";
 import { seeded } from "./random.ts";
 import type { RoundResult } from "./round.ts";
+import { settle } from "./settle.ts";
 
 /** A backlog of single changes is a write each. */
 const settleWithinMs = (changes: number) => 90_000 + 60 * changes;
@@ -120,44 +121,21 @@ export async function playMongodbRound(options: {
       if (!pipeline.isRunning()) break;
     }
 
-    const lastChange = performance.now();
-    const oracle = await openOracle({
-      pinecone: join(dir, ".sluice", "pinecone"),
+    const settled = await settle({
+      dir,
       index: "documents",
-      state: redis
-        ? { kind: "redis", url: redis.url }
-        : { kind: "embedded", dir: join(dir, ".sluice") },
       project,
+      redisUrl: redis?.url,
+      pipeline,
+      wanted: async () => {
+        const records = await recordsOf(database, filter);
+        const documents = await documentsOf(records, render, rendering);
+        return { records: records.length, documents };
+      },
+      withinMs: settleWithinMs(changes),
     });
-    try {
-      const records = await recordsOf(database, filter);
-      const documents = await documentsOf(records, render, rendering);
-      let found: readonly string[];
-      let chunks = 0;
-      do {
-        await sleep(250);
-        if (!pipeline.isRunning()) {
-          found = [`the pipeline ended: ${pipeline.lastWords()}`];
-          break;
-        }
-        const index = await oracle.index();
-        chunks = index.length;
-        found = differences(documents, index, await oracle.manifests());
-      } while (found.length > 0 && performance.now() - lastChange < settleWithinMs(changes));
-      return {
-        seed,
-        ok: found.length === 0,
-        kills: Object.values(hits).reduce((sum, count) => sum + count, 0),
-        hits,
-        changes,
-        records: records.length,
-        chunks,
-        settledMs: Math.round(performance.now() - lastChange),
-        ...(found.length > 0 && { differences: found.slice(0, 20) }),
-      };
-    } finally {
-      await oracle.close();
-    }
+    const done = Object.values(hits).reduce((sum, count) => sum + count, 0);
+    return { seed, kills: done, hits, changes, ...settled };
   } finally {
     await pipeline.kill();
     await database.dropDatabase().catch(() => undefined); // the next round has another one

@@ -8,10 +8,11 @@ import { version } from "../../core/version.ts";
 import type { PostgresServer } from "../postgres-server.ts";
 import type { RedisServer } from "../redis-server.ts";
 import { changingDatabase, prepareDatabase } from "./database.ts";
-import { differences, documentsOf, openOracle } from "./oracle.ts";
+import { documentsOf } from "./oracle.ts";
 import { startPipelineProcess, type PipelineProcess } from "./pipeline-process.ts";
 import { seeded } from "./random.ts";
 import type { RoundResult } from "./round.ts";
+import { settle } from "./settle.ts";
 
 /** A backlog of single changes is a write each. */
 const settleWithinMs = (changes: number) => 90_000 + 60 * changes;
@@ -85,45 +86,25 @@ export async function playPostgresRound(options: {
       if (!pipeline.isRunning()) break;
     }
 
-    const lastChange = performance.now();
-    const oracle = await openOracle({
-      pinecone: join(dir, ".sluice", "pinecone"),
+    const settled = await settle({
+      dir,
       index: "rows",
-      state: redis
-        ? { kind: "redis", url: redis.url }
-        : { kind: "embedded", dir: join(dir, ".sluice") },
       project,
-    });
-    const reader = await connect(url);
-    try {
-      const records = await recordsOf(reader);
-      const documents = await documentsOf(records, render, rendering);
-      let found: readonly string[];
-      let chunks = 0;
-      do {
-        await sleep(250);
-        if (!pipeline.isRunning()) {
-          found = [`the pipeline ended: ${pipeline.lastWords()}`];
-          break;
+      redisUrl: redis?.url,
+      pipeline,
+      wanted: async () => {
+        const reader = await connect(url);
+        try {
+          const records = await recordsOf(reader);
+          const documents = await documentsOf(records, render, rendering);
+          return { records: records.length, documents };
+        } finally {
+          await reader.end();
         }
-        const index = await oracle.index();
-        chunks = index.length;
-        found = differences(documents, index, await oracle.manifests());
-      } while (found.length > 0 && performance.now() - lastChange < settleWithinMs(changes));
-      return {
-        seed,
-        ok: found.length === 0,
-        kills: killed,
-        changes,
-        records: records.length,
-        chunks,
-        settledMs: Math.round(performance.now() - lastChange),
-        ...(found.length > 0 && { differences: found.slice(0, 20) }),
-      };
-    } finally {
-      await reader.end();
-      await oracle.close();
-    }
+      },
+      withinMs: settleWithinMs(changes),
+    });
+    return { seed, kills: killed, changes, ...settled };
   } finally {
     await pipeline.kill();
     await client?.end();

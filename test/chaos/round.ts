@@ -5,9 +5,10 @@ import { parse } from "../../connectors/transforms/parse/parse.ts";
 import { upserted, type RecordUpserted } from "../../core/event.ts";
 import { version } from "../../core/version.ts";
 import { changingFolder } from "./folder.ts";
-import { differences, documentsOf, openOracle } from "./oracle.ts";
+import { documentsOf } from "./oracle.ts";
 import { startPipelineProcess, type PipelineProcess } from "./pipeline-process.ts";
 import { seeded } from "./random.ts";
+import { settle } from "./settle.ts";
 
 export interface RoundResult {
   readonly seed: number;
@@ -59,43 +60,19 @@ export async function playRound(options: {
       pipeline = startPipelineProcess(config, join(dir, "log.ndjson"));
     }
 
-    const lastChange = performance.now();
-    const oracle = await openOracle({
-      pinecone: join(dir, ".sluice", "pinecone"),
+    const settled = await settle({
+      dir,
       index: "notes",
-      state:
-        queue === "embedded"
-          ? { kind: "embedded", dir: join(dir, ".sluice") }
-          : { kind: "redis", url: queue },
       project: projectOf(seed),
-    });
-    try {
-      let found: readonly string[];
-      let chunks = 0;
-      do {
-        await sleep(250);
-        if (!pipeline.isRunning()) {
-          found = [`the pipeline ended: ${pipeline.lastWords()}`];
-          break;
-        }
-        const index = await oracle.index();
-        chunks = index.length;
-        const documents = await documentsOf(recordsOf(folder.files), parse, {});
-        found = differences(documents, index, await oracle.manifests());
-      } while (found.length > 0 && performance.now() - lastChange < settleWithinMs);
-      return {
-        seed,
-        ok: found.length === 0,
-        kills: killed,
-        changes,
+      redisUrl: queue === "embedded" ? undefined : queue,
+      pipeline,
+      wanted: async () => ({
         records: folder.files.size,
-        chunks,
-        settledMs: Math.round(performance.now() - lastChange),
-        ...(found.length > 0 && { differences: found.slice(0, 20) }),
-      };
-    } finally {
-      await oracle.close();
-    }
+        documents: await documentsOf(recordsOf(folder.files), parse, {}),
+      }),
+      withinMs: settleWithinMs,
+    });
+    return { seed, kills: killed, changes, ...settled };
   } finally {
     await pipeline.kill();
   }

@@ -8,10 +8,11 @@ import { upserted, type RecordUpserted } from "../../core/event.ts";
 import { version } from "../../core/version.ts";
 import type { Ministack } from "../s3-servers.ts";
 import { changingBucket } from "./bucket.ts";
-import { differences, documentsOf, openOracle } from "./oracle.ts";
+import { documentsOf } from "./oracle.ts";
 import { startPipelineProcess, type PipelineProcess } from "./pipeline-process.ts";
 import { seeded } from "./random.ts";
 import type { RoundResult } from "./round.ts";
+import { settle } from "./settle.ts";
 
 const settleWithinMs = 90_000;
 const parsing = { rows: { key: ["id"] } };
@@ -59,43 +60,19 @@ export async function playS3Round(options: {
       pipeline = startPipelineProcess(config, log);
     }
 
-    const lastChange = performance.now();
-    const oracle = await openOracle({
-      pinecone: join(dir, ".sluice", "pinecone"),
+    const settled = await settle({
+      dir,
       index: "objects",
-      state:
-        queue === "embedded"
-          ? { kind: "embedded", dir: join(dir, ".sluice") }
-          : { kind: "redis", url: queue },
       project,
-    });
-    try {
-      const documents = await documentsOf(recordsOf(changing.objects), parse, parsing);
-      let found: readonly string[];
-      let chunks = 0;
-      do {
-        await sleep(250);
-        if (!pipeline.isRunning()) {
-          found = [`the pipeline ended: ${pipeline.lastWords()}`];
-          break;
-        }
-        const index = await oracle.index();
-        chunks = index.length;
-        found = differences(documents, index, await oracle.manifests());
-      } while (found.length > 0 && performance.now() - lastChange < settleWithinMs);
-      return {
-        seed,
-        ok: found.length === 0,
-        kills: killed,
-        changes,
+      redisUrl: queue === "embedded" ? undefined : queue,
+      pipeline,
+      wanted: async () => ({
         records: changing.objects.size,
-        chunks,
-        settledMs: Math.round(performance.now() - lastChange),
-        ...(found.length > 0 && { differences: found.slice(0, 20) }),
-      };
-    } finally {
-      await oracle.close();
-    }
+        documents: await documentsOf(recordsOf(changing.objects), parse, parsing),
+      }),
+      withinMs: settleWithinMs,
+    });
+    return { seed, kills: killed, changes, ...settled };
   } finally {
     await pipeline.kill();
     bucket.client.destroy();
