@@ -8,6 +8,7 @@ import { startMongod } from "../test/mongod.ts";
 import { startRedis } from "../test/redis-server.ts";
 import { find, readSource, watch, type Reading } from "./mongodb/readers.ts";
 import { startPart, type Part } from "./parts/part.ts";
+import { sayer } from "./parts/say.ts";
 
 const usage = `bench mongodb: documents/s from a MongoDB replica set of one member, all on this machine.
 
@@ -51,14 +52,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const redis = values.queue === "redis" ? await startRedis() : undefined;
   const set = await startMongod({ oplogMB: 2_000, cacheGB: 1 });
   const client = set.client();
-  const say = (measure: string, result: object) =>
-    process.stdout.write(
-      values.json
-        ? `${JSON.stringify({ measure, ...result })}\n`
-        : `${measure}: ${Object.entries(result)
-            .map(([name, value]) => `${name} ${String(value)}`)
-            .join(", ")}\n`,
-    );
+  const say = sayer(values.json);
 
   let worlds = 0;
   const world = () => {

@@ -9,6 +9,7 @@ import { Client } from "pg";
 import { startPostgres } from "../test/postgres-server.ts";
 import { startRedis } from "../test/redis-server.ts";
 import { startPart } from "./parts/part.ts";
+import { sayer } from "./parts/say.ts";
 
 const usage = `bench postgres: rows/s from PostgreSQL through the durable queue to a worker process, all on this machine.
 
@@ -55,14 +56,7 @@ export async function main(args: readonly string[]): Promise<number> {
     version: values.postgres === "15" ? 15 : 18,
     settings: { shared_buffers: "256MB", max_wal_size: "4GB" },
   });
-  const say = (measure: string, result: object) =>
-    process.stdout.write(
-      values.json
-        ? `${JSON.stringify({ measure, ...result })}\n`
-        : `${measure}: ${Object.entries(result)
-            .map(([name, value]) => `${name} ${String(value)}`)
-            .join(", ")}\n`,
-    );
+  const say = sayer(values.json);
   say("machine", {
     cores: cpus().length,
     cpu: cpus()[0]?.model,

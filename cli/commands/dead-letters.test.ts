@@ -97,6 +97,10 @@ it("lists and shows what was given up on, with the reason", { timeout: 60_000 },
   expect(JSON.parse(shown.stdout)).toEqual(first);
   expect((await run("list", "out", "--code", "other")).stdout).toBe("out has no dead letters.\n");
   expect(await run("show", "out", "--id", "nope")).toMatchObject({ code: 2 });
+  expect(await run("list", "out", "--limit", "few")).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("Write a whole number, 1 or more."),
+  });
   expect(await run("list", "outt")).toMatchObject({ code: 2, stderr: /Write out\./ });
   const unsaid = await run("replay", "out");
   expect(unsaid).toMatchObject({ code: 2 });

@@ -12,13 +12,14 @@ import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { openProgressLine } from "../progress-line.ts";
 import { table } from "../table.ts";
+import { wholeNumber } from "../whole-number.ts";
 
 interface Choice extends PipelineOptions {
   readonly id: readonly string[];
   readonly code?: string;
   readonly stage?: string;
   readonly all?: boolean;
-  readonly limit?: string;
+  readonly limit?: number;
   readonly yes?: boolean;
 }
 
@@ -44,10 +45,10 @@ function listing(output: Output): Command {
       "dead-letters list search --code pinecone.metadata-large",
     ],
   )
-    .option("--limit <n>", "show up to so many", "50")
+    .option("--limit <n>", "show up to so many", wholeNumber(1), 50)
     .action(async (name: string, files: readonly string[], options: Choice) => {
       await withLetters(name, files, options, output, async ({ letters }) => {
-        const some = letters.slice(0, Number(options.limit));
+        const some = letters.slice(0, options.limit);
         output.result("dead-letters list", { name, total: letters.length, letters: some }, () =>
           letters.length === 0 ? `${name} has no dead letters.` : lines(some, letters, output),
         );

@@ -5,6 +5,7 @@ import { makeFolder } from "../../core/make-folder.ts";
 import { newCommand } from "../command.ts";
 import { exit } from "../exit.ts";
 import type { Output } from "../output.ts";
+import { wholeNumber } from "../whole-number.ts";
 
 /** How long requests in progress may take when it is told to stop. */
 const graceMs = 3_000;
@@ -25,7 +26,7 @@ export function pinecone(output: Output): Command {
     "Serve a Pinecone-compatible API over a local SQLite file, until it is stopped.",
     ["pinecone", "pinecone --port 5081 --data .sluice/pinecone", "pinecone --embedding hash"],
   )
-    .option("--port <port>", "port to listen on; 0 is any free one", toPort, 5_081)
+    .option("--port <port>", "port to listen on; 0 is any free one", wholeNumber(0, 65_535), 5_081)
     .option("--host <host>", "address to listen on", "127.0.0.1")
     .option("--data <dir>", "folder of the data", ".sluice/pinecone")
     .addOption(
@@ -39,7 +40,12 @@ export function pinecone(output: Output): Command {
         .choices(["local", "hash"])
         .default("local"),
     )
-    .option("--memory <mb>", "most megabytes of vectors to hold in memory", toMegabytes, 1_024)
+    .option(
+      "--memory <mb>",
+      "most megabytes of vectors to hold in memory",
+      wholeNumber(1, 4_095),
+      1_024,
+    )
     .action(async (options: PineconeOptions) => {
       const { host, port, apiKey, readOnly = false } = options;
       const dir = resolve(options.data);
@@ -87,18 +93,4 @@ function toKey(text: string): string {
   if (text.trim() === "")
     throw new InvalidArgumentError("It is empty: write a key, or leave the option out.");
   return text;
-}
-
-function toPort(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535)
-    throw new InvalidArgumentError("Write a number from 0 to 65535.");
-  return port;
-}
-
-function toMegabytes(text: string): number {
-  const megabytes = Number(text);
-  if (!Number.isInteger(megabytes) || megabytes < 1 || megabytes > 4_095)
-    throw new InvalidArgumentError("Write a number from 1 to 4095.");
-  return megabytes;
 }

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from "commander";
+import type { Command } from "commander";
 import type { ResolvedConnector } from "../../core/config/pipeline.ts";
 import { secretsOf } from "../../core/config/secrets.ts";
 import { estimateSink, type Estimate } from "../../core/runtime/estimate.ts";
@@ -6,6 +6,7 @@ import { newPipelineCommand, openPipeline, type PipelineOptions } from "../comma
 import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { openProgressLine } from "../progress-line.ts";
+import { wholeNumber } from "../whole-number.ts";
 import { pathOf, placeText } from "./validate.ts";
 
 interface PlanOptions extends PipelineOptions {
@@ -22,7 +23,7 @@ export function plan(output: Output): Command {
     ["plan sluice.json", "plan sluice.json --limit 1000 --json"],
   )
     .argument("[files...]", "config files; default sluice.json")
-    .option("--limit <n>", "most records to read for a sink", toLimit, 1_000_000)
+    .option("--limit <n>", "most records to read for a sink", wholeNumber(1), 1_000_000)
     .action(async (files: readonly string[], options: PlanOptions) => {
       const pipeline = await openPipeline(files, options, output);
       const log = quietLog(output.note, secretsOf(pipeline));
@@ -73,11 +74,4 @@ function block(estimate: Estimate, paint: Output["paint"]): string {
     lines.push(`  reading ended at ${n(estimate.limit)} records: there may be more`);
   for (const { source, why } of estimate.skipped) lines.push(`  ${source} is not counted: ${why}`);
   return lines.join("\n");
-}
-
-function toLimit(text: string): number {
-  const limit = Number(text);
-  if (!Number.isInteger(limit) || limit < 1)
-    throw new InvalidArgumentError("Write a whole number, 1 or more.");
-  return limit;
 }

@@ -10,6 +10,7 @@ import { connectorOf } from "../connector-of.ts";
 import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { openSinkReader } from "../reader.ts";
+import { wholeNumber } from "../whole-number.ts";
 
 const timeoutMs = 60_000;
 
@@ -28,7 +29,7 @@ export function search(output: Output): Command {
     .argument("<sink>", "name of the sink in the config files")
     .argument("<text>", "what to look for", toQuestion)
     .option("--config <file...>", "config files; default sluice.json", [])
-    .option("--top <n>", "how many matches", toCount, 5)
+    .option("--top <n>", "how many matches", wholeNumber(1, 1_000), 5)
     .option("--namespace <name>", "where to look, if the sink spreads its documents over several")
     .option("--filter <json>", "metadata filter, in the index's own language", toFilter)
     .action(async (name: string, text: string, options: SearchOptions) => {
@@ -89,13 +90,6 @@ function human(matches: readonly Match[], { paint }: Output): string {
 function toQuestion(text: string): string {
   if (text.trim() === "") throw new InvalidArgumentError("Give a text to look for.");
   return text;
-}
-
-function toCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1 || count > 1_000)
-    throw new InvalidArgumentError("Write a whole number from 1 to 1000.");
-  return count;
 }
 
 function toFilter(text: string): JsonObject {

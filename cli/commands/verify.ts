@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from "commander";
+import type { Command } from "commander";
 import { openBackend } from "../../core/backend.ts";
 import { secretsOf } from "../../core/config/secrets.ts";
 import type { Drift } from "../../core/connector.ts";
@@ -11,6 +11,7 @@ import { exit } from "../exit.ts";
 import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { openProgressLine } from "../progress-line.ts";
+import { wholeNumber } from "../whole-number.ts";
 
 /** A repair holds its drifts in memory. */
 const maxRepaired = 1_000_000;
@@ -35,9 +36,19 @@ export function verify(output: Output): Command {
   )
     .argument("<sink>", "name of the sink in the config files")
     .argument("[files...]", "config files; default sluice.json")
-    .option("--sample <n>", "vectors to read whole and compare, chosen at random", toCount, 100)
+    .option(
+      "--sample <n>",
+      "vectors to read whole and compare, chosen at random",
+      wholeNumber(0),
+      100,
+    )
     .option("--no-sources", "do not read the sources")
-    .option("--patience <s>", "seconds that a change may take from its origin to here", toCount, 20)
+    .option(
+      "--patience <s>",
+      "seconds that a change may take from its origin to here",
+      wholeNumber(0),
+      20,
+    )
     .option("--repair", "have what drifted sent again, or deleted, through the queue")
     .option("--force", "repair also where that deletes much")
     .action(async (name: string, files: readonly string[], options: VerifyOptions) => {
@@ -131,11 +142,4 @@ function exampleText({ kind, source, subject, place, ids }: Drift): string {
 
 function counted(count: number, what: string): string {
   return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
-}
-
-function toCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 0)
-    throw new InvalidArgumentError("Write a whole number, 0 or more.");
-  return count;
 }

@@ -497,6 +497,34 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     await backend.close(1_000);
   });
 
+  it("runs a source that had ended again for who subscribes later (Invariant 3)", async () => {
+    const source = sourceOf(
+      async function* (context) {
+        const next = context.checkpoint?.next ?? 0;
+        if (next === 0) return yield { events: [record(context, 1)], checkpoint: { next: 1 } };
+        for await (const { id, audience = "" } of context.requests) {
+          const event = { ...record(context, 2), audience };
+          yield { events: [event], checkpoint: { next: next + 1 }, completes: [id] };
+          return;
+        }
+      },
+      { snapshotOnRequest: true },
+    );
+    const early: number[] = [];
+    const late: number[] = [];
+    const into = (all: number[]) =>
+      sinkOf(async (events) => void all.push(...events.map(numberOf)));
+    const first = pipelineOf([source, into(early)]);
+    const one = await start(first);
+    const isOver = async () =>
+      (await one.status()).connectors.find(({ kind }) => kind === "source")?.state === "stopped";
+    await eventually(async () => early.length === 1 && (await isOver()), "its end");
+    await start({ ...first, connectors: [{ ...into(late), name: "late" }] });
+    await eventually(() => late.length === 1, "what the late one missed");
+    await eventually(isOver, "its end again");
+    expect({ early, late }).toEqual({ early: [1], late: [2] });
+  });
+
   it("names a subscription that nobody consumes any more", async () => {
     const before = pipelineOf([sinkOf(async () => {})]);
     await (await start(before)).stop(5_000);

@@ -113,13 +113,14 @@ export function openScheduler(context: {
       for await (const { id, collections, audience } of requests) {
         if (asked.has(id)) continue;
         asked.add(id);
+        const all = captured.tables().map(shown);
         const unknown = (collections ?? []).filter((text) => matching(text).length === 0);
         if (unknown.length > 0) {
-          await context.refuse(id, notCaptured(unknown, captured.tables().map(shown)));
+          await context.refuse(id, notCaptured(unknown, all));
           heard.abort();
           continue;
         }
-        const tables = [...new Set((collections ?? ["*.*"]).flatMap(matching))];
+        const tables = collections ? [...new Set(collections.flatMap(matching))] : all;
         orders.add({
           reason: "requested",
           tables,
