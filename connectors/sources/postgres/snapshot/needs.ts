@@ -24,8 +24,12 @@ export function openNeeds(context: {
 }): Needs {
   const { orders, isThere, write, log } = context;
   const needed = new Set(context.known);
+  /** Taken to be run, and perhaps not begun: another order of it would read it twice. */
+  const ordered = new Set<string>();
   const order = (table: string) => {
-    if (isThere(table) && !orders.has(table)) orders.add({ reason: "changed", tables: [table] });
+    if (!isThere(table) || orders.has(table) || ordered.has(table)) return;
+    ordered.add(table);
+    orders.add({ reason: "changed", tables: [table] });
   };
   return {
     add: (table, why) => {
@@ -40,6 +44,7 @@ export function openNeeds(context: {
     met: (tables) =>
       tables.map((table) => {
         needed.delete(table);
+        ordered.delete(table);
         return { key: needKey(table), value: undefined };
       }),
     missed: (table) => {
