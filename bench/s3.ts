@@ -83,6 +83,7 @@ async function measure(what: "ingest" | "listing", count: number) {
       nextVersion: versionClock(1),
       settled: async () => {},
       refuse: async () => {},
+      tap: async () => (async function* () {})(),
       requests: (async function* () {})(),
       // It counts what it does in a pass, and nothing once that is over.
       progress: ({ done }) => done === undefined && aborter.abort(),

@@ -106,6 +106,14 @@ export interface SourceContext<C, P> extends Context<C> {
   readonly requests: AsyncIterable<SnapshotRequest>;
   /** Gives a request back that can never be met: it names what is not there. Whoever waits for it is told why. */
   readonly refuse: (id: string, why: SluiceError) => Promise<void>;
+  /**
+   * Live copies of what is published to a topic from now on (resolves when that holds): an answer that somebody
+   * waits for. It subscribes to nothing; who reads too slowly is told how many events it missed. Ends on abort.
+   */
+  readonly tap: (
+    topic: string,
+    run: { readonly signal: AbortSignal; readonly missed?: (events: number) => void },
+  ) => Promise<AsyncIterable<SluiceEvent>>;
   /** Shown by `status` and the live view. */
   readonly progress: (value: {
     readonly phase: "snapshot" | "streaming";

@@ -121,6 +121,78 @@ export type DocumentUpserted = OfRecord<
   }
 >;
 
+/** A question on its way to its answer: `embed`, `retrieve` and `prompt` each add their part. */
+export type QuestionAsked = Attributes<
+  "dev.sluice.question.asked",
+  {
+    readonly text: Text;
+    /** Questions of one conversation are understood with what was said before. */
+    readonly conversation?: string;
+    /** What was said before, oldest first. */
+    readonly history?: readonly { readonly question: Text; readonly answer: Text }[];
+    /** What to look for where the text alone does not say it: a follow-up question. */
+    readonly query?: Text;
+    readonly topK?: number;
+    /** In the index's own language. */
+    readonly filter?: JsonObject;
+    readonly namespace?: string;
+    /** Answer only from an index that has seen this log position: a decimal number. */
+    readonly minLsn?: string;
+    /** Base64 of float32 little-endian, and the fingerprint of the model that made it. */
+    readonly vector?: string;
+    readonly model?: string;
+    readonly matches?: readonly {
+      readonly id: string;
+      readonly score: number;
+      readonly metadata: Metadata;
+    }[];
+    /** What `matches` were found in: the index's log position, and when. */
+    readonly asOf?: { readonly lsn?: string; readonly time: string };
+    /** What the language model is given, and the passages it numbers, in that order. */
+    readonly prompt?: Text;
+    readonly passages?: readonly Citation[];
+  }
+>;
+
+/** Where a passage stands: its record, as of which version, and how well it fits the question. */
+export interface Citation {
+  readonly source: string;
+  readonly subject: string;
+  readonly version: Version;
+  /** Id of the chunk's vector. */
+  readonly chunk: string;
+  readonly score: number;
+  readonly passage: Text;
+}
+
+export type AnswerGiven = Attributes<
+  "dev.sluice.answer.given",
+  {
+    /** Id of the question's event. */
+    readonly question: string;
+    readonly asked: Text;
+    readonly conversation?: string;
+    readonly text: Text;
+    /** False: nothing that was found answers it, and the text says so. */
+    readonly isAnswered: boolean;
+    readonly model: string;
+    readonly asOf?: { readonly lsn?: string; readonly time: string };
+    readonly citations: readonly Citation[];
+    /** Where the model counts them. */
+    readonly tokens?: { readonly prompt: number; readonly completion: number };
+  }
+>;
+
+export type FeedbackGiven = Attributes<
+  "dev.sluice.feedback.given",
+  {
+    /** Id of the answer's event. */
+    readonly answer: string;
+    readonly rating: -1 | 0 | 1;
+    readonly comment?: Text;
+  }
+>;
+
 export type UpsertEvent = RecordUpserted | DocumentUpserted;
 /** What carries a version. */
 export type RecordChange = UpsertEvent | RecordDeleted | CollectionCleared;

@@ -45,6 +45,7 @@ export async function readSource(
     nextVersion: versionClock(1),
     settled: async () => {},
     refuse: async () => {},
+    tap: async () => (async function* () {})(),
     requests: (async function* () {})(),
     progress: () => {},
   });

@@ -705,6 +705,71 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
     },
   ],
   [
+    "a tap sees what other processes publish from then on, subscribes to nothing and holds nothing back",
+    async (world) => {
+      const [{ topics }, { topics: others }] = [
+        await world.open({ maxWaiting: 2 }),
+        await world.open({ maxWaiting: 2 }),
+      ];
+      await topics.subscribe({ topic: world.topic, name: "s" });
+      const reader = world.consume(topics, "s");
+      await world.publish(others, [change("before", 1)]);
+      const tap = await world.tap(topics);
+      for (const n of range(1, 20)) await world.publish(others, [change("x", n), change("y", n)]);
+      await until(() => tap.seen.length === 40);
+      assertExact(tap.seen, { x: 20, y: 20 });
+      await world.drained(topics);
+      assertExact(reader.seen, { before: 1, x: 20, y: 20 });
+      assert.deepEqual(
+        (await topics.subscriptions(world.topic)).map(({ name }) => name),
+        ["s"],
+      );
+    },
+  ],
+  [
+    "a tap of an optional topic sees what nobody else gets",
+    async (world) => {
+      const { topics } = await world.open({ optional: true });
+      const tap = await world.tap(topics);
+      await world.publish(topics, [change("x", 1)]);
+      await until(() => tap.seen.length === 1);
+      assertExact(tap.seen, { x: 1 });
+    },
+  ],
+  [
+    "who taps too slowly is told how much it missed, and sees the rest in order",
+    async (world) => {
+      const { topics } = await world.open();
+      await topics.subscribe({ topic: world.topic, name: "s" });
+      world.consume(topics, "s");
+      const tap = await world.tap(topics, { isSlow: true });
+      for (const n of range(1, 150))
+        await world.publish(
+          topics,
+          range(1, 20).map((key) => change(`key-${key}`, n)),
+        );
+      await world.drained(topics);
+      tap.goOn();
+      await until(() => tap.seen.length + tap.missed === 150 * 20);
+      assert.ok(tap.missed > 0 && tap.seen.length > 0, `missed ${tap.missed}`);
+      const last = new Map<string, number>();
+      for (const { key, n } of tap.seen) {
+        assert.ok(n > (last.get(key) ?? 0), `${key}: ${n} came after ${last.get(key)}`);
+        last.set(key, n);
+      }
+    },
+  ],
+  [
+    "a tap ends on abort, and with the queue",
+    async (world) => {
+      const { topics } = await world.open();
+      const [aborted, closed] = [await world.tap(topics), await world.tap(topics)];
+      await aborted.stop();
+      await topics.close(1_000);
+      await closed.done;
+    },
+  ],
+  [
     "settled takes as long as the durability needs, and ends on abort",
     async (world) => {
       const { topics } = await world.open();
@@ -820,6 +885,37 @@ function openWorld(backend: Parameters<typeof queueConformance>[0], topic: strin
       };
       readers.push(reader);
       return reader;
+    },
+    tap: async (topics: Topics, { isSlow = false } = {}) => {
+      const stop = new AbortController();
+      const gate = new AbortController();
+      const record = recorder();
+      let missed = 0;
+      const copies = await topics.tap(topic, {
+        signal: stop.signal,
+        missed: (events) => (missed += events),
+      });
+      const done = (async () => {
+        for await (const event of copies) {
+          record.add({ events: [event], redelivered: false });
+          if (isSlow && !gate.signal.aborted) await once(gate.signal, "abort");
+        }
+      })();
+      const tap = {
+        ...record,
+        done,
+        get missed() {
+          return missed;
+        },
+        goOn: () => gate.abort(),
+        stop: () => {
+          gate.abort();
+          stop.abort();
+          return done;
+        },
+      };
+      readers.push(tap);
+      return tap;
     },
     child: (name: string, options: Partial<PartyOptions> & { readonly hang: boolean }) => {
       const order: ChildOrder = { options: optionsOf(options), topic, name, hang: options.hang };

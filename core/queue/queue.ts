@@ -74,6 +74,14 @@ export interface Topics {
     run: { readonly signal: AbortSignal },
   ) => Promise<void>;
   /**
+   * Live copies of what is published from now on (resolves when that holds), by whatever process. It subscribes to
+   * nothing and holds nothing back: who reads too slowly is told how many events it missed. Ends on abort.
+   */
+  readonly tap: (
+    topic: string,
+    run: { readonly signal: AbortSignal; readonly missed?: (events: number) => void },
+  ) => Promise<AsyncIterable<SluiceEvent>>;
+  /**
    * Takes the events of some records out of all that waits, in every topic. What a consumer has in its hands
    * is not reached. Resolves to how many it was, a copy for each subscription counted where there are such.
    */

@@ -66,6 +66,11 @@ export async function readSource(
     settled: inOrder(() => backend.topics.settled({ signal })),
     requests: asked.requests,
     refuse: asked.refuse,
+    tap: (topic, tapping) =>
+      backend.topics.tap(topic, {
+        ...tapping,
+        signal: AbortSignal.any([signal, tapping.signal]),
+      }),
     progress: board.progress,
     meter: board.meter,
     log,

@@ -64,6 +64,7 @@ async function* untilStreaming(
     settled: async () => {},
     requests: nobodyAsks(signal),
     refuse: async () => {},
+    tap: async () => (async function* () {})(),
     progress: ({ phase }) => phase === "streaming" && streams(),
   };
   const batches = read({ ...base, ...sourcing })[Symbol.asyncIterator]();
@@ -84,7 +85,7 @@ async function* untilStreaming(
 
 type Sourcing = Pick<
   SourceContext<unknown, unknown>,
-  "checkpoint" | "nextVersion" | "settled" | "requests" | "refuse" | "progress"
+  "checkpoint" | "nextVersion" | "settled" | "requests" | "refuse" | "tap" | "progress"
 >;
 
 async function* nobodyAsks(signal: AbortSignal): AsyncGenerator<SnapshotRequest, void> {

@@ -20,6 +20,7 @@ export async function* scan(context: Context<Options>): AsyncGenerator<readonly 
     nextVersion: () => version({ epoch: 1, position: ++position, rank: 0, tail: 0 }),
     settled: async () => {},
     refuse: async () => {},
+    tap: async () => (async function* () {})(),
     requests: nobody(),
     progress: () => {},
   };

@@ -12,6 +12,7 @@ import { openPartitions } from "./partitions.ts";
 import { openPublisher } from "./publish.ts";
 import { openQueues } from "./queues.ts";
 import { openRegistry } from "./registry.ts";
+import { openTaps } from "./tap.ts";
 
 const settleMs = 5_000;
 
@@ -32,7 +33,8 @@ export async function openBullmqTopics(
   const closing = new AbortController();
   const abandon = new AbortController();
   setMaxListeners(0, closing.signal, abandon.signal); // whatever runs waits for them
-  const publish = openPublisher({ ...options, registry, queueOf, partitions });
+  const taps = openTaps({ client, project, registry, log });
+  const publish = openPublisher({ ...options, registry, queueOf, partitions, taps });
   const consume = openConsumer({
     ...options,
     client,
@@ -120,6 +122,11 @@ export async function openBullmqTopics(
       })),
     consume: (topic, name, handle, { signal }) =>
       tracked(signal, (signal) => consume(topic, name, handle, signal)),
+    tap: (topic, { signal, missed }) =>
+      taps.read(topic, {
+        signal: AbortSignal.any([signal, closing.signal]),
+        ...(missed && { missed }),
+      }),
     erase: async (records) => {
       let erased = 0;
       for (const topic of await registry.topics()) {

@@ -9,6 +9,11 @@ export interface QueuePlace {
   readonly partition: number;
 }
 
+/** What the keys of a project's topics begin with. */
+export function keyRoot(project: string): string {
+  return `sluice:{${encodeURIComponent(project)}}`;
+}
+
 /** BullMQ's queue name and prefix. The braces spread the queues over a cluster while each stays in one slot. */
 export function queueNames(place: QueuePlace): { readonly queue: string; readonly prefix: string } {
   const { project, topic, name, generation, partition } = place;

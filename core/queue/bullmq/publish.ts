@@ -10,6 +10,7 @@ import type { Partitions } from "./partitions.ts";
 import { newJobs, type NewJob } from "./new-jobs.ts";
 import type { PartitionQueue } from "./queues.ts";
 import type { Registry, TopicRecord } from "./registry.ts";
+import type { Taps } from "./tap.ts";
 
 const pollMs = 200;
 
@@ -24,9 +25,10 @@ export function openPublisher(
     readonly registry: Registry;
     readonly queueOf: (place: QueuePlace) => Promise<PartitionQueue>;
     readonly partitions: Partitions;
+    readonly taps: Taps;
   },
 ): Publish {
-  const { project, settings, log, registry, queueOf, partitions } = options;
+  const { project, settings, log, registry, queueOf, partitions, taps } = options;
   const adders = new Map<string, Promise<Adder>>();
   const dropped = new Set<string>();
 
@@ -66,7 +68,10 @@ export function openPublisher(
       if (waits > 0) await pause(pollMs, signal);
       record = await read();
       if (record.subscriptions.size > 0) break;
-      if (settings(topic).optional) return drop(topic, checked.length);
+      if (settings(topic).optional) {
+        if (record.isTapped) taps.copy(topic, checked);
+        return drop(topic, checked.length);
+      }
       if (waits === 0) log.warn({ topic }, "topic has no subscription: its sources wait"); // Invariant 4
     }
 
@@ -92,6 +97,7 @@ export function openPublisher(
       record = await read();
       await partitions(topic, record);
     }
+    if (record.isTapped) taps.copy(topic, checked);
     for (const [generation, name] of served)
       if (record.subscriptions.get(name) !== generation) {
         // It ended while we added to it, so nobody else will remove that.

@@ -10,6 +10,7 @@ import { handOver } from "./hand-over.ts";
 import { toJobs } from "./jobs.ts";
 import { openLog } from "./log.ts";
 import { openRegistry } from "./registry.ts";
+import { openTaps } from "./tap.ts";
 import { openWakeups } from "./wakeups.ts";
 
 /**
@@ -21,7 +22,8 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
   const { project, settings, scope, leaseMs, writeTimeoutMs } = options;
   const database = openDatabase(options.dir);
   const registry = openRegistry(database, project);
-  const log = openLog(database, registry);
+  const taps = openTaps(database, project);
+  const log = openLog(database, registry, taps);
   const { wait, wake, wakeAll } = openWakeups(database.version);
   const acknowledge = groupAcknowledgements(log.acknowledge);
   const closing = new AbortController();
@@ -29,18 +31,24 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
   const dropped = new Map<string, number>();
 
   const room = (topic: string) => `room in ${topic}`;
+  const tapsOf = (topic: string) => `taps of ${topic}`;
   const jobsIn = (topic: string, partition: number) => `jobs in ${topic}/${partition}`;
 
   const publish: Topics["publish"] = async (topic, events, { signal }) => {
     const { partitions, maxWaiting, optional } = settings(topic);
-    const jobs = toJobs(checkEvents(events), partitions);
+    const checked = checkEvents(events);
+    const jobs = toJobs(checked, partitions);
     if (jobs.length === 0) return;
     let limit = maxWaiting;
     for (let waits = 0; ; waits++) {
       signal.throwIfAborted();
-      const outcome = log.append(topic, partitions, jobs, limit);
+      const outcome = log.append(topic, partitions, jobs, { limit, optional, events: checked });
       if (outcome === "done") break;
-      if (outcome === "nobody" && optional) return drop(topic, events.length);
+      if (outcome === "dropped") {
+        drop(topic, events.length);
+        wake(tapsOf(topic));
+        return;
+      }
       if (outcome === "full") limit = Math.floor(maxWaiting / 2) + 1; // Invariant 9
       else if (waits === 0)
         options.log.warn({ topic }, "topic has no subscription: its sources wait"); // Invariant 4
@@ -48,6 +56,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
     }
     for (const partition of new Set(jobs.map((job) => job.partition)))
       wake(jobsIn(topic, partition));
+    wake(tapsOf(topic));
     await immediate(); // a source that never waits must not starve its process
   };
 
@@ -123,6 +132,10 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       consuming.add(ended);
       void ended.finally(() => consuming.delete(ended));
       return consumed;
+    },
+    tap: async (topic, { signal, missed }) => {
+      const either = AbortSignal.any([signal, closing.signal]);
+      return taps.read(topic, { signal: either, missed, wait: () => wait(tapsOf(topic), either) });
     },
     erase: async (records) => log.erase(project, records),
     close: async (graceMs) => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { openDatabase, type Database } from "../../state/embedded/database.ts";
 import { toJobs } from "./jobs.ts";
 import { openLog, type Log, type Place } from "./log.ts";
+import { openTaps } from "./tap.ts";
 import { openRegistry, type Registry } from "./registry.ts";
 
 let dir: string;
@@ -18,7 +19,7 @@ beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "sluice-log-"));
   database = openDatabase(dir);
   registry = openRegistry(database, "sluice");
-  log = openLog(database, registry);
+  log = openLog(database, registry, openTaps(database, "sluice"));
 });
 beforeEach(() => {
   topic = `topic-${count++}`;
@@ -32,7 +33,9 @@ afterAll(() => {
 const append = (...ids: readonly string[]) => {
   for (const event of ids) {
     const events = [{ specversion: "1.0", id: event, source: "/log", type: "note" }];
-    expect(log.append(topic, 1, toJobs(events, 1), 100)).toBe("done");
+    expect(log.append(topic, 1, toJobs(events, 1), { limit: 100, optional: false, events })).toBe(
+      "done",
+    );
   }
 };
 const subscribe = (name: string) => registry.subscribe(topic, 1, name);
@@ -116,6 +119,6 @@ it("takes another number of partitions when nothing waits, and loses nothing by 
     source: "/log",
     type: "note",
   }));
-  log.append(topic, 4, toJobs(events, 4), 100);
+  log.append(topic, 4, toJobs(events, 4), { limit: 100, optional: false, events });
   expect(registry.waiting().find((status) => status.topic === topic)?.waiting).toBe(20);
 });

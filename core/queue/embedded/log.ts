@@ -4,6 +4,7 @@ import type { Job } from "./jobs.ts";
 import type { Records } from "../queue.ts";
 import { withoutRecords } from "../without.ts";
 import { trim, type Registry } from "./registry.ts";
+import type { Taps } from "./tap.ts";
 
 /** A subscription's place in one partition, as its present holder sees it. */
 export interface Place {
@@ -27,7 +28,7 @@ export interface Acknowledgement {
 /** The table `log` and the subscriptions' ways through it. Every method is one transaction. */
 export type Log = ReturnType<typeof openLog>;
 
-export function openLog(database: Database, { enter, headsOf }: Registry) {
+export function openLog(database: Database, { enter, headsOf }: Registry, taps: Taps) {
   const { rows, run, write } = database;
 
   const isFull = (topic: number, partition: number, name: string, after: number, limit: number) =>
@@ -45,22 +46,35 @@ export function openLog(database: Database, { enter, headsOf }: Registry) {
     enter: (topic: string, partitions: number): number => write(() => enter(topic, partitions)),
 
     /**
-     * Adds the jobs for everybody registered, or nothing: "nobody" without a subscription, "full" while
-     * one of them has `limit` jobs waiting in a partition that a job is for.
+     * Adds the jobs for everybody registered, or nothing: "nobody" without a subscription ("dropped" where that
+     * is allowed), "full" while one of them has `limit` jobs waiting in a partition that a job is for.
      */
     append: (
       topic: string,
       partitions: number,
       jobs: readonly Job[],
-      limit: number,
-    ): "done" | "nobody" | "full" =>
+      {
+        limit,
+        optional,
+        events,
+      }: {
+        readonly limit: number;
+        readonly optional: boolean;
+        /** What the jobs hold, for those who tap. */
+        readonly events: readonly SluiceEvent[];
+      },
+    ): "done" | "dropped" | "nobody" | "full" =>
       write(() => {
         const id = enter(topic, partitions);
         const cursors = rows<[partition: number, name: string, position: number]>(
           "SELECT partition, subscription, position FROM cursors WHERE topic = ?",
           id,
         );
-        if (cursors.length === 0) return "nobody";
+        if (cursors.length === 0) {
+          if (!optional) return "nobody";
+          taps.copy(topic, events);
+          return "dropped";
+        }
         const heads = headsOf(id);
         const touched = new Set(jobs.map(({ partition }) => partition));
         const names = new Set<string>();
@@ -93,6 +107,7 @@ export function openLog(database: Database, { enter, headsOf }: Registry) {
             partition,
             heads.get(partition) ?? 0,
           );
+        taps.copy(topic, events);
         return "done";
       }),
 

@@ -13,6 +13,8 @@ import type { Database } from "./database.ts";
  * - `heads.position` is the last one given in a partition, `cursors.position` the last one acknowledged.
  * - `subscriptions.generation` is another one when a subscription ended and began anew.
  * - `cursors.holder` is the token of the lease that last took the partition: only it may move the cursor.
+ * - `taps` says who listens to a topic, until when (wall-clock milliseconds); `tapped` holds what they are still to
+ *   read, a JSON array a row. `first` counts the topic's events tapped before; `tap_counts` has the count after all.
  */
 const steps = [
   `
@@ -67,6 +69,22 @@ const steps = [
   DROP TABLE old_state;
   CREATE UNIQUE INDEX state_key ON state (project, connector, key);
   CREATE INDEX state_expires ON state (expires) WHERE expires IS NOT NULL;
+  `,
+  `
+  CREATE TABLE taps (
+    project TEXT NOT NULL, topic TEXT NOT NULL, id TEXT NOT NULL, until INTEGER NOT NULL,
+    PRIMARY KEY (project, topic, id)
+  ) WITHOUT ROWID;
+  CREATE TABLE tap_counts (
+    project TEXT NOT NULL, topic TEXT NOT NULL, events INTEGER NOT NULL,
+    PRIMARY KEY (project, topic)
+  ) WITHOUT ROWID;
+  CREATE TABLE tapped (
+    id INTEGER PRIMARY KEY,
+    project TEXT NOT NULL, topic TEXT NOT NULL, first INTEGER NOT NULL,
+    at INTEGER NOT NULL, events INTEGER NOT NULL, body TEXT NOT NULL
+  );
+  CREATE INDEX tapped_place ON tapped (project, topic, first);
   `,
 ];
 

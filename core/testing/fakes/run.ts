@@ -87,6 +87,7 @@ export async function run(
       settled: async () => {},
       requests: asked.requests,
       refuse: asked.refuse,
+      tap: async () => (async function* () {})(),
       progress: (value) => void progress.push(value),
     });
     for await (const batch of reading) {
