@@ -3,6 +3,18 @@ import { nearest } from "../core/config/nearest.ts";
 import type { Pipeline, ResolvedConnector } from "../core/config/pipeline.ts";
 import { SluiceError } from "../core/errors.ts";
 
+/** The connector of that name, whatever it is; else `cli.unknown-name` with the nearest one. */
+export function anyConnectorOf({ connectors }: Pipeline, name: string): ResolvedConnector {
+  const found = connectors.find((one) => one.name === name);
+  if (found) return found;
+  const names = connectors.map((one) => one.name);
+  const close = nearest(name, names);
+  throw new SluiceError(`sluice: the config has no connector ${JSON.stringify(name)}.`, {
+    code: "cli.unknown-name",
+    fix: close ? `Write ${close}.` : `Name one of ${names.join(", ")}.`,
+  });
+}
+
 /** The connector of that name and kind in the config files; else `cli.unknown-name` with the nearest one. */
 export function connectorOf<K extends Kind>(
   { connectors }: Pipeline,

@@ -19,6 +19,7 @@ export const exit = {
 const invalid = new Set([
   "cli.demo-folder",
   "cli.env-file",
+  "cli.no-event",
   "cli.no-file",
   "cli.no-sink",
   "cli.no-snapshot",
@@ -27,6 +28,7 @@ const invalid = new Set([
   "cli.unknown-letter",
   "cli.unknown-name",
   "cli.unknown-source",
+  "cli.unreadable",
   "cli.usage",
   "dead-letters.no-subscription",
   "vectors.no-namespace",

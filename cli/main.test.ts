@@ -360,9 +360,9 @@ describe("start", () => {
     expect(Date.now() - before).toBeLessThan(12_000);
   });
 
-  it("stops with 2 when a connector says that its config is wrong", async () => {
+  it("stops with 2 when a connector says that its config is wrong, with --fail-fast", async () => {
     write("sluice.json", pipeline({ lines: { wrong: true } }));
-    const { code, stderr } = await start().ended;
+    const { code, stderr } = await start("--fail-fast").ended;
     expect(code).toBe(2);
     expect(stderr).toContain("lines.wrong");
   });

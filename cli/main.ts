@@ -3,12 +3,15 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../core/errors.ts";
 import { check } from "./commands/check.ts";
+import { checkpoint } from "./commands/checkpoint.ts";
 import { connectors } from "./commands/connectors.ts";
 import { deadLetters } from "./commands/dead-letters.ts";
 import { demo } from "./commands/demo.ts";
 import { erase } from "./commands/erase.ts";
+import { pause, restart, resume, stop } from "./commands/lifecycle.ts";
 import { pinecone } from "./commands/pinecone.ts";
 import { plan } from "./commands/plan.ts";
+import { publish } from "./commands/publish.ts";
 import { remove } from "./commands/remove.ts";
 import { schema } from "./commands/schema.ts";
 import { search } from "./commands/search.ts";
@@ -16,6 +19,7 @@ import { snapshot } from "./commands/snapshot.ts";
 import { start } from "./commands/start.ts";
 import { status } from "./commands/status.ts";
 import { subscriptions } from "./commands/subscriptions.ts";
+import { tap } from "./commands/tap.ts";
 import { validate } from "./commands/validate.ts";
 import { verify } from "./commands/verify.ts";
 import { exitCodeOf } from "./exit.ts";
@@ -51,10 +55,17 @@ for (const command of [
   plan,
   check,
   status,
+  pause,
+  resume,
+  stop,
+  restart,
   snapshot,
+  checkpoint,
   subscriptions,
   deadLetters,
   remove,
+  tap,
+  publish,
   search,
   verify,
   erase,

@@ -8,6 +8,7 @@ const stateStyle: Readonly<Record<ConnectorStatus["state"], Style>> = {
   running: "green",
   failing: "red",
   failed: "red",
+  paused: "yellow",
   stopped: "dim",
 };
 

@@ -18,7 +18,9 @@ const always = ["id", "source", "type"] as const;
 const ofRecords = ["subject", "time", "partitionkey"] as const;
 /** Looked up first: this runs for every attribute of every event. */
 const commonNames = new Set(
-  "specversion id source type subject time data sequence partitionkey traceparent".split(" "),
+  "specversion id source type subject time data data_base64 sequence partitionkey traceparent".split(
+    " ",
+  ),
 );
 const versionShape = /^[0-9a-f]{24}[01]/;
 

@@ -13,6 +13,7 @@ const graceMs = 10_000;
 
 interface StartOptions extends PipelineOptions {
   readonly admin?: { readonly host: string; readonly port: number };
+  readonly failFast?: boolean;
 }
 
 export function start(output: Output): Command {
@@ -35,6 +36,10 @@ export function start(output: Output): Command {
       "where the admin API listens; default any free port of 127.0.0.1",
       toAddress,
     )
+    .option(
+      "--fail-fast",
+      "end when one connector fails in a way that needs a person; without it the others go on",
+    )
     .action(async (files: readonly string[], options: StartOptions) => {
       const pipeline = await openPipeline(files, options, output);
       const secrets = secretsOf(pipeline);
@@ -54,7 +59,7 @@ export function start(output: Output): Command {
           paint: output.paint,
           footer: `${running.url} · Ctrl-C stops`,
         });
-      const code = await untilStopped(running, log, view);
+      const code = await untilStopped(running, log, { view, ...options });
       await view?.close();
       // Connections of drivers must not keep a stopped process alive.
       process.exit(code);
@@ -62,7 +67,11 @@ export function start(output: Output): Command {
 }
 
 /** Resolves to the exit code once everything is stopped. */
-async function untilStopped(running: Running, log: Log, view?: LiveView): Promise<number> {
+async function untilStopped(
+  running: Running,
+  log: Log,
+  { view, failFast = false }: { readonly view: LiveView | undefined; readonly failFast?: boolean },
+): Promise<number> {
   const signalled = new Promise<number>((resolve) => {
     let isSecond = false;
     const onSignal = (signal: NodeJS.Signals) => {
@@ -78,7 +87,7 @@ async function untilStopped(running: Running, log: Log, view?: LiveView): Promis
   const code = await Promise.race([
     signalled,
     running.ended.then(() => exit.done),
-    running.failed.then(({ error }) => exitCodeOf(error)),
+    (failFast ? running.failed : running.allFailed).then(({ error }) => exitCodeOf(error)),
   ]);
   const telling = tellWaiting(running, log, view);
   await running.stop(graceMs);

@@ -1,18 +1,15 @@
 import type { Command } from "commander";
-import { openBackend, type Backend } from "../../core/backend.ts";
 import { nearest } from "../../core/config/nearest.ts";
-import { secretsOf } from "../../core/config/secrets.ts";
-import type { Log } from "../../core/connector.ts";
 import { SluiceError } from "../../core/errors.ts";
 import { endSubscription } from "../../core/runtime/remove.ts";
 import { readSubscriptions } from "../../core/runtime/standings.ts";
 import { holdIdle } from "../../core/runtime/who-runs.ts";
-import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
+import { newPipelineCommand, type PipelineOptions } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { standingOf } from "../status-lines.ts";
 import { table } from "../table.ts";
+import { withBackend } from "../with-backend.ts";
 
 interface RemoveOptions extends PipelineOptions {
   readonly topic?: string;
@@ -31,7 +28,7 @@ export function subscriptions(output: Output): Command {
     .argument("[files...]", "config files; default sluice.json")
     .enablePositionalOptions()
     .action(async (files: readonly string[], options: PipelineOptions) => {
-      await withBackend(files, options, output, async ({ backend, project }) => {
+      await withBackend(files, options, output, async ({ pipeline: { project }, backend }) => {
         const all = await readSubscriptions(backend);
         output.result("subscriptions", { project, subscriptions: all }, () => list(all, output));
       });
@@ -75,22 +72,6 @@ function removal(output: Output): Command {
         );
       });
     });
-}
-
-async function withBackend(
-  files: readonly string[],
-  options: PipelineOptions,
-  output: Output,
-  use: (opened: { backend: Backend; project: string; log: Log }) => Promise<void>,
-): Promise<void> {
-  const pipeline = await openPipeline(files, options, output);
-  const log = quietLog(output.note, secretsOf(pipeline));
-  const backend = await openBackend(pipeline, { log });
-  try {
-    await use({ backend, project: pipeline.project, log });
-  } finally {
-    await backend.close(1_000);
-  }
 }
 
 /** What becomes of a backlog. */

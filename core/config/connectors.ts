@@ -38,9 +38,18 @@ export async function placeConnector(
       const own = await read("source", spot, "source", file?.name);
       if (!file || !own) return undefined;
       const { connector: source, config } = own;
-      const { name, to, onGap, durability } = file;
+      const { name, initialState, to, onGap, durability } = file;
       return {
-        connector: { kind, name, source, config, to, onGap, ...(durability && { durability }) },
+        connector: {
+          kind,
+          name,
+          initialState,
+          source,
+          config,
+          to,
+          onGap,
+          ...(durability && { durability }),
+        },
         spot,
         stages: [],
       };
@@ -50,10 +59,19 @@ export async function placeConnector(
       const stages = await readStages(spot, read, file?.name);
       const own = await read("transform", spot, "transform", file?.name);
       if (!file || !own || !stages) return undefined;
-      const { name, from, filter, retry, to } = file;
+      const { name, initialState, from, filter, retry, to } = file;
       const transforms = [...stages.map(({ stage }) => stage), toStage(file.transform, own)];
       return {
-        connector: { kind, name, from, ...(filter && { filter }), transforms, retry, to },
+        connector: {
+          kind,
+          name,
+          initialState,
+          from,
+          ...(filter && { filter }),
+          transforms,
+          retry,
+          to,
+        },
         spot,
         stages: [...stages.map((one) => one.spot), spot],
       };
@@ -64,10 +82,20 @@ export async function placeConnector(
       const stages = await readStages(spot, read, file?.name, own?.connector.inherit);
       if (!file || !own || !stages) return undefined;
       const { connector: sink, config } = own;
-      const { name, from, filter, retry } = file;
+      const { name, initialState, from, filter, retry } = file;
       const transforms = stages.map(({ stage }) => stage);
       return {
-        connector: { kind, name, from, ...(filter && { filter }), transforms, retry, sink, config },
+        connector: {
+          kind,
+          name,
+          initialState,
+          from,
+          ...(filter && { filter }),
+          transforms,
+          retry,
+          sink,
+          config,
+        },
         spot,
         stages: stages.map((one) => one.spot),
       };

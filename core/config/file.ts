@@ -69,6 +69,11 @@ const common = {
   ),
 };
 
+const initialState = z
+  .enum(["running", "paused"])
+  .default("running")
+  .describe("`paused`: it waits for `sluice resume`, also after restarts, until somebody says so.");
+
 const stage = z.strictObject({
   use: z.string().min(1).describe("A transform: a built-in, an npm package or a path like ./x.js."),
   config: options.describe("The transform's options."),
@@ -126,6 +131,7 @@ export const connectorFile = {
       .describe(
         "`accept-loss`: read an origin that forgets what was confirmed also into a queue that loses data at a restart.",
       ),
+    initialState,
   }),
   transform: z.strictObject({
     ...common,
@@ -133,11 +139,13 @@ export const connectorFile = {
     ...consumer,
     to,
     config: options.describe("The transform's options."),
+    initialState,
   }),
   sink: z.strictObject({
     ...common,
     sink: type("sink"),
     ...consumer,
     config: options.describe("The sink's options."),
+    initialState,
   }),
 } as const;

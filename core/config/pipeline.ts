@@ -20,6 +20,8 @@ export interface Pipeline {
 
 interface Common {
   readonly name: string;
+  /** Until somebody says otherwise (`sluice resume`). Default `running`. */
+  readonly initialState?: "running" | "paused";
 }
 
 interface Consumer {

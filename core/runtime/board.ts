@@ -8,6 +8,8 @@ export interface Board {
   readonly become: (state: ConnectorState) => void;
   /** Remembers since when it fails, until `become` says otherwise. `failed` is for good. */
   readonly trouble: (state: "failing" | "failed", error: unknown) => void;
+  /** Shown instead of what the connector does, until `undefined`: it takes no new work. */
+  readonly hold: (state: "paused" | undefined) => void;
   readonly progress: SourceContext<unknown, unknown>["progress"];
   readonly handled: (events: number) => void;
   readonly deadLettered: () => void;
@@ -21,6 +23,7 @@ export function statusBoard(
   options: { readonly deadLetters: number; readonly scrub: (text: string) => string },
 ): Board {
   let state: ConnectorState = "starting";
+  let held: "paused" | undefined;
   let error: ConnectorStatus["error"];
   let progress: Parameters<Board["progress"]>[0] | undefined;
   const pace = paceMeter();
@@ -37,6 +40,7 @@ export function statusBoard(
       state = next;
       error = { ...explain(cause, options.scrub), since: error?.since ?? new Date().toISOString() };
     },
+    hold: (next) => (held = next),
     progress: (value) => {
       progress = value;
       pace.note(value.phase === "snapshot" ? value : {});
@@ -50,7 +54,7 @@ export function statusBoard(
     },
     read: () => ({
       ...who,
-      state,
+      state: held ?? state,
       ...(error && { error }),
       ...(progress && { progress: { ...progress, ...pace.read() } }),
       events,

@@ -49,7 +49,16 @@ it("acknowledges a batch only when its dead letter is durable (Invariant 8)", as
   const retry = { attempts: 3, maxDelayMs: 10 };
   const done = runConsumer(
     { kind: "sink", name: "refuses", sink, config: {}, from: ["t"], transforms: [], retry },
-    { backend, board, log, topics: {}, leaseMs: 1_000, scrub: (text) => text, signal: stop.signal },
+    {
+      backend,
+      board,
+      log,
+      topics: {},
+      leaseMs: 1_000,
+      gate: async () => {},
+      scrub: (text) => text,
+      signal: stop.signal,
+    },
   );
   await expect.poll(() => happened).toEqual(["letter sent"]);
   isDurable();

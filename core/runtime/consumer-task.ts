@@ -40,6 +40,7 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
 
   const handle = async (topic: string, events: readonly SluiceEvent[], write: WriteRun) => {
     const { filter } = connector;
+    await run.gate(write.signal);
     const wanted = filter ? events.filter((event) => matchesFilter(filter, event)) : events;
     // What a transform passes on to one subscription only must not replace what all get.
     for (const group of coalesce(wanted, { perAudience: connector.kind === "transform" }))

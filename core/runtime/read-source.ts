@@ -90,6 +90,7 @@ export async function readSource(
   const batches = connector.source.read(context)[Symbol.asyncIterator]();
   try {
     for (;;) {
+      await run.gate(signal);
       const next = await untilAborted(batches.next(), signal);
       if (next.done) return signal.throwIfAborted(); // it ended because it had to, or because it had no more
       await store(next.value);

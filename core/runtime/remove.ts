@@ -8,7 +8,8 @@ import { forgetSubscription } from "./catch-up.ts";
 import { ownPrefix } from "./keys.ts";
 import { forgetProducer, listProducers } from "./producers.ts";
 import { pendingRequests } from "./requests.ts";
-import { holdIdle } from "./who-runs.ts";
+import { holdIdle, isHad } from "./who-runs.ts";
+import { forgetWish } from "./wishes.ts";
 
 /** What there is of a connector. */
 export interface Belongings {
@@ -63,6 +64,8 @@ export async function removeConnector(
     const deadLetters = await dropLetters(name, backend);
     const entries = await clear(state, lease);
     await forgetProducer(backend.state, name);
+    // A process that still has it in its files would start it again.
+    if (!(await isHad(name, backend))) await forgetWish(name, backend.state);
     return { findings, subscriptions, requests, deadLetters, entries };
   } finally {
     await lease.release();

@@ -1,30 +1,29 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openBackend, type Backend } from "../backend.ts";
-import type { Pipeline, ResolvedConnector, SourceConnector } from "../config/pipeline.ts";
+import type { Pipeline, ResolvedConnector } from "../config/pipeline.ts";
 import type { Log } from "../connector.ts";
 import { defaultLeaseMs } from "../queue/options.ts";
 import type { Durability } from "../queue/queue.ts";
 import { serveAdmin } from "./admin.ts";
 import { statusBoard, type Board } from "./board.ts";
-import { untilWanted } from "./catch-up.ts";
-import { runConsumer } from "./consumer-task.ts";
 import { orphansOf } from "./orphans.ts";
 import { registerProcess } from "./processes.ts";
-import { producerOf } from "./producers.ts";
 import { pendingRequests } from "./requests.ts";
-import { runSource } from "./source-task.ts";
 import { readSubscriptions } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
-import type { TaskRun } from "./task.ts";
+import { supervise, type Standing } from "./supervise.ts";
 import { whoIs } from "./who-is.ts";
+import { followWishes } from "./wishes.ts";
 
 export interface Running {
   /** Of the admin API. */
   readonly url: string;
   readonly status: () => Promise<PipelineStatus>;
-  /** Resolves when a connector has stopped for good because of an error; else never. */
+  /** Resolves with the first failure that needs a person; the other connectors go on, and it is tried again. Else never. */
   readonly failed: Promise<{ readonly connector: string; readonly error: unknown }>;
+  /** Resolves, with the failure of one of them, when every connector has failed or ended. Else never. */
+  readonly allFailed: Promise<{ readonly connector: string; readonly error: unknown }>;
   /** Resolves when every connector has ended by itself; else never. */
   readonly ended: Promise<void>;
   /** Stops everything and resolves within `graceMs`: what is not finished is handed back. May be called twice. */
@@ -51,7 +50,6 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
   const boards = new Map<string, Board>();
   const stopping = new AbortController();
   let tasks: readonly Promise<void>[] = [];
-  const again: Promise<void>[] = [];
 
   let started = { at: new Date().toISOString(), durability: "memory" as Durability };
   const status = () => readPipelineStatus(pipeline, backend, boards, started);
@@ -62,7 +60,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
   async function stopAll(graceMs: number): Promise<void> {
     const deadline = performance.now() + graceMs;
     stopping.abort(new Error("the pipeline stops"));
-    await within(Promise.allSettled([...tasks, ...again]), graceMs * 0.7);
+    await within(Promise.allSettled(tasks), graceMs * 0.7);
     // Shares of what is left: with Redis away each of them takes all that it is given.
     const leftMs = Math.max(500, deadline - performance.now());
     await within(Promise.allSettled(closers.map((close) => close())), leftMs * 0.3);
@@ -99,49 +97,55 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
       ),
     );
 
-    let fail: (reason: { connector: string; error: unknown }) => void = () => undefined;
-    const failed = new Promise<{ connector: string; error: unknown }>(
-      (resolve) => (fail = resolve),
-    );
-    const runOnce = async (connector: ResolvedConnector): Promise<void> => {
-      const board = boards.get(connector.name) as Board; // one was made for each above
-      const run: TaskRun = {
-        backend,
-        board,
-        log: logOf(connector, log),
-        topics: pipeline.topics,
-        leaseMs: defaultLeaseMs,
-        scrub,
-        signal: stopping.signal,
-      };
-      try {
-        await (connector.kind === "source"
-          ? runSource(connector, run)
-          : runConsumer(connector, run));
-        board.become("stopped");
-        if (connector.kind === "source")
-          again.push(runAgain(connector, run).catch(() => undefined)); // aborted
-      } catch (error) {
-        if (stopping.signal.aborted) return board.become("stopped");
-        board.trouble("failed", error);
-        run.log.error({ error }, `${connector.kind} stopped for good`);
-        fail({ connector: connector.name, error });
-      }
+    const standings = new Map<string, Standing>();
+    const first = pending<{ connector: string; error: unknown }>();
+    const all = pending<{ connector: string; error: unknown }>();
+    const ended = pending<void>();
+    const tell = (connector: string, standing: Standing): void => {
+      standings.set(connector, standing);
+      if (stopping.signal.aborted) return;
+      if (standing.is === "failed") first.resolve({ connector, error: standing.error });
+      const now = [...standings.values()];
+      if (now.length < pipeline.connectors.length || now.some(({ is }) => is === "working")) return;
+      const [failure] = [...standings].flatMap(([name, one]) =>
+        one.is === "failed" ? [{ connector: name, error: one.error }] : [],
+      );
+      if (failure) all.resolve(failure);
+      else ended.resolve();
     };
-    /** It has ended, and is a part of what has: until somebody needs it after all. */
-    const runAgain = async (connector: SourceConnector, run: TaskRun): Promise<void> => {
-      if (!connector.source.capabilities.snapshotOnRequest) return;
-      const producer = producerOf(connector);
-      const { topics, state } = backend;
-      await untilWanted({ ...run, producer, topics, state, isOptional: true });
-      run.log.info({}, "the source had ended, and is asked for a snapshot: it runs again");
-      await runOnce(connector);
-    };
-    tasks = pipeline.connectors.map(runOnce);
-    const ended = Promise.allSettled(tasks).then(() =>
-      stopping.signal.aborted || hasFailed(boards) ? new Promise<void>(() => undefined) : undefined,
+    const initial = new Map(
+      pipeline.connectors.map(
+        ({ name, initialState = "running" }) => [name, initialState] as const,
+      ),
     );
-    return { url: admin.url, status, failed, ended, stop };
+    const wishes = await followWishes(initial, {
+      place: backend.state,
+      log,
+      signal: stopping.signal,
+    });
+    tasks = pipeline.connectors.map((connector) =>
+      supervise(
+        connector,
+        {
+          backend,
+          board: boards.get(connector.name) as Board, // one was made for each above
+          log: logOf(connector, log),
+          topics: pipeline.topics,
+          leaseMs: defaultLeaseMs,
+          scrub,
+          signal: stopping.signal,
+        },
+        { wishes, tell: (standing) => tell(connector.name, standing) },
+      ),
+    );
+    return {
+      url: admin.url,
+      status,
+      failed: first.promise,
+      allFailed: all.promise,
+      ended: ended.promise,
+      stop,
+    };
   } catch (error) {
     await stop(2_000);
     throw error;
@@ -212,8 +216,10 @@ function logOf(connector: ResolvedConnector, log: Log): Log {
   return { debug: named("debug"), info: named("info"), warn: named("warn"), error: named("error") };
 }
 
-function hasFailed(boards: ReadonlyMap<string, Board>): boolean {
-  return [...boards.values()].some((board) => board.read().state === "failed");
+function pending<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let settle: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((resolve) => (settle = resolve));
+  return { promise, resolve: (value) => settle(value) };
 }
 
 async function within(work: Promise<unknown>, ms: number): Promise<void> {

@@ -42,7 +42,16 @@ it("settles in the order it was asked, however long each takes", async () => {
   const { signal } = new AbortController();
   await runSource(
     { kind: "source", name: "confirms", source, config: {}, to: "t" },
-    { backend, board, log, topics: {}, leaseMs: 1_000, scrub: (text) => text, signal },
+    {
+      backend,
+      board,
+      log,
+      topics: {},
+      leaseMs: 1_000,
+      gate: async () => {},
+      scrub: (text) => text,
+      signal,
+    },
   );
   expect(order).toEqual(["meanwhile", "first", "second"]);
 });
@@ -77,7 +86,16 @@ it("stops reading at once when its lease is lost, and reads again under a new on
   } as unknown as Backend;
   const done = runSource(
     { kind: "source", name: "waits", source, config: {}, to: "t" },
-    { backend, board, log, topics: {}, leaseMs: 1_000, scrub: (text) => text, signal: stop.signal },
+    {
+      backend,
+      board,
+      log,
+      topics: {},
+      leaseMs: 1_000,
+      gate: async () => {},
+      scrub: (text) => text,
+      signal: stop.signal,
+    },
   );
   await expect.poll(() => tokens.length).toBe(1);
   place.lapse("source");

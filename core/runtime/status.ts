@@ -7,10 +7,18 @@ import type { Standing } from "./standings.ts";
  * - `standby`: another process holds the source's lease
  * - `running`
  * - `failing`: retrying what went wrong at `error.since`; nothing is lost
- * - `failed`: stopped by an error that needs another config
- * - `stopped`: stopped on purpose
+ * - `failed`: stopped by an error that needs a person; tried again later and later, but for a lost position
+ * - `paused`: takes no new work, until it is resumed
+ * - `stopped`: on purpose, or a source without more to read
  */
-export type ConnectorState = "starting" | "standby" | "running" | "failing" | "failed" | "stopped";
+export type ConnectorState =
+  | "starting"
+  | "standby"
+  | "running"
+  | "failing"
+  | "failed"
+  | "paused"
+  | "stopped";
 
 export interface ConnectorStatus {
   readonly name: string;

@@ -12,6 +12,8 @@ export interface TaskRun {
   readonly topics: Pipeline["topics"];
   /** How long a source's lease outlives its process, milliseconds. */
   readonly leaseMs: number;
+  /** Resolves while the connector is not paused: to be awaited before new work is taken. Rejects on abort. */
+  readonly gate: (signal: AbortSignal) => Promise<void>;
   /** Takes secrets out of a text. */
   readonly scrub: (text: string) => string;
   /** Aborts when the connector must stop. */

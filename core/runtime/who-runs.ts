@@ -6,6 +6,7 @@ import { SluiceError } from "../errors.ts";
 import { defaultLeaseMs } from "../queue/options.ts";
 import type { Lease } from "../state/state.ts";
 import { listProcesses, type ProcessEntry } from "./processes.ts";
+import { wishFor } from "./wishes.ts";
 
 const pollMs = 250;
 /** What a process that died just now holds runs out by then. */
@@ -18,10 +19,9 @@ const patienceMs = defaultLeaseMs + 2_000;
  */
 export async function holdIdle(name: string, backend: Backend, log: Log): Promise<Lease> {
   const { state, topics } = backend;
-  const running = (await listProcesses(state)).filter(
-    (one) => one.connectors.includes(name) && !hasDied(one),
-  );
-  if (running.length > 0)
+  const isStopped = (await wishFor(name, state))?.wanted === "stopped"; // its processes let go of it
+  const running = await havingIt(name, backend);
+  if (running.length > 0 && !isStopped)
     throw stillRunning(
       name,
       running.map(({ host, pid }) => `pid ${pid} on ${host}`),
@@ -44,6 +44,16 @@ export async function holdIdle(name: string, backend: Backend, log: Log): Promis
   }
 }
 
+/** True when a live process has the connector in its files, whether it runs or is stopped. */
+export async function isHad(name: string, backend: Backend): Promise<boolean> {
+  return (await havingIt(name, backend)).length > 0;
+}
+
+async function havingIt(name: string, { state }: Backend): Promise<readonly ProcessEntry[]> {
+  const all = await listProcesses(state);
+  return all.filter((one) => one.connectors.includes(name) && !hasDied(one));
+}
+
 /** Its entry stays for 15 s. Of another machine's processes nothing is known: they count as alive. */
 function hasDied({ host, pid }: ProcessEntry): boolean {
   if (host !== hostname()) return false;
@@ -58,6 +68,6 @@ function hasDied({ host, pid }: ProcessEntry): boolean {
 function stillRunning(name: string, where: readonly string[]): SluiceError {
   return new SluiceError(`${name}: it is run by ${where.join(", ")}.`, {
     code: "remove.running",
-    fix: "Stop that process first, or start it without this connector.",
+    fix: `Stop it first: sluice stop ${name}`,
   });
 }

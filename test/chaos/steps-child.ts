@@ -102,6 +102,7 @@ const running = runConsumer(connector, {
   log,
   topics: {},
   leaseMs: 1_000,
+  gate: async () => {},
   scrub: (text) => text,
   signal: stop.signal,
 });
