@@ -33,7 +33,7 @@ export function start(output: Output): Command {
     .argument("[files...]", "config files; default sluice.json")
     .option(
       "--admin <host:port>",
-      "where the admin API listens; default any free port of 127.0.0.1",
+      "where the admin API listens; default any free port of 127.0.0.1. With SLUICE_ADMIN_TOKEN set it asks for that",
       toAddress,
     )
     .option(
@@ -51,7 +51,12 @@ export function start(output: Output): Command {
       const log = openLog(write, secrets);
       for (const { code, path, message, fix } of output.isJson ? pipeline.warnings : [])
         log.warn({ code, path, message, fix }, "doubtful config");
-      const running = await startPipeline(pipeline, { log, admin, secrets });
+      const token = process.env["SLUICE_ADMIN_TOKEN"];
+      const running = await startPipeline(pipeline, {
+        log,
+        admin: { ...admin, ...(token && { token }) },
+        secrets: token ? [...secrets, token] : secrets,
+      });
       const { project } = pipeline;
       log.info({ project, admin: running.url, files }, "pipeline started");
       if (output.isLive)

@@ -3,6 +3,13 @@ import { SluiceError } from "../errors.ts";
 import { paceMeter } from "./pace.ts";
 import type { ConnectorState, ConnectorStatus } from "./status.ts";
 
+/** Of a counter of a connector. */
+export interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
 /** What one connector of this process is doing, kept up to date by its task and read by the admin API. */
 export interface Board {
   readonly become: (state: ConnectorState) => void;
@@ -14,6 +21,7 @@ export interface Board {
   readonly handled: (events: number) => void;
   readonly deadLettered: () => void;
   readonly meter: (name: string, value: number, labels?: Readonly<Record<string, string>>) => void;
+  readonly samples: () => readonly Sample[];
   readonly read: () => ConnectorStatus;
 }
 
@@ -29,7 +37,7 @@ export function statusBoard(
   const pace = paceMeter();
   let events = 0;
   let deadLetters = options.deadLetters;
-  const counters = new Map<string, number>();
+  const counters = new Map<string, Sample>();
 
   return {
     become: (next) => {
@@ -50,8 +58,9 @@ export function statusBoard(
     meter: (name, value, labels = {}) => {
       const pairs = Object.entries(labels).map(([label, text]) => `${label}=${text}`);
       const key = pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`;
-      counters.set(key, (counters.get(key) ?? 0) + value);
+      counters.set(key, { name, labels, value: (counters.get(key)?.value ?? 0) + value });
     },
+    samples: () => [...counters.values()],
     read: () => ({
       ...who,
       state: held ?? state,
@@ -59,7 +68,7 @@ export function statusBoard(
       ...(progress && { progress: { ...progress, ...pace.read() } }),
       events,
       deadLetters,
-      counters: Object.fromEntries(counters),
+      counters: Object.fromEntries([...counters].map(([key, { value }]) => [key, value])),
     }),
   };
 }

@@ -58,8 +58,10 @@ export function isUntouched({ queue, state }: Pipeline): boolean {
 
 async function ask({ url }: ProcessEntry): Promise<PipelineStatus | undefined> {
   try {
+    const token = process.env["SLUICE_ADMIN_TOKEN"];
     const response = await fetch(`${url}/connectors`, {
       signal: AbortSignal.timeout(answerWithinMs),
+      ...(token && { headers: { authorization: `Bearer ${token}` } }),
     });
     return response.ok ? ((await response.json()) as PipelineStatus) : undefined; // our own API
   } catch {

@@ -5,8 +5,9 @@ import type { Pipeline, ResolvedConnector } from "../config/pipeline.ts";
 import type { Log } from "../connector.ts";
 import { defaultLeaseMs } from "../queue/options.ts";
 import type { Durability } from "../queue/queue.ts";
-import { serveAdmin } from "./admin.ts";
+import { serveAdmin, type Listen } from "./admin/server.ts";
 import { statusBoard, type Board } from "./board.ts";
+import { prometheus } from "./metrics.ts";
 import { orphansOf } from "./orphans.ts";
 import { registerProcess } from "./processes.ts";
 import { pendingRequests } from "./requests.ts";
@@ -32,7 +33,7 @@ export interface Running {
 
 export interface RunOptions {
   readonly log: Log;
-  readonly admin: { readonly host: string; readonly port: number };
+  readonly admin: Listen;
   /** Texts that must appear in no status and no dead letter (Invariant 11). */
   readonly secrets?: readonly string[];
 }
@@ -87,7 +88,19 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
           scrub,
         }),
       );
-    const admin = await serveAdmin(options.admin, status);
+    const admin = await serveAdmin(
+      options.admin,
+      {
+        names: [...boards.keys()],
+        connector: (name) => pipeline.connectors.find((one) => one.name === name),
+        status,
+        metrics: async () =>
+          prometheus(await status(), (name) => boards.get(name)?.samples() ?? []),
+        backend,
+        log,
+      },
+      log,
+    );
     closers.push(admin.close);
     closers.push(
       await registerProcess(

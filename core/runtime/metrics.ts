@@ -1,0 +1,131 @@
+import type { Sample } from "./board.ts";
+import type { ConnectorState, PipelineStatus } from "./status.ts";
+
+const states: readonly ConnectorState[] = [
+  "starting",
+  "standby",
+  "running",
+  "failing",
+  "failed",
+  "paused",
+  "stopped",
+];
+
+type Labels = Readonly<Record<string, string>>;
+
+interface Family {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly lines: string[];
+}
+
+/** What a process measures, in Prometheus' text format 0.0.4. */
+export function prometheus(
+  status: PipelineStatus,
+  samplesOf: (connector: string) => readonly Sample[],
+): string {
+  const families = new Map<string, Family>();
+  const add = (
+    family: string,
+    { type, help }: Pick<Family, "type" | "help">,
+    labels: Labels,
+    value: number,
+    name = family,
+  ) => {
+    const known = families.get(family) ?? { type, help, lines: [] };
+    families.set(family, known);
+    known.lines.push(`${name}${labelled({ project: status.project, ...labels })} ${value}`);
+  };
+  const gauge = (name: string, help: string, labels: Labels, value: number) =>
+    add(name, { type: "gauge", help }, labels, value);
+  const counter = (name: string, help: string, labels: Labels, value: number) =>
+    add(name, { type: "counter", help }, labels, value);
+
+  gauge("sluice_queue_up", "1 where the queue answers.", {}, Number(status.queueAnswers));
+  for (const one of status.connectors) {
+    const who = { connector: one.name, kind: one.kind, type: one.type };
+    for (const state of states)
+      gauge(
+        "sluice_connector_state",
+        "1 for the state that the connector is in.",
+        { ...who, state },
+        Number(one.state === state),
+      );
+    const since = one.error ? Date.parse(one.error.since) / 1_000 : 0;
+    gauge(
+      "sluice_connector_failing_since_seconds",
+      "When it began to fail, Unix time; 0 where it does not.",
+      who,
+      since,
+    );
+    counter(
+      "sluice_events_total",
+      "Events published (sources) or handled (transforms, sinks) by this process.",
+      who,
+      one.events,
+    );
+    gauge("sluice_dead_letters", "Events given up on and kept.", who, one.deadLetters);
+    if (one.progress?.total !== undefined)
+      gauge(
+        "sluice_snapshot_ratio",
+        "How far the snapshot is, 0 to 1.",
+        who,
+        one.progress.total === 0 ? 1 : (one.progress.done ?? 0) / one.progress.total,
+      );
+    for (const { topic, waiting, oldestMs, consumers, state } of one.subscriptions ?? []) {
+      const which = { connector: one.name, topic };
+      gauge("sluice_waiting_events", "Events published and not yet handled.", which, waiting);
+      gauge("sluice_oldest_waiting_seconds", "Age of the oldest of them.", which, oldestMs / 1_000);
+      gauge("sluice_consumers", "Live processes that read the topic for it.", which, consumers);
+      gauge(
+        "sluice_subscription_live",
+        "1 where it has everything, 0 while it catches up or lacks what came before it.",
+        which,
+        Number(state === "live"),
+      );
+    }
+    for (const { name, labels, value } of samplesOf(one.name)) {
+      const [, base, part] = /^(.+)_(bucket|sum|count)$/.exec(name) ?? [];
+      const own = { connector: one.name, ...labels };
+      if (base !== undefined && part !== undefined)
+        add(
+          `sluice_${base}`,
+          { type: "histogram", help: `${base} of a connector.` },
+          own,
+          value,
+          `sluice_${name}`,
+        );
+      else counter(`sluice_${name}_total`, `${name} of a connector.`, own, value);
+    }
+  }
+  const { rss } = process.memoryUsage();
+  const { user, system } = process.cpuUsage();
+  gauge("process_resident_memory_bytes", "Resident memory size in bytes.", {}, rss);
+  counter(
+    "process_cpu_seconds_total",
+    "Total user and system CPU time spent in seconds.",
+    {},
+    (user + system) / 1e6,
+  );
+  gauge(
+    "process_start_time_seconds",
+    "Start time of the process since unix epoch in seconds.",
+    {},
+    Date.parse(status.startedAt) / 1_000,
+  );
+  return [...families]
+    .map(
+      ([name, { type, help, lines }]) =>
+        `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("\n")}\n`,
+    )
+    .join("");
+}
+
+function labelled(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
+  return `{${pairs.join(",")}}`;
+}
+
+function escaped(value: string): string {
+  return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+}
