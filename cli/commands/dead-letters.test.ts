@@ -46,6 +46,15 @@ beforeEach(() => {
   ];
   writeFileSync(join(dir, "sluice.json"), JSON.stringify({ project: "letters", connectors }));
 });
+
+const configure = (more: object) => {
+  const file = JSON.parse(readFileSync(join(dir, "sluice.json"), "utf8")) as {
+    connectors: object[];
+  };
+  const [notes, out] = file.connectors;
+  file.connectors = [notes ?? {}, { ...out, ...more }];
+  writeFileSync(join(dir, "sluice.json"), JSON.stringify(file));
+};
 afterEach(async () => {
   cli?.signal("SIGKILL");
   await cli?.ended;
@@ -167,5 +176,56 @@ it(
     expect(nobody).toMatchObject({ code: 2 });
     expect(nobody.stderr).toMatch(/out: it does not read topic "notes" any more/);
     expect((await letters()).length).toBe(1);
+  },
+);
+
+it(
+  "parks what follows a dead letter of its key, and replays it in order behind it",
+  { timeout: 60_000 },
+  async () => {
+    configure({ onPoison: "park" });
+    await refused("a.md");
+    await until(
+      () => written().includes("good.md good"),
+      () => written().join(),
+    );
+    put("a.md", "better");
+    put("good.md", "good too");
+    await until(
+      async () => (await letters()).length === 2,
+      () => "nothing was parked",
+    );
+    await until(
+      () => written().includes("good.md good too"),
+      () => written().join(),
+    );
+    expect(written().some((line) => line.startsWith("a.md"))).toBe(false);
+    const [parked] = (await letters()).filter(({ error }) =>
+      JSON.stringify(error).includes("runner.parked"),
+    );
+    expect(parked).toMatchObject({ stage: "parked", attempts: 0, event: { subject: "a.md" } });
+
+    // Also in another process, which read none of them before.
+    cli?.signal("SIGTERM");
+    await cli?.ended;
+    put("a.md", "best");
+    cli = startCli(dir, ["start"]);
+    await until(async () => (await letters()).length === 3, cli.stderr);
+
+    appendFileSync(join(dir, "mended"), "");
+    const { stdout } = await run("replay", "out", "--code", "picky.bad", "--json");
+    expect(
+      (JSON.parse(stdout) as { result: { replayed: unknown[] } }).result.replayed,
+    ).toHaveLength(3);
+    await until(
+      () => written().at(-1) === "a.md best",
+      () => written().join(),
+    );
+    put("a.md", "free");
+    await until(
+      () => written().at(-1) === "a.md free",
+      () => written().join(),
+    );
+    expect(await letters()).toEqual([]);
   },
 );

@@ -5,7 +5,8 @@ import type { Pipeline } from "../../core/config/pipeline.ts";
 import { secretsOf } from "../../core/config/secrets.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { DeadLetter } from "../../core/queue/queue.ts";
-import { replayLetters } from "../../core/runtime/replay.ts";
+import { withFollowers } from "../../core/runtime/parking.ts";
+import { dropLetters, replayLetters } from "../../core/runtime/replay.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import { quietLog } from "../log.ts";
@@ -81,7 +82,8 @@ function replaying(output: Output): Command {
       "dead-letters replay search --all",
     ],
   ).action(async (name: string, files: readonly string[], options: Choice) => {
-    await withLetters(name, files, chosen(options), output, async ({ letters, backend }) => {
+    await withLetters(name, files, chosen(options), output, async ({ all, backend, ...some }) => {
+      const letters = withFollowers(some.letters, all);
       const line = openProgressLine(output);
       let done = 0;
       try {
@@ -110,7 +112,7 @@ function dropping(output: Output): Command {
         const ids = letters.map(({ id }) => id);
         if (ids.length > 0)
           await confirm(`This forgets ${ids.length} dead letters of ${name}.`, options, output);
-        await backend.deadLetters.remove(name, ids);
+        await dropLetters(name, letters, backend);
         output.result("dead-letters drop", { name, dropped: ids }, () =>
           settled("forgotten", ids.length, output),
         );
@@ -150,6 +152,7 @@ async function withLetters(
   output: Output,
   use: (opened: {
     readonly letters: readonly DeadLetter[];
+    readonly all: readonly DeadLetter[];
     readonly backend: Backend;
   }) => Promise<void>,
 ): Promise<void> {
@@ -164,7 +167,7 @@ async function withLetters(
     const missing = options.id.filter((id) => !all.some((letter) => letter.id.startsWith(id)));
     if (missing.length > 0) throw unknownLetter(name, missing);
     const inOrder = letters.toSorted((a, b) => (a.firstAt < b.firstAt ? -1 : 1));
-    await use({ letters: inOrder, backend });
+    await use({ letters: inOrder, all, backend });
   } finally {
     await backend.close(1_000);
   }

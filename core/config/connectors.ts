@@ -59,19 +59,10 @@ export async function placeConnector(
       const stages = await readStages(spot, read, file?.name);
       const own = await read("transform", spot, "transform", file?.name);
       if (!file || !own || !stages) return undefined;
-      const { name, initialState, from, filter, retry, to } = file;
+      const { to } = file;
       const transforms = [...stages.map(({ stage }) => stage), toStage(file.transform, own)];
       return {
-        connector: {
-          kind,
-          name,
-          initialState,
-          from,
-          ...(filter && { filter }),
-          transforms,
-          retry,
-          to,
-        },
+        connector: { kind, ...consumerOf(file), transforms, to },
         spot,
         stages: [...stages.map((one) => one.spot), spot],
       };
@@ -82,25 +73,22 @@ export async function placeConnector(
       const stages = await readStages(spot, read, file?.name, own?.connector.inherit);
       if (!file || !own || !stages) return undefined;
       const { connector: sink, config } = own;
-      const { name, initialState, from, filter, retry } = file;
       const transforms = stages.map(({ stage }) => stage);
       return {
-        connector: {
-          kind,
-          name,
-          initialState,
-          from,
-          ...(filter && { filter }),
-          transforms,
-          retry,
-          sink,
-          config,
-        },
+        connector: { kind, ...consumerOf(file), transforms, sink, config },
         spot,
         stages: stages.map((one) => one.spot),
       };
     }
   }
+}
+
+/** What a sink and a transform between topics have in common. */
+function consumerOf(
+  file: z.output<typeof connectorFile.sink> | z.output<typeof connectorFile.transform>,
+) {
+  const { name, initialState, from, filter, retry, onPoison, whenFull } = file;
+  return { name, initialState, from, ...(filter && { filter }), retry, onPoison, whenFull };
 }
 
 function kindOf(spot: Spot, findings: Finding[]): Kind | undefined {

@@ -106,6 +106,18 @@ const consumer = {
     })
     .prefault({})
     .describe("How errors are retried."),
+  onPoison: z
+    .enum(["continue", "park"])
+    .default("continue")
+    .describe(
+      "What becomes of later events of a key after one that can never succeed. `continue`: they go on, for each says all of its record. `park`: they become dead letters behind it, until all of them are replayed or dropped.",
+    ),
+  whenFull: z
+    .enum(["hold", "detach"])
+    .default("hold")
+    .describe(
+      "What happens when as much waits for it as may. `hold`: the topic's sources wait. `detach`: what waits is dropped, and it is brought up to date by a snapshot once it goes on.",
+    ),
 };
 
 const to = topic.describe("The topic it publishes to.");

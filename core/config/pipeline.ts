@@ -30,6 +30,10 @@ interface Consumer {
   readonly filter?: JsonObject;
   readonly transforms: readonly Stage[];
   readonly retry: { readonly attempts: number; readonly maxDelayMs: number };
+  /** Whether later events of a key go on after one that was given up on (default), or wait behind it. */
+  readonly onPoison?: "continue" | "park";
+  /** Whether a backlog at its bound holds the topic back (default), or ends the subscription. */
+  readonly whenFull?: "hold" | "detach";
 }
 
 /** One inline transform. */

@@ -17,6 +17,7 @@ import { guarded, type Failure } from "./failure.ts";
 import { ownPrefix } from "./keys.ts";
 import { isAboutOne } from "./read-source.ts";
 import type { OpenStage } from "./outcome.ts";
+import { apart, follows, openParking } from "./parking.ts";
 import { isAccepted, throughStages, unaccepted, type Slot } from "./stages.ts";
 import type { TaskRun } from "./task.ts";
 
@@ -35,6 +36,10 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   if (!opened) return;
   const { stages, writer } = opened;
   const health = { succeededAt: 0 };
+  const parking =
+    connector.onPoison === "park"
+      ? openParking(backend.state.scope(connector.name).state)
+      : undefined;
   board.become("running");
   log.info({ from: connector.from }, `${connector.kind} started`);
 
@@ -43,11 +48,14 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
     await run.gate(write.signal);
     const wanted = filter ? events.filter((event) => matchesFilter(filter, event)) : events;
     // What a transform passes on to one subscription only must not replace what all get.
-    for (const group of coalesce(wanted, { perAudience: connector.kind === "transform" }))
-      await deliver(group, {
+    const groups = coalesce(wanted, { perAudience: connector.kind === "transform" });
+    for (const group of parking ? groups.flatMap(apart) : groups)
+      await deliver(await unparked(topic, group), {
         attempt: (some) => attempt(some, stages, writer, write),
-        bury: (event, failure, attempts, firstAt) =>
-          bury({ topic, event }, failure, attempts, firstAt),
+        bury: async (event, failure, attempts, firstAt) => {
+          await bury({ topic, event }, failure, attempts, firstAt);
+          await parking?.park(event);
+        },
         retry: connector.retry,
         health,
         board,
@@ -55,6 +63,15 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
         signal: write.signal,
       });
     board.handled(events.filter(isAboutOne).length);
+  };
+
+  /** What follows nothing that is parked; the others become dead letters. */
+  const unparked = async (topic: string, events: readonly SluiceEvent[]) => {
+    const followers = await parking?.followers(events);
+    if (!followers || followers.size === 0) return events;
+    for (const event of followers)
+      await bury({ topic, event }, { stage: "parked", error: follows(event) }, 0, new Date());
+    return events.filter((event) => !followers.has(event));
   };
 
   const bury = async (

@@ -38,6 +38,7 @@ export interface Delivery {
  * Throws when the work is to be handed back: aborted, fenced, or a `ConfigError`.
  */
 export async function deliver(events: readonly SluiceEvent[], delivery: Delivery): Promise<void> {
+  if (events.length === 0) return;
   const { attempt, bury, retry, health, board, log, signal } = delivery;
   const began = performance.now();
   const firstAt = new Date();

@@ -2,6 +2,7 @@ import type { Backend } from "../backend.ts";
 import { SluiceError } from "../errors.ts";
 import type { SluiceEvent } from "../event.ts";
 import type { DeadLetter } from "../queue/queue.ts";
+import { release } from "./parking.ts";
 
 const atOnce = 100;
 
@@ -14,7 +15,7 @@ const atOnce = 100;
 export async function replayLetters(
   connector: string,
   letters: readonly DeadLetter[],
-  { topics, deadLetters }: Pick<Backend, "topics" | "deadLetters">,
+  { topics, deadLetters, state }: Pick<Backend, "topics" | "deadLetters" | "state">,
   run: { readonly signal: AbortSignal; readonly replayed?: (letters: number) => void },
 ): Promise<void> {
   const byTopic = new Map<string, DeadLetter[]>();
@@ -27,8 +28,10 @@ export async function replayLetters(
     const all = await topics.subscriptions(topic);
     if (!all.some(({ name }) => name === connector)) throw notSubscribed(connector, topic);
   }
+  // Before they come: else they would have to wait behind themselves.
+  await letGo(connector, letters, { deadLetters, state });
   for (const [topic, share] of byTopic) {
-    const inOrder = share.toSorted((a, b) => (sequenceOf(a) < sequenceOf(b) ? -1 : 1));
+    const inOrder = share.toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
     for (let at = 0; at < inOrder.length; at += atOnce) {
       const some = inOrder.slice(at, at + atOnce);
       const events = some.map(({ event }) => addressed(event, connector));
@@ -47,8 +50,33 @@ function addressed(event: SluiceEvent, connector: string): SluiceEvent {
   return typeof event.audience === "string" ? event : { ...event, audience: connector };
 }
 
-function sequenceOf({ event }: DeadLetter): string {
-  return typeof event["sequence"] === "string" ? event["sequence"] : "";
+function orderOf({ event, firstAt }: DeadLetter): string {
+  return typeof event["sequence"] === "string" ? event["sequence"] : firstAt;
+}
+
+/** Forgets dead letters; what waited behind the last one of its key goes on from now on. */
+export async function dropLetters(
+  connector: string,
+  letters: readonly DeadLetter[],
+  backend: Pick<Backend, "deadLetters" | "state">,
+): Promise<void> {
+  await backend.deadLetters.remove(
+    connector,
+    letters.map(({ id }) => id),
+  );
+  await letGo(connector, letters, backend);
+}
+
+async function letGo(
+  connector: string,
+  settled: readonly DeadLetter[],
+  { deadLetters, state }: Pick<Backend, "deadLetters" | "state">,
+): Promise<void> {
+  const ids = new Set(settled.map(({ id }) => id));
+  const rest: DeadLetter[] = [];
+  for await (const page of deadLetters.list(connector))
+    rest.push(...page.filter(({ id }) => !ids.has(id)));
+  await release(state.scope(connector).state, settled, rest);
 }
 
 function notSubscribed(connector: string, topic: string): SluiceError {
