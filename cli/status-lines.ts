@@ -118,7 +118,7 @@ export function standingOf(subscriptions: NonNullable<ConnectorStatus["subscript
       const what =
         state === "catching-up"
           ? `catching up from ${from.join(" and ")}`
-          : `partial since ${since ? shortTime(since) : "it joined"}`;
+          : `${state} since ${since ? shortTime(since) : "it joined"}`;
       return subscriptions.length === 1 ? what : `${what} on ${topic}`;
     })
     .join(", ");

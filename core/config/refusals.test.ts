@@ -16,7 +16,7 @@ const whereTopics =
   'Where topics live: "embedded" (SQLite in .sluice beside the first file), "embedded:DIR" or "redis://…". Default: the environment variable SLUICE_QUEUE, else "embedded".';
 const notRedis =
   "Redis cannot be reached by this URL: write redis://HOST:PORT, user and password percent-encoded.";
-const connectorKeys = "$schema, name, source, to, config, onGap, durability";
+const connectorKeys = "$schema, name, source, to, config, onGap, durability, initialState";
 
 const cases: readonly Case[] = [
   [

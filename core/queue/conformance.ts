@@ -597,6 +597,63 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
     },
   ],
   [
+    "one that is to be detached when it is full ends with what waited, and holds nobody back (Invariant 13)",
+    async (world) => {
+      const { topics } = await world.open({ maxWaiting: 3, partitions: 1 });
+      await topics.subscribe({ topic: world.topic, name: "stays" });
+      const slow = { topic: world.topic, name: "slow", whenFull: "detach" } as const;
+      await topics.subscribe(slow);
+      const reader = world.consume(topics, "stays");
+      const gate = new AbortController();
+      const late = world.consume(topics, "slow", async () => {
+        if (!gate.signal.aborted) await once(gate.signal, "abort");
+      });
+      await world.publish(topics, [change("x", 1)]);
+      await until(() => late.batches.length === 1);
+      for (const n of range(2, 20)) await world.publish(topics, [change("x", n)]);
+      await until(() => reader.seen.length === 20);
+      assertExact(reader.seen, { x: 20 });
+      const gone = await world.status(topics, "slow");
+      assert.ok(gone?.detached && gone.detached.events >= 3, JSON.stringify(gone));
+      assert.ok(Math.abs(Date.parse(gone.detached.at) - Date.now()) < 60_000);
+      assert.deepEqual(
+        (await topics.subscribers(world.topic)).map(({ name }) => name),
+        ["stays"],
+      );
+      gate.abort();
+      assert.equal(await topics.subscribe(slow), "new");
+      assert.equal((await world.status(topics, "slow"))?.detached, undefined);
+      await world.publish(topics, [change("x", 21)]);
+      await until(() => late.seen.some(({ n }) => n === 21));
+      assert.ok(!late.seen.some(({ n }) => n > 4 && n < 21), JSON.stringify(late.seen));
+    },
+  ],
+  [
+    "one that is detached alone leaves its topic as one without a subscription",
+    async (world) => {
+      const { topics } = await world.open({ maxWaiting: 2, partitions: 1 });
+      const alone = { topic: world.topic, name: "alone", whenFull: "detach" } as const;
+      await topics.subscribe(alone);
+      let published = 0;
+      const publishing = (async () => {
+        for (const n of range(1, 6)) {
+          await world.publish(topics, [change("x", n)]);
+          published = n;
+        }
+      })();
+      await until(async () => (await world.status(topics, "alone"))?.detached !== undefined);
+      const held = published;
+      await topics.subscribe({ topic: world.topic, name: "next" });
+      const next = world.consume(topics, "next");
+      await publishing;
+      await until(() => next.seen.length > 0 && next.seen.at(-1)?.n === 6);
+      assert.deepEqual(
+        next.seen.map(({ n }) => n),
+        range(held + 1, 6),
+      );
+    },
+  ],
+  [
     "the status tells what waits, since when, and who consumes",
     async (world) => {
       const { topics } = await world.open();

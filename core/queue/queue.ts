@@ -8,6 +8,8 @@ export type Durability = "memory" | "second" | "disk";
 export interface Subscription {
   readonly topic: string;
   readonly name: string;
+  /** What happens once as much waits for it as may: publishing waits (default), or it ends, with what waits. */
+  readonly whenFull?: "hold" | "detach";
 }
 
 /** A subscription as whoever publishes to its topic sees it. */
@@ -24,6 +26,8 @@ export interface SubscriptionStatus extends Subscription {
   readonly oldestMs: number;
   /** Live processes that consume it. */
   readonly consumers: number;
+  /** It has ended because it was full: then (RFC 3339), with so many events. Until it subscribes again or is removed. */
+  readonly detached?: { readonly at: string; readonly events: number };
 }
 
 export interface TopicSettings {
@@ -45,7 +49,7 @@ export interface Topics {
   /**
    * Resolves when every subscription has the events. Reads the registry before and after adding, and
    * adds to newcomers until it is stable: that last read is the moment of publication (Invariant 3).
-   * Waits while a subscription is full (Invariant 9) and while a topic that is not optional has no
+   * Waits while a subscription is full, unless that is to be detached then (Invariants 9, 13), and while a topic that is not optional has no
    * subscription (Invariant 4). Calls for one topic must not overlap in one process: the caller has one batch in flight.
    */
   readonly publish: (

@@ -18,6 +18,7 @@ import { ownPrefix } from "./keys.ts";
 import { isAboutOne } from "./read-source.ts";
 import type { OpenStage } from "./outcome.ts";
 import { apart, follows, openParking } from "./parking.ts";
+import { staySubscribed, subscribe } from "./stay-subscribed.ts";
 import { isAccepted, throughStages, unaccepted, type Slot } from "./stages.ts";
 import type { TaskRun } from "./task.ts";
 
@@ -42,6 +43,8 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
       : undefined;
   board.become("running");
   log.info({ from: connector.from }, `${connector.kind} started`);
+
+  let inHand = 0;
 
   const handle = async (topic: string, events: readonly SluiceEvent[], write: WriteRun) => {
     const { filter } = connector;
@@ -105,6 +108,7 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
 
   let fatal: unknown;
   const handleOrStop: typeof handle = async (topic, events, write) => {
+    inHand += 1;
     try {
       await handle(topic, events, write);
     } catch (error) {
@@ -117,8 +121,21 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
           "batch handed back: its lease ended before it was done",
         );
       throw error;
+    } finally {
+      inHand -= 1;
     }
   };
+  // Somebody may have removed it while the connector was stopped.
+  for (const topic of connector.from) await subscribe(connector, topic, backend.topics);
+  if (connector.whenFull === "detach")
+    for (const topic of connector.from)
+      void staySubscribed(connector, topic, {
+        topics: backend.topics,
+        isIdle: () => inHand === 0,
+        gate: run.gate,
+        log,
+        signal,
+      }); // never rejects
   try {
     await Promise.all(
       connector.from.map((topic) =>

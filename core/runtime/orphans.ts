@@ -13,6 +13,7 @@ export async function orphansOf(
   const names = new Set(connectors.map(({ name }) => name));
   const all = await backend.topics.subscriptions();
   return all.filter(
-    ({ topic, name, consumers }) => topics[topic] && !names.has(name) && consumers === 0,
+    ({ topic, name, consumers, detached }) =>
+      topics[topic] && !names.has(name) && consumers === 0 && !detached,
   );
 }

@@ -13,6 +13,7 @@ import { registerProcess } from "./processes.ts";
 import { pendingRequests } from "./requests.ts";
 import { readSubscriptions } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
+import { subscribe } from "./stay-subscribed.ts";
 import { supervise, type Standing } from "./supervise.ts";
 import { whoIs } from "./who-is.ts";
 import { followWishes } from "./wishes.ts";
@@ -75,8 +76,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
       log.warn({ durability }, "the queue forgets on a restart of Redis: set appendonly yes");
     for (const connector of pipeline.connectors) {
       if (connector.kind === "source") continue;
-      for (const topic of connector.from)
-        await backend.topics.subscribe({ topic, name: connector.name });
+      for (const topic of connector.from) await subscribe(connector, topic, backend.topics);
     }
     await warnOfOrphans(pipeline, backend, log);
     for (const connector of pipeline.connectors)

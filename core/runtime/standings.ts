@@ -10,10 +10,11 @@ import { pendingRequests } from "./requests.ts";
  *
  * - `live`: everything
  * - `catching-up`: what is published now, and soon what it missed
+ * - `detached`: nothing since `since`: it was full
  * - `partial`: only what was published since `since` (RFC 3339; unknown where an older version registered it)
  */
 export interface Standing {
-  readonly state: "live" | "catching-up" | "partial";
+  readonly state: "live" | "catching-up" | "detached" | "partial";
   readonly since?: string;
   /** Catching up: the sources it waits for. */
   readonly from?: readonly string[];
@@ -25,7 +26,10 @@ export async function readSubscriptions(
 ): Promise<readonly (SubscriptionStatus & Standing)[]> {
   const all = await backend.topics.subscriptions();
   const standingOf = await readStandings(backend, all);
-  return all.map((one) => ({ ...one, ...standingOf(one) }));
+  return all.map((one) => ({
+    ...one,
+    ...(one.detached ? { state: "detached", since: one.detached.at } : standingOf(one)),
+  }));
 }
 
 /** Tells the standing of subscriptions from what the producers of their topics keep of them. */

@@ -11,10 +11,14 @@ const maxPollMs = 250;
 
 /**
  * Adds jobs to one queue, one at a time and in order. While an add fails, the very same job is tried
- * again: nothing of the partition passes it. Waits while `maxWaiting` jobs wait, until half are left.
+ * again: nothing of the partition passes it. Waits while `maxWaiting` jobs wait, until half are left; where it is
+ * not to wait it resolves to "full", having added only a part.
  */
 export interface Adder {
-  readonly add: (jobs: readonly NewJob[], run: { readonly signal: AbortSignal }) => Promise<void>;
+  readonly add: (
+    jobs: readonly NewJob[],
+    run: { readonly signal: AbortSignal; readonly mayWait: boolean },
+  ) => Promise<"done" | "full">;
 }
 
 export function openAdder(options: {
@@ -25,8 +29,9 @@ export function openAdder(options: {
   const { queue, maxWaiting, log } = options;
   let room = 0;
 
-  async function makeRoom(signal: AbortSignal): Promise<void> {
+  async function makeRoom(signal: AbortSignal, mayWait: boolean): Promise<void> {
     let waiting = await queue.waiting();
+    if (waiting >= maxWaiting && !mayWait) return;
     if (waiting >= maxWaiting) {
       log.debug({ waiting }, "subscription is full: publishing waits");
       for (let pollMs = 10; waiting > maxWaiting / 2; pollMs = Math.min(pollMs * 1.5, maxPollMs)) {
@@ -38,12 +43,14 @@ export function openAdder(options: {
   }
 
   return {
-    add: async (jobs, { signal }) => {
+    add: async (jobs, { signal, mayWait }) => {
       for (const job of jobs) {
-        if (room <= 0) await insist(() => makeRoom(signal), { signal, log });
+        if (room <= 0) await insist(() => makeRoom(signal, mayWait), { signal, log });
+        if (room <= 0) return "full";
         room--;
         await insist(() => queue.add(job), { signal, log });
       }
+      return "done";
     },
   };
 }

@@ -95,7 +95,7 @@ export function openConsumer(
               { topic, name },
               "redis lost the queue's data: subscribed anew, what waited is gone",
             );
-            await registry.subscribe(topic, name);
+            await registry.subscribe({ topic, name });
           } else await pause(pollMs, signal);
         } else {
           wasSubscribed = true;

@@ -78,9 +78,10 @@ export async function openBullmqTopics(
     settled: async ({ signal }) => {
       if ((await durabilityOf(client)) === "second") await sleep(settleMs, undefined, { signal });
     },
-    subscribe: async ({ topic, name }) => {
+    subscribe: async (subscription) => {
+      const { topic } = subscription;
       await partitions(topic, await registry.read(topic));
-      return registry.subscribe(topic, name);
+      return registry.subscribe(subscription);
     },
     unsubscribe: async (topic, name) => {
       const record = await registry.read(topic);
@@ -94,8 +95,17 @@ export async function openBullmqTopics(
       const all = await Promise.all(
         topics.map(async (topic) => {
           const record = await registry.read(topic);
-          return Promise.all(
-            [...record.subscriptions].map(async ([name, generation]) => {
+          const gone = [...record.detached].map(async ([name, detached]) => ({
+            topic,
+            name,
+            waiting: 0,
+            oldestMs: 0,
+            consumers: await countConsumers(scope(name), topic),
+            detached,
+          }));
+          return Promise.all([
+            ...gone,
+            ...[...record.subscriptions].map(async ([name, generation]) => {
               const backlogs = await Promise.all(
                 Array.from({ length: record.partitions ?? 0 }, async (_, partition) =>
                   (await queueOf({ project, topic, name, generation, partition })).backlog(),
@@ -110,7 +120,7 @@ export async function openBullmqTopics(
                 consumers: await countConsumers(scope(name), topic),
               };
             }),
-          );
+          ]);
         }),
       );
       return all.flat();

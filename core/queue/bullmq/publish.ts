@@ -5,6 +5,8 @@ import { addresseeOf } from "../audience.ts";
 import type { TopicsOptions } from "../options.ts";
 import { spread } from "../partition.ts";
 import { insist, openAdder, type Adder } from "./add.ts";
+import { detachedMessage } from "../detach.ts";
+import type { Subscription } from "../queue.ts";
 import type { QueuePlace } from "./names.ts";
 import type { Partitions } from "./partitions.ts";
 import { newJobs, type NewJob } from "./new-jobs.ts";
@@ -52,6 +54,31 @@ export function openPublisher(
     await registry.dropped(topic, events);
   };
 
+  /** Invariant 13: it is full, and nobody is to wait for it. What waits is removed once its end is seen. */
+  const detach = async (
+    subscription: Subscription & { readonly generation: string },
+    count: number,
+    signal: AbortSignal,
+  ) => {
+    const { topic, name, generation } = subscription;
+    const backlogs = await insist(
+      () =>
+        Promise.all(
+          Array.from({ length: count }, async (_, partition) =>
+            (await queueOf({ project, topic, name, generation, partition })).backlog(),
+          ),
+        ),
+      { signal, log },
+    );
+    const events = backlogs.reduce((sum, one) => sum + one.events, 0);
+    const at = new Date().toISOString();
+    const isOurs = await insist(() => registry.detach(subscription, { at, events }), {
+      signal,
+      log,
+    });
+    if (isOurs) log.error({ topic, subscription: name, events }, detachedMessage);
+  };
+
   /** A publish begins with what the last one read at its end: the read that counts comes after adding. */
   const lastRead = new Map<string, TopicRecord>();
 
@@ -89,7 +116,9 @@ export function openPublisher(
           [...jobsFor(name)].map(async ([partition, jobs]) => {
             const place = { project, topic, name, generation, partition };
             const adder = await insist(() => adderOf(place), { signal, log });
-            await adder.add(jobs, { signal });
+            const mayWait = !record.detaching.has(name);
+            const outcome = await adder.add(jobs, { signal, mayWait });
+            if (outcome === "full") await detach({ topic, name, generation }, count, signal);
           }),
         ),
       );

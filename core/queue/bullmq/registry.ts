@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { toRedisError } from "../../state/redis/connect.ts";
 import { timedId } from "../../timed-id.ts";
+import type { Subscription, SubscriptionStatus } from "../queue.ts";
 import { listenForMs } from "../tap.ts";
 import { keyRoot } from "./names.ts";
 
@@ -10,16 +11,27 @@ export interface TopicRecord {
   readonly partitions: number | undefined;
   /** Name → generation. */
   readonly subscriptions: ReadonlyMap<string, string>;
+  /** Those that end when they are full. */
+  readonly detaching: ReadonlySet<string>;
+  /** Name → of those that did. */
+  readonly detached: ReadonlyMap<string, Detached>;
   /** Somebody taps it. */
   readonly isTapped: boolean;
 }
 
+export type Detached = NonNullable<SubscriptionStatus["detached"]>;
+
 export interface Registry {
   readonly read: (topic: string) => Promise<TopicRecord>;
   readonly topics: () => Promise<readonly string[]>;
-  readonly subscribe: (topic: string, name: string) => Promise<"new" | "known">;
+  readonly subscribe: (subscription: Subscription) => Promise<"new" | "known">;
   /** Answers the generation that ended, if there was one. */
   readonly unsubscribe: (topic: string, name: string) => Promise<string | undefined>;
+  /** Ends a subscription that is full, if it still is that one. */
+  readonly detach: (
+    subscription: Subscription & { readonly generation: string },
+    detached: Detached,
+  ) => Promise<boolean>;
   /** Sets the number of partitions if it still is `from`. */
   readonly repartition: (topic: string, from: number | undefined, to: number) => Promise<void>;
   /** Counts events that no subscription wanted. */
@@ -31,13 +43,21 @@ export interface Registry {
 
 const subscriptionField = "s:";
 const listenerField = "t:";
+const detachingField = "d:";
+const detachedField = "x:";
 
 const compareAndSet = `
 if (redis.call('HGET', KEYS[1], 'partitions') or '') == ARGV[1] then
   redis.call('HSET', KEYS[1], 'partitions', ARGV[2])
 end`;
 
-/** One hash a topic: `partitions`, `dropped`, `s:NAME` → generation, `t:ID` → until when somebody taps it (ms). */
+const detachScript = `
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
+return 1`;
+
+/** One hash a topic: `partitions`, `dropped`, `s:NAME` → generation, `t:ID` → until when somebody taps it (ms), `d:NAME` where it ends when full, `x:NAME` → when it did, as JSON. */
 export function openRegistry(client: Redis, project: string): Registry {
   const root = keyRoot(project);
   const keyOf = (topic: string) => `${root}:topic:${topic}`;
@@ -46,28 +66,45 @@ export function openRegistry(client: Redis, project: string): Registry {
     read: async (topic) => {
       const fields = await client.hgetall(keyOf(topic));
       const subscriptions = new Map<string, string>();
+      const detaching = new Set<string>();
+      const detached = new Map<string, Detached>();
       let isTapped = false;
       for (const [field, value] of Object.entries(fields))
         if (field.startsWith(subscriptionField))
           subscriptions.set(field.slice(subscriptionField.length), value);
         else if (field.startsWith(listenerField)) isTapped ||= Number(value) > Date.now();
+        else if (field.startsWith(detachingField))
+          detaching.add(field.slice(detachingField.length));
+        else if (field.startsWith(detachedField))
+          detached.set(field.slice(detachedField.length), JSON.parse(value) as Detached); // written by `detach`
       const partitions = fields["partitions"];
       return {
         partitions: partitions === undefined ? undefined : Number(partitions),
         subscriptions,
+        detaching,
+        detached,
         isTapped,
       };
     },
     topics: () => client.smembers(`${root}:topics`),
-    subscribe: async (topic, name) => {
+    subscribe: async ({ topic, name, whenFull }) => {
       await client.sadd(`${root}:topics`, topic);
+      if (whenFull === "detach") await client.hset(keyOf(topic), detachingField + name, 1);
+      else await client.hdel(keyOf(topic), detachingField + name);
       const isNew = await client.hsetnx(keyOf(topic), subscriptionField + name, timedId());
+      if (isNew === 1) await client.hdel(keyOf(topic), detachedField + name);
       return isNew === 1 ? "new" : "known";
     },
     unsubscribe: async (topic, name) => {
       const generation = await client.hget(keyOf(topic), subscriptionField + name);
-      await client.hdel(keyOf(topic), subscriptionField + name);
+      const fields = [subscriptionField, detachingField, detachedField].map((one) => one + name);
+      await client.hdel(keyOf(topic), ...fields);
       return generation ?? undefined;
+    },
+    detach: async ({ topic, name, generation }, detached) => {
+      const [from, to] = [subscriptionField + name, detachedField + name];
+      const values = [from, generation, to, JSON.stringify(detached)];
+      return (await client.eval(detachScript, 1, keyOf(topic), ...values)) === 1;
     },
     repartition: async (topic, from, to) => {
       await client.eval(compareAndSet, 1, keyOf(topic), from ?? "", to);
@@ -97,12 +134,14 @@ function explained(registry: Registry): Registry {
       run(...args).catch((error: unknown) => {
         throw toRedisError(error);
       });
-  const { read, topics, subscribe, unsubscribe, repartition, dropped, listen, unlisten } = registry;
+  const { read, topics, subscribe, unsubscribe, detach, repartition } = registry;
+  const { dropped, listen, unlisten } = registry;
   return {
     read: wrap(read),
     topics: wrap(topics),
     subscribe: wrap(subscribe),
     unsubscribe: wrap(unsubscribe),
+    detach: wrap(detach),
     repartition: wrap(repartition),
     dropped: wrap(dropped),
     listen: wrap(listen),

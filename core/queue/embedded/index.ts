@@ -3,6 +3,7 @@ import { setImmediate as immediate, setTimeout as sleep } from "node:timers/prom
 import { checkEvents } from "../../check-event.ts";
 import { checkDatabase, openDatabase } from "../../state/embedded/database.ts";
 import { countConsumers, sharePartitions } from "../assign.ts";
+import { detachedMessage } from "../detach.ts";
 import type { TopicsOptions } from "../options.ts";
 import type { Topics } from "../queue.ts";
 import { groupAcknowledgements } from "./acknowledge.ts";
@@ -42,7 +43,13 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
     let limit = maxWaiting;
     for (let waits = 0; ; waits++) {
       signal.throwIfAborted();
-      const outcome = log.append(topic, partitions, jobs, { limit, optional, events: checked });
+      const outcome = log.append(topic, partitions, jobs, {
+        limit,
+        optional,
+        events: checked,
+        detached: (subscription, count) =>
+          options.log.error({ topic, subscription, events: count }, detachedMessage),
+      });
       if (outcome === "done") break;
       if (outcome === "dropped") {
         drop(topic, events.length);
@@ -103,8 +110,9 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
     check: async () => [checkDatabase(database)],
     publish,
     settled: async () => {},
-    subscribe: async ({ topic, name }) => {
-      const outcome = registry.subscribe(topic, settings(topic).partitions, name);
+    subscribe: async (subscription) => {
+      const { topic } = subscription;
+      const outcome = registry.subscribe(subscription, settings(topic).partitions);
       wake(room(topic));
       return outcome;
     },
@@ -114,9 +122,10 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
     },
     subscriptions: async (topic) => {
       const now = Date.now();
-      const all = registry
-        .waiting()
-        .filter((status) => topic === undefined || status.topic === topic);
+      const gone = registry.detached().map((one) => ({ ...one, waiting: 0, oldestAt: null }));
+      const all = [...registry.waiting(), ...gone].filter(
+        (status) => topic === undefined || status.topic === topic,
+      );
       return Promise.all(
         all.map(async ({ oldestAt, ...status }) => ({
           ...status,

@@ -38,7 +38,7 @@ const append = (...ids: readonly string[]) => {
     );
   }
 };
-const subscribe = (name: string) => registry.subscribe(topic, 1, name);
+const subscribe = (name: string) => registry.subscribe({ topic, name }, 1);
 const held = (name: string, token: number): Place => {
   const place = { topic: id, partition: 0, name, token };
   log.hold(place, () => true);

@@ -28,7 +28,8 @@ export interface Acknowledgement {
 /** The table `log` and the subscriptions' ways through it. Every method is one transaction. */
 export type Log = ReturnType<typeof openLog>;
 
-export function openLog(database: Database, { enter, headsOf }: Registry, taps: Taps) {
+export function openLog(database: Database, registry: Registry, taps: Taps) {
+  const { enter, headsOf } = registry;
   const { rows, run, write } = database;
 
   const isFull = (topic: number, partition: number, name: string, after: number, limit: number) =>
@@ -57,11 +58,14 @@ export function openLog(database: Database, { enter, headsOf }: Registry, taps: 
         limit,
         optional,
         events,
+        detached = () => {},
       }: {
         readonly limit: number;
         readonly optional: boolean;
         /** What the jobs hold, for those who tap. */
         readonly events: readonly SluiceEvent[];
+        /** Told of each subscription that ended because it was full, with as many events. */
+        readonly detached?: (name: string, events: number) => void;
       },
     ): "done" | "dropped" | "nobody" | "full" =>
       write(() => {
@@ -78,11 +82,21 @@ export function openLog(database: Database, { enter, headsOf }: Registry, taps: 
         const heads = headsOf(id);
         const touched = new Set(jobs.map(({ partition }) => partition));
         const names = new Set<string>();
+        const full = new Set<string>();
         for (const [partition, name, position] of cursors) {
           names.add(name);
           // Counted only where it may be full: the distance to the head includes other audiences' jobs.
           if (!touched.has(partition) || (heads.get(partition) ?? 0) - position < limit) continue;
-          if (isFull(id, partition, name, position, limit)) return "full";
+          if (isFull(id, partition, name, position, limit)) full.add(name);
+        }
+        if (full.size > 0) {
+          const detaching = registry.detaching(id);
+          if ([...full].some((name) => !detaching.has(name))) return "full";
+          for (const name of full) {
+            names.delete(name);
+            detached(name, registry.detach(id, partitions, name)); // Invariant 13
+          }
+          if (names.size === 0) return "nobody";
         }
         const at = Date.now();
         for (const { partition, audience, events, json } of jobs) {

@@ -1,7 +1,7 @@
 import { ConfigError } from "../../errors.ts";
 import type { Database } from "../../state/embedded/database.ts";
 import { timedId } from "../../timed-id.ts";
-import type { Subscriber } from "../queue.ts";
+import type { Subscriber, Subscription, SubscriptionStatus } from "../queue.ts";
 
 export interface Waiting {
   readonly topic: string;
@@ -67,6 +67,20 @@ export function openRegistry(database: Database, project: string) {
       );
   };
 
+  const topicsNamed = (topic: string) =>
+    rows<[id: number, partitions: number]>(
+      "SELECT id, partitions FROM topics WHERE project = ? AND name = ?",
+      project,
+      topic,
+    ).map(([id, partitions]) => ({ id, partitions }));
+
+  const end = (topic: number, partitions: number, name: string) => {
+    run("DELETE FROM subscriptions WHERE topic = ? AND name = ?", topic, name);
+    run("DELETE FROM cursors WHERE topic = ? AND subscription = ?", topic, name);
+    run("DELETE FROM log WHERE topic = ? AND audience = ?", topic, name);
+    for (let partition = 0; partition < partitions; partition++) trim(database, topic, partition);
+  };
+
   const headsOf = (topic: number) =>
     new Map(
       rows<[partition: number, position: number]>(
@@ -79,36 +93,58 @@ export function openRegistry(database: Database, project: string) {
     enter,
     headsOf,
 
-    subscribe: (topic: string, partitions: number, name: string): "new" | "known" =>
+    subscribe: ({ topic, name, whenFull }: Subscription, partitions: number): "new" | "known" =>
       write(() => {
         const id = enter(topic, partitions);
+        run("DELETE FROM detaching WHERE topic = ? AND name = ?", id, name);
+        if (whenFull === "detach") run("INSERT INTO detaching VALUES (?, ?)", id, name);
         if (subscribers(id).some((one) => one.name === name)) return "known";
         run("INSERT INTO subscriptions VALUES (?, ?, ?)", id, name, timedId());
+        run("DELETE FROM detached WHERE topic = ? AND name = ?", id, name);
         register(id, name, partitions);
         return "new";
       }),
 
     subscribers: (topic: string): readonly Subscriber[] =>
-      rows<[id: number]>(
-        "SELECT id FROM topics WHERE project = ? AND name = ?",
-        project,
-        topic,
-      ).flatMap(([id]) => subscribers(id)),
+      topicsNamed(topic).flatMap(({ id }) => subscribers(id)),
 
     unsubscribe: (topic: string, name: string): void =>
       write(() => {
-        for (const [id, partitions] of rows<[number, number]>(
-          "SELECT id, partitions FROM topics WHERE project = ? AND name = ?",
-          project,
-          topic,
-        )) {
-          run("DELETE FROM subscriptions WHERE topic = ? AND name = ?", id, name);
-          run("DELETE FROM cursors WHERE topic = ? AND subscription = ?", id, name);
-          run("DELETE FROM log WHERE topic = ? AND audience = ?", id, name);
-          for (let partition = 0; partition < partitions; partition++)
-            trim(database, id, partition);
+        for (const { id, partitions } of topicsNamed(topic)) {
+          end(id, partitions, name);
+          run("DELETE FROM detaching WHERE topic = ? AND name = ?", id, name);
+          run("DELETE FROM detached WHERE topic = ? AND name = ?", id, name);
         }
       }),
+
+    /** Those that end when they are full, within a transaction. */
+    detaching: (topic: number): ReadonlySet<string> =>
+      new Set(
+        rows<[string]>("SELECT name FROM detaching WHERE topic = ?", topic).map(([name]) => name),
+      ),
+
+    /** Ends a subscription because it is full, within a transaction. Answers how many events waited for it. */
+    detach: (topic: number, partitions: number, name: string): number => {
+      const [[events] = [0]] = rows<[number]>(
+        `SELECT coalesce(sum(events), 0) FROM cursors JOIN log ON log.topic = cursors.topic
+           AND log.partition = cursors.partition AND log.position > cursors.position
+           AND (audience IS NULL OR audience = subscription)
+         WHERE cursors.topic = ? AND subscription = ?`,
+        topic,
+        name,
+      );
+      end(topic, partitions, name);
+      const at = new Date().toISOString();
+      run("INSERT OR REPLACE INTO detached VALUES (?, ?, ?, ?)", topic, name, at, events);
+      return events;
+    },
+
+    detached: (): readonly (Subscription & Required<Pick<SubscriptionStatus, "detached">>)[] =>
+      rows<[topic: string, name: string, at: string, events: number]>(
+        `SELECT topics.name, detached.name, at, events FROM detached
+         JOIN topics ON topics.id = topic WHERE project = ? ORDER BY topics.name, detached.name`,
+        project,
+      ).map(([topic, name, at, events]) => ({ topic, name, detached: { at, events } })),
 
     waiting: (): readonly Waiting[] =>
       rows<[topic: string, name: string, waiting: number, oldestAt: number | null]>(

@@ -24,7 +24,7 @@ const connectorStatus = z.object({
         waiting: z.number(),
         oldestMs: z.number(),
         consumers: z.number(),
-        state: z.enum(["live", "catching-up", "partial"]),
+        state: z.enum(["live", "catching-up", "detached", "partial"]),
       }),
     )
     .optional(),

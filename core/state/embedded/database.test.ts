@@ -45,7 +45,9 @@ it("leaves everything in the one file when it is closed", () => {
 it("opens a file of the format before, with its state and its revisions", async () => {
   const { database, dir } = opened();
   for (const sql of [
-    ...["taps", "tap_counts", "tapped"].map((table) => `DROP TABLE ${table}`),
+    ...["taps", "tap_counts", "tapped", "detaching", "detached"].map(
+      (table) => `DROP TABLE ${table}`,
+    ),
     "DROP TABLE state",
     `CREATE TABLE state (
        project TEXT NOT NULL, connector TEXT NOT NULL, key BLOB NOT NULL,

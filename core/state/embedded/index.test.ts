@@ -58,7 +58,9 @@ describe("the file", () => {
     const old = join(dir, "old");
     const database = openDatabase(old);
     const first = [
-      ...["taps", "tap_counts", "tapped"].map((table) => `DROP TABLE ${table}`),
+      ...["taps", "tap_counts", "tapped", "detaching", "detached"].map(
+        (table) => `DROP TABLE ${table}`,
+      ),
       "DROP TABLE subscriptions",
       "INSERT INTO topics VALUES (1, 'p', 't', 2)",
       "INSERT INTO cursors VALUES (1, 0, 'a', 5, 0), (1, 1, 'a', 7, 0), (1, 0, 'b', 5, 0)",

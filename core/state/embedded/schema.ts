@@ -13,6 +13,7 @@ import type { Database } from "./database.ts";
  * - `heads.position` is the last one given in a partition, `cursors.position` the last one acknowledged.
  * - `subscriptions.generation` is another one when a subscription ended and began anew.
  * - `cursors.holder` is the token of the lease that last took the partition: only it may move the cursor.
+ * - `detaching` names subscriptions that end when they are full, `detached` those that did, when, and with how much.
  * - `taps` says who listens to a topic, until when (wall-clock milliseconds); `tapped` holds what they are still to
  *   read, a JSON array a row. `first` counts the topic's events tapped before; `tap_counts` has the count after all.
  */
@@ -85,6 +86,11 @@ const steps = [
     at INTEGER NOT NULL, events INTEGER NOT NULL, body TEXT NOT NULL
   );
   CREATE INDEX tapped_place ON tapped (project, topic, first);
+  CREATE TABLE detaching (topic INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (topic, name)) WITHOUT ROWID;
+  CREATE TABLE detached (
+    topic INTEGER NOT NULL, name TEXT NOT NULL, at TEXT NOT NULL, events INTEGER NOT NULL,
+    PRIMARY KEY (topic, name)
+  ) WITHOUT ROWID;
   `,
 ];
 
