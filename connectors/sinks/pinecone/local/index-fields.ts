@@ -93,6 +93,11 @@ function checkOfDocuments(name: string, held: Field): void {
       if (held.embed != null || held.sparse_embed != null)
         throw unsupported(`documents that it embeds itself, such as in field '${name}'`);
       if (held.full_text_search != null) return;
+      break;
+    case "string_list":
+    case "float":
+    case "boolean":
+      break;
   }
   throw invalid(
     `The schema only accepts fields used for search (field types \`dense_vector\`, \`sparse_vector\`, and \`string\` with \`full_text_search\` configuration). To use field '${name}' for filtering (field types \`boolean\`, \`float\`, \`string\`, or \`string_list\`), omit it from the schema and include it in documents. It will be indexed automatically.`,

@@ -31,7 +31,7 @@ async function post(path: string, body: unknown) {
     body: (await response.json()) as {
       code?: number;
       message?: string;
-      matches?: { id: string }[];
+      matches?: { id: string; metadata?: object }[];
     },
   };
 }
@@ -209,8 +209,7 @@ describe("an update whose metadata together with the old is over 40 KB", () => {
   const half = limit / 2 - perKey;
   const metadataOf = async (id: string, namespace: string) => {
     const { body } = await post("/query", { namespace, topK: 2, id, includeMetadata: true });
-    const matches = body.matches as { id: string; metadata?: object }[] | undefined;
-    return matches?.find((match) => match.id === id)?.metadata;
+    return body.matches?.find((match) => match.id === id)?.metadata;
   };
   const update = (namespace: string, target: object, length: number) =>
     post("/vectors/update", { namespace, ...target, setMetadata: { k1: "x".repeat(length) } });
