@@ -1,8 +1,8 @@
-// Gets what the tests need and npm cannot give: a redis-server, and Pinecone's Python client. On Debian as
+// Gets what the tests need and npm cannot give: a redis-server, and Pinecone's Python clients. On Debian as
 // root what the system lacks is installed through apt; elsewhere this says precisely what is missing.
 // SLUICE_TEST_REDIS (a URL) replaces the server, SLUICE_TEST_PYTHON (a python) the client.
 import { spawnSync } from "node:child_process";
-import { installPythonClient, version } from "./python-client.mjs";
+import { installPythonClients, suitesVersion, version } from "./python-client.mjs";
 import "./setup-mongod.mjs";
 import "./setup-s3.mjs";
 
@@ -35,7 +35,7 @@ if (process.env.SLUICE_TEST_REDIS === undefined && !hasRedis()) {
   }
 }
 
-if (!installPythonClient()) {
+if (!installPythonClients()) {
   // Debian's python3 comes without what makes virtual environments.
   const isDebianRoot = process.getuid?.() === 0 && runs("apt-get", "--version");
   if (isDebianRoot) {
@@ -46,12 +46,12 @@ if (!installPythonClient()) {
       install();
     }
   }
-  if (!isDebianRoot || !installPythonClient()) {
+  if (!isDebianRoot || !installPythonClients()) {
     console.error(
       [
-        `Tests need Pinecone's Python client ${version}, and it cannot be installed.`,
+        `Tests need Pinecone's Python clients ${version} and ${suitesVersion}, and they cannot be installed.`,
         "It takes a python3 (3.10 or newer) with venv and pip, and the package index that pip is set up for.",
-        `Or name a python that has it: pip install pinecone==${version}, then SLUICE_TEST_PYTHON=/path/to/python npm test`,
+        `Or name a python that has the first (SLUICE_TEST_PYTHON=/path/to/python) and a folder that has the second and its tests (SLUICE_TEST_PYTHON_SUITES, see scripts/python-client.mjs).`,
       ].join("\n"),
     );
     process.exit(3);

@@ -11,8 +11,8 @@ interface Case {
   readonly error?: string;
 }
 
-/** Runs the cases, which are written in Python, once. */
-async function runCases(): Promise<readonly Case[]> {
+/** Runs the cases of a script, which are written in Python, once. */
+async function runCases(name: string): Promise<readonly Case[]> {
   // Plain JavaScript without types: what `npm test` itself runs first.
   const setUp = new URL("../../scripts/python-client.mjs", import.meta.url).href;
   const { python } = (await import(setUp)) as { python: string };
@@ -20,7 +20,7 @@ async function runCases(): Promise<readonly Case[]> {
   const apiKey = "the-right-key";
   const server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir, apiKey });
   try {
-    const script = new URL("../../test/python/pinecone_cases.py", import.meta.url).pathname;
+    const script = new URL(`../../test/python/${name}`, import.meta.url).pathname;
     const env = { ...process.env, PINECONE_URL: server.url, PINECONE_KEY: apiKey };
     const { stdout } = await promisify(execFile)(python, [script], { env });
     return stdout
@@ -35,11 +35,13 @@ async function runCases(): Promise<readonly Case[]> {
   }
 }
 
-const cases = await runCases();
+const operations = await runCases("pinecone_cases.py");
+const suites = await runCases("pinecone_suite_cases.py");
 
-for (const { name, error } of cases)
+for (const { name, error } of [...operations, ...suites])
   it(`Pinecone's Python client ${name}`, () => expect(error ?? "").toBe(""));
 
 it("runs all cases", () => {
-  expect(cases.length).toBeGreaterThan(20);
+  expect(operations.length).toBeGreaterThan(20);
+  expect(suites.length).toBeGreaterThan(15);
 });

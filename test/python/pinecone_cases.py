@@ -1,41 +1,18 @@
 """Every operation of Pinecone's Python client against the server at PINECONE_URL, which takes PINECONE_KEY.
 
-Prints one JSON line a case: its name, and what went wrong if something did. Cases share a client
-and an index, and each has a namespace of its own.
+Cases share a client and an index, and each has a namespace of its own.
 """
 
 import asyncio
-import json
 import os
-import traceback
 
+from cases import case, equal, raises, run
 from pinecone import AsyncPinecone, Pinecone, ServerlessSpec, SparseValues, Vector
 from pinecone.errors import exceptions as errors
 
 url = os.environ["PINECONE_URL"]
 key = os.environ["PINECONE_KEY"]
 client = Pinecone(api_key=key, host=url)
-cases = []
-
-
-def case(function):
-    cases.append(function)
-    return function
-
-
-def raises(kind, text, call):
-    try:
-        call()
-    except kind as error:
-        assert text.lower() in str(error).lower(), f"{text!r} is not in {error!s}"
-        return error
-    raise AssertionError(f"nothing was raised where {kind.__name__} was expected")
-
-
-def equal(found, wanted):
-    assert found == wanted, f"{found!r} is not {wanted!r}"
-
-
 spec = ServerlessSpec(cloud="aws", region="us-east-1")
 client.indexes.create(name="shared", dimension=2, metric="cosine", spec=spec)
 index = client.index(name="shared")
@@ -454,10 +431,4 @@ def serves_the_asynchronous_client():
     asyncio.run(run())
 
 
-for one in cases:
-    result = {"name": one.__name__.replace("_", " ")}
-    try:
-        one()
-    except Exception:  # whatever it is, it is the result of this case
-        result["error"] = traceback.format_exc()
-    print(json.dumps(result), flush=True)
+run()

@@ -10,6 +10,8 @@ export function checkAccess(
     readonly host: string;
     readonly apiKey: string | undefined;
     readonly versions: readonly string[];
+    /** Which part of the API is asked: they answer a wrong key in their own ways. */
+    readonly plane: "control" | "data";
   },
 ): void {
   const { host } = headers;
@@ -24,7 +26,9 @@ export function checkAccess(
   if (key === undefined || key === "")
     throw new Refusal(401, 16, "Invalid API Key: the Api-Key header is missing");
   if (allowed.apiKey !== undefined && !isSame(String(key), allowed.apiKey))
-    throw new Refusal(401, 16, "Invalid API Key");
+    throw allowed.plane === "control"
+      ? new Refusal(401, 16, "Invalid API Key")
+      : new Refusal(403, 7, "Wrong API key");
   const version = String(headers["x-pinecone-api-version"] ?? "");
   if (allowed.versions.length > 0 && !allowed.versions.includes(version))
     throw invalid(

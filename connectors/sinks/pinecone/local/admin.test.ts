@@ -42,6 +42,15 @@ describe("a fault", () => {
     expect((await upsert("a")).status).toBe(429);
   });
 
+  it("refuses names that no request has, which would never match", async () => {
+    for (const match of [{ operation: "upserts" }, { method: "post" }, { operations: "upsert" }])
+      expect((await inject({ match, action: "hang" })).status).toBe(400);
+    const told = await inject({ match: { operation: "upserts" }, action: "hang" });
+    expect(told.body).toMatchObject({
+      error: { message: expect.stringContaining("match.operation: is none of create_index,") },
+    });
+  });
+
   it("answers with any status, headers and body, to the requests that it matches", async () => {
     const action = { status: 429, headers: { "retry-after": "3" }, body: { message: "slow down" } };
     await inject({ match: { operation: "upsert", namespace: "ns" }, first: 2, action });
@@ -242,10 +251,15 @@ it("wants the key that it was started with, on the admin path too", async () => 
   await server.close();
   const apiKey = "k".repeat(20);
   server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir, apiKey });
-  for (const path of ["/indexes", "/vectors/list", "/_admin/settings"]) {
+  for (const [path, status] of [
+    ["/indexes", 401],
+    ["/vectors/list", 403],
+    ["/_admin/settings", 401],
+  ] as const) {
     const asked = (key: string) => fetch(server.url + path, { headers: { "api-key": key } });
-    expect((await asked("any")).status, path).toBe(401);
-    expect((await asked(`${apiKey}x`)).status, path).toBe(401);
+    expect((await asked("any")).status, path).toBe(status);
+    expect((await asked(`${apiKey}x`)).status, path).toBe(status);
+    expect((await asked("")).status, path).toBe(401);
     expect((await asked(apiKey)).status, path).toBe(200);
   }
 });

@@ -13,6 +13,7 @@ import { toRecord } from "./row.ts";
 import { settingsSchema, standardSettings, type Settings } from "./settings.ts";
 import { targets } from "./targets.ts";
 import { applyUpsert, parseUpsert } from "./upsert.ts";
+import { checkServesVectors } from "./write.ts";
 
 /** What the admin path reaches. */
 export interface Administered {
@@ -104,6 +105,7 @@ function edit({ database, api: { mirrors } }: Administered, { body }: Ask): Answ
   const wanted = parsed(editBody, body);
   return database.transaction("write", () => {
     const index = indexOf(database, wanted.index);
+    checkServesVectors(index);
     const home = findNamespace(database, index.id, wanted.namespace);
     if (home?.live !== true) throw notFound("Namespace not found");
     const ids = { ids: wanted.delete };

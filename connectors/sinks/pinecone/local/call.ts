@@ -1,6 +1,6 @@
 import { z } from "sluice";
 import type { Database } from "./database.ts";
-import { invalid } from "./refusal.ts";
+import { invalid, unprocessable, type Refusal } from "./refusal.ts";
 import type { Mirrors } from "./search/mirrors.ts";
 import type { Settings } from "./settings.ts";
 
@@ -12,6 +12,8 @@ export interface IndexRow {
   /** 0 on a sparse index. */
   readonly dimension: number;
   readonly metric: Metric;
+  /** Its fields are of the documents API: there is nothing that the vectors API could write. */
+  readonly documents: boolean;
   /** What turns texts into vectors, on an index made for a model. */
   readonly embed: { readonly model: string; readonly field: string } | undefined;
 }
@@ -59,11 +61,24 @@ export const usage = { readUnits: 1 };
 
 /** The body, or a refusal that names the first field that is wrong. */
 export function parsed<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
+  return checked(schema, body, invalid);
+}
+
+/** As `parsed`, for calls that answer 422 to a body of a wrong shape. */
+export function shaped<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
+  return checked(schema, body, unprocessable);
+}
+
+function checked<T extends z.ZodType>(
+  schema: T,
+  body: unknown,
+  refusal: (message: string) => Refusal,
+): z.output<T> {
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const where = issue?.path.join(".") || "body";
-  throw invalid(`${where}: ${issue?.message ?? "invalid"}`);
+  throw refusal(`${where}: ${issue?.message ?? "invalid"}`);
 }
 
 /** An integer of a query parameter, within bounds. */

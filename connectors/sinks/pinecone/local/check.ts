@@ -110,13 +110,17 @@ export function checkMetadata(metadata: unknown): string {
   return text;
 }
 
-/** A sparse part, for an index that can hold one; its values as float32. */
-export function toSparse(sparse: unknown, index: IndexRow): SparseVector {
-  if (index.dimension > 0 && index.metric !== "dotproduct") {
+/** Refuses a question that an index has no scores for. */
+export function checkScoresSparse({ dimension, metric }: IndexRow): void {
+  if (dimension > 0 && metric !== "dotproduct") {
     throw invalid(
-      `Index configuration does not support sparse values - only indexes that are sparse or using dotproduct are supported, and this one is using ${index.metric}`,
+      `Index configuration does not support sparse values - only indexes that are sparse or using dotproduct are supported, and this one is using ${metric}`,
     );
   }
+}
+
+/** A sparse part, its values as float32. Indexes that have no score for it keep it all the same. */
+export function toSparse(sparse: unknown): SparseVector {
   const { indices, values } = Object(sparse) as { indices?: unknown; values?: unknown };
   if (!Array.isArray(indices) || !Array.isArray(values))
     throw invalid(`Sparse values must have lists of indices and values, got ${shown(sparse)}`);

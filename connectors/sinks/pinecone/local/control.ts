@@ -1,6 +1,7 @@
 import type { Answer, IndexRow, Metric } from "./call.ts";
 import type { Database, Row } from "./database.ts";
 import { changedIndex } from "./index-changed.ts";
+import { areOfDocuments } from "./index-fields.ts";
 import { settings, type IndexModel } from "./index-settings.ts";
 import { shownIndex } from "./index-shown.ts";
 import { wantedIndex, wantedIndexForModel } from "./index-wanted.ts";
@@ -129,6 +130,7 @@ function toIndex(row: Row): IndexRow {
     name,
     dimension,
     metric,
+    documents: areOfDocuments(settings.fields),
     embed: model === undefined ? undefined : { model, field: field_map?.["text"] ?? "text" },
   };
 }

@@ -117,7 +117,9 @@ function open(dir: string, options: { readonly readOnly: boolean }): Database {
 /** Puts all into the one file, so that it may be copied or moved. */
 function gather(libsql: Libsql.Database): void {
   try {
-    libsql.exec("PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)");
+    libsql.exec(
+      "PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE",
+    );
   } catch {
     // Another process reads, or the disk is full: the log stays beside the file, and nothing is lost.
   }

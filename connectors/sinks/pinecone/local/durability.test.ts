@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -117,6 +117,7 @@ it("leaves all in one file when it is closed, and answers first what it was aske
   const closed = server.close({ graceMs: 30_000 });
   expect(await writing).toEqual({ upsertedCount: 1 });
   await closed;
+  expect(await readdir(dir)).toEqual(["pinecone.db"]);
   await cp(join(dir, "pinecone.db"), join(dir, "copy", "pinecone.db"));
   const copy = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir: join(dir, "copy") });
   const { body } = await ask(copy.url, "GET", "/i/kb/vectors/list");

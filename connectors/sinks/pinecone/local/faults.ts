@@ -1,5 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from "node:http";
 import { z } from "sluice";
+import { operations } from "./routes.ts";
 
 /** What a test does to a request instead of answering it truly. `reset-after` applies it first. */
 export type Fault =
@@ -47,10 +48,13 @@ const headerValue = z
 export const ruleSchema = z.strictObject({
   match: z
     .strictObject({
-      method: z.string().optional(),
+      method: z.enum(["GET", "POST", "PATCH", "DELETE"]).optional(),
       /** A part of the path. */
       path: z.string().optional(),
-      operation: z.string().optional(),
+      operation: z
+        .string()
+        .refine((name) => operations.has(name), `is none of ${[...operations].join(", ")}`)
+        .optional(),
       index: z.string().optional(),
       namespace: z.string().optional(),
       /** A text that the body or the query holds: an id, a value of metadata. */

@@ -9,6 +9,7 @@ import {
   type IndexModel,
   type Settings,
 } from "./index-settings.ts";
+import { areOfDocuments } from "./index-fields.ts";
 import { withEmbed } from "./index-wanted.ts";
 import { invalid } from "./refusal.ts";
 
@@ -49,6 +50,7 @@ export function changedIndex(held: IndexModel, body: unknown): IndexModel {
     readCapacity: read_capacity ?? spec?.serverless?.read_capacity ?? held.settings.readCapacity,
   };
   if (embed == null) return { ...held, settings };
+  if (areOfDocuments(settings.fields)) throw invalid("an index of documents takes no embed");
   const joined = withEmbed(settings, held.name, {
     ...held.settings.embed,
     ...embed,

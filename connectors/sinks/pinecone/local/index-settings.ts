@@ -12,9 +12,9 @@ export const anything = z.record(z.string(), z.unknown());
 
 /** Where an index would run, as it was asked for: told back, without effect. */
 export const deployment = z.discriminatedUnion("deployment_type", [
-  z.object({ deployment_type: z.literal("managed"), cloud: z.string(), region: z.string() }),
-  z.object({ deployment_type: z.literal("byoc"), environment: z.string() }),
-  z.object({
+  z.strictObject({ deployment_type: z.literal("managed"), cloud: z.string(), region: z.string() }),
+  z.strictObject({ deployment_type: z.literal("byoc"), environment: z.string() }),
+  z.strictObject({
     deployment_type: z.literal("pod"),
     environment: z.string(),
     pod_type: z.string().default("p1.x1"),
@@ -45,6 +45,10 @@ export const settings = z.preprocess(
     tags: tags.default({}),
     readCapacity: anything.nullish(),
     metadataSchema: anything.nullish(),
+    /** Of a pod index. */
+    metadataConfig: anything.nullish(),
+    /** Of the schema that it was made from, as asked. */
+    fields: z.record(z.string(), anything).nullish(),
     embed: embed.nullish(),
     /** Milliseconds since the epoch. */
     created: z.number().default(0),

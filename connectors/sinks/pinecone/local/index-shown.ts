@@ -12,11 +12,10 @@ export function shownIndex(
   return {
     name,
     ...(!sparse && { dimension }),
-    metric,
-    vector_type: sparse ? "sparse" : "dense",
+    ...(hasVectors(index) && { metric, vector_type: sparse ? "sparse" : "dense" }),
     host: `${address}/i/${name}`,
     deletion_protection,
-    tags,
+    ...(Object.keys(tags).length > 0 && { tags }),
     spec: shownSpec(settings, readCapacity),
     status: ready ? { ready: true, state: "Ready" } : { ready: false, state: "Initializing" },
     schema: { fields: fieldsOf(index) },
@@ -31,7 +30,13 @@ export function shownIndex(
   };
 }
 
-function fieldsOf({ dimension, metric, settings: { embed } }: IndexModel): object {
+/** Not so where all fields are texts. */
+function hasVectors({ dimension, settings: { fields } }: IndexModel): boolean {
+  if (dimension > 0 || fields == null) return true;
+  return Object.values(fields).some(({ type }) => type === "sparse_vector");
+}
+
+function fieldsOf({ dimension, metric, settings: { embed, fields } }: IndexModel): object {
   if (embed != null) {
     const { model, read_parameters, write_parameters, field_map } = embed;
     const field = {
@@ -44,13 +49,17 @@ function fieldsOf({ dimension, metric, settings: { embed } }: IndexModel): objec
     };
     return { [field_map["text"] ?? "text"]: field };
   }
+  if (fields != null) return fields;
   return {
     ...(dimension > 0 && { _values: { type: "dense_vector", dimension, metric } }),
     ...(metric === "dotproduct" && { _sparse_values: { type: "sparse_vector" } }),
   };
 }
 
-function shownSpec({ deployment, metadataSchema }: Settings, read_capacity: object): object {
+function shownSpec(
+  { deployment, metadataSchema, metadataConfig }: Settings,
+  read_capacity: object,
+): object {
   const schema = metadataSchema != null && { schema: metadataSchema };
   switch (deployment.deployment_type) {
     case "managed": {
@@ -61,7 +70,10 @@ function shownSpec({ deployment, metadataSchema }: Settings, read_capacity: obje
       return { byoc: { environment: deployment.environment, read_capacity, ...schema } };
     case "pod": {
       const { environment, pod_type, replicas, shards } = deployment;
-      return { pod: { environment, pod_type, replicas, shards, pods: replicas * shards } };
+      const config = metadataConfig != null && { metadata_config: metadataConfig };
+      return {
+        pod: { environment, pod_type, replicas, shards, pods: replicas * shards, ...config },
+      };
     }
   }
 }

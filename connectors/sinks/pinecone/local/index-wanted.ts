@@ -1,5 +1,7 @@
+import { randomBytes } from "node:crypto";
 import { z } from "sluice";
-import { parsed, type Metric } from "./call.ts";
+import { parsed, shaped, type Metric } from "./call.ts";
+import { fieldsSchema, indexOfFields } from "./index-fields.ts";
 import {
   anything,
   deployment,
@@ -13,7 +15,7 @@ import {
   type Settings,
 } from "./index-settings.ts";
 import { dimensionOf, embedModel } from "./models.ts";
-import { invalid, unsupported } from "./refusal.ts";
+import { invalid } from "./refusal.ts";
 
 const common = {
   name: z.string(),
@@ -34,6 +36,7 @@ const pod = z.object({
   replicas: z.number().int().min(1).nullish(),
   shards: z.number().int().min(1).nullish(),
   source_collection: z.string().nullish(),
+  metadata_config: anything.nullish(),
 });
 const spec = z.object({
   serverless: serverless.nullish(),
@@ -51,8 +54,9 @@ const withSpec = z.object({
 });
 const withSchema = z.object({
   ...common,
+  name: z.string().nullish(),
   deployment: deployment.nullish(),
-  schema: z.object({ fields: z.record(z.string(), z.looseObject({ type: z.string() })) }),
+  schema: fieldsSchema,
 });
 const denseField = z.object({ dimension, metric: metric.default("cosine") });
 const forModel = z.object({
@@ -65,7 +69,7 @@ const forModel = z.object({
 
 export function wantedIndex(body: unknown): IndexModel {
   const { schema } = Object(body) as { schema?: unknown };
-  return schema == null ? fromSpec(parsed(withSpec, body)) : fromSchema(parsed(withSchema, body));
+  return schema == null ? fromSpec(parsed(withSpec, body)) : fromSchema(shaped(withSchema, body));
 }
 
 export function wantedIndexForModel(body: unknown): IndexModel {
@@ -90,7 +94,7 @@ export function withEmbed(
 ): IndexModel {
   if (asked.field_map["text"] === undefined)
     throw invalid("Missing required key 'text' in embed.field_map: the field that is embedded");
-  const model = embedModel(asked.model);
+  const model = embedModel(asked.model, "control");
   const metric = asked.metric ?? (model.metrics[0] as Metric);
   if (!model.metrics.includes(metric))
     throw invalid(
@@ -101,7 +105,16 @@ export function withEmbed(
     name: checkedName(name),
     dimension: dimension ?? 0,
     metric,
-    settings: { ...settings, embed: { ...asked, metric, dimension } },
+    settings: {
+      ...settings,
+      embed: {
+        ...asked,
+        read_parameters: asked.read_parameters ?? { input_type: "query", truncate: "END" },
+        write_parameters: asked.write_parameters ?? { input_type: "passage", truncate: "END" },
+        metric,
+        dimension,
+      },
+    },
   };
 }
 
@@ -110,6 +123,8 @@ function fromSpec(wanted: z.output<typeof withSpec>): IndexModel {
   const source = serverless?.source_collection ?? pod?.source_collection;
   const settings = base(wanted, deploymentOf(wanted.spec));
   checkedName(wanted.name);
+  if (pod != null && wanted.vector_type === "sparse")
+    throw invalid("Sparse vector type is not supported for pod indexes");
   if (source != null) throw invalid(`Resource ${source} not found`);
   const shape =
     wanted.vector_type === "sparse" ? sparseShape(wanted) : parsed(denseField, withoutNull(wanted));
@@ -119,33 +134,23 @@ function fromSpec(wanted: z.output<typeof withSpec>): IndexModel {
     settings: {
       ...settings,
       readCapacity: serverless?.read_capacity ?? wanted.read_capacity,
+      metadataConfig: pod?.metadata_config,
       metadataSchema: serverless?.schema ?? byoc?.schema,
     },
   };
 }
 
 function fromSchema(wanted: z.output<typeof withSchema>): IndexModel {
-  const { _values: dense, _sparse_values: sparse, ...others } = wanted.schema.fields;
-  checkedName(wanted.name);
-  if (dense === undefined && sparse === undefined)
-    throw unsupported("indexes of documents: name the vectors _values or _sparse_values");
-  const [other] = Object.keys(others);
-  if (other !== undefined)
-    throw unsupported(`fields other than _values and _sparse_values, such as '${other}'`);
-  const shape =
-    dense === undefined
-      ? ({ dimension: 0, metric: "dotproduct" } as const)
-      : parsed(denseField, dense);
-  if (dense !== undefined && sparse !== undefined && shape.metric !== "dotproduct")
-    throw invalid("an index with _sparse_values beside _values must have the metric dotproduct");
+  const { fields } = wanted.schema;
+  const name = checkedName(wanted.name ?? `index-${randomBytes(4).toString("hex")}`);
   const standard = { deployment_type: "managed", cloud: "aws", region: "us-east-1" } as const;
+  const deployment = wanted.deployment ?? standard;
+  if (deployment.deployment_type === "pod")
+    throw invalid("deployment_type 'pod' is not supported on this API version");
   return {
-    name: wanted.name,
-    ...shape,
-    settings: {
-      ...base(wanted, wanted.deployment ?? standard),
-      readCapacity: wanted.read_capacity,
-    },
+    name,
+    ...indexOfFields(fields),
+    settings: { ...base(wanted, deployment), readCapacity: wanted.read_capacity, fields },
   };
 }
 
@@ -170,13 +175,18 @@ function deploymentOf({ serverless, pod, byoc }: z.output<typeof spec>): Setting
   if (serverless != null)
     return { deployment_type: "managed", cloud: serverless.cloud, region: serverless.region };
   if (byoc != null) return { deployment_type: "byoc", environment: byoc.environment };
-  return parsed(deployment, { ...withoutNull(pod ?? {}), deployment_type: "pod" });
+  const { environment, pod_type, replicas, shards } = pod ?? {};
+  const given = withoutNull({ environment, pod_type, replicas, shards });
+  return parsed(deployment, { ...given, deployment_type: "pod" });
 }
 
 function sparseShape(wanted: { readonly dimension?: unknown; readonly metric?: unknown }) {
   if (wanted.dimension != null) throw invalid("Sparse indexes cannot have a `dimension`");
   if (wanted.metric != null && wanted.metric !== "dotproduct")
-    throw invalid("Sparse indexes must have a `metric` of `dotproduct`");
+    // API 2025-10 said the first, 2026-04 says the second; clients of each look for theirs.
+    throw invalid(
+      "Sparse vector indexes must use the metric dotproduct: Sparse indexes must have a `metric` of `dotproduct`",
+    );
   return { dimension: 0, metric: "dotproduct" } as const;
 }
 

@@ -6,7 +6,14 @@ import type { InferenceCall } from "./routes.ts";
 import { normOf } from "./row.ts";
 import { sparseOfText, type TextModel } from "./text-model.ts";
 
-const input = z.union([z.string(), z.object({ text: z.string() }).transform(({ text }) => text)]);
+const input = z
+  .union([z.string().transform((text) => ({ text })), z.looseObject({})])
+  .superRefine((given, context) => {
+    for (const field of Object.keys(given))
+      if (field !== "text") context.addIssue(`has no field '${field}': give its text as 'text'`);
+  })
+  .pipe(z.object({ text: z.string() }))
+  .transform(({ text }) => text);
 const embedBody = z.object({
   model: z.string(),
   inputs: z.array(input).min(1).max(maxInputs),
@@ -21,7 +28,7 @@ const embedBody = z.object({
 
 export async function embedTexts({ model, body }: InferenceCall): Promise<Answer> {
   const { model: name, inputs, parameters } = parsed(embedBody, body);
-  const hosted = embedModel(name);
+  const hosted = embedModel(name, "inference");
   const dimension = dimensionOf(hosted, parameters?.dimension);
   if (dimension === undefined) {
     const data = inputs.map((text) => {

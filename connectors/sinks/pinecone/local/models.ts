@@ -21,6 +21,8 @@ interface RerankModel {
 
 /** Of the local model: what shorter vectors than this cannot hold. */
 export const localDimensions = 384;
+/** What the local model sees of a text. */
+const localTokens = 256;
 export const maxInputs = 96;
 
 const models: readonly (EmbedModel | RerankModel)[] = [
@@ -39,16 +41,17 @@ const models: readonly (EmbedModel | RerankModel)[] = [
   { type: "rerank", model: "cohere-rerank-3.5", maxRankFields: 100 },
 ];
 
-export function embedModel(name: string): EmbedModel {
+/** `plane` that asks: they word their refusals differently. */
+export function embedModel(name: string, plane: "control" | "inference"): EmbedModel {
   const found = models.find((one) => one.type === "embed" && one.model === name);
   if (found?.type === "embed") return found;
-  throw unknownModel(name, "embed");
+  throw unknownModel(plane === "control" ? name : `'${name}'`, "embed");
 }
 
 export function rerankModel(name: string): RerankModel {
   const found = models.find((one) => one.type === "rerank" && one.model === name);
   if (found?.type === "rerank") return found;
-  throw unknownModel(name, "rerank");
+  throw unknownModel(`'${name}'`, "rerank");
 }
 
 /** The dimension to embed with: the asked one if the model has it, else its own. `undefined` for a sparse model. */
@@ -99,6 +102,7 @@ function shown(one: EmbedModel | RerankModel): object {
     short_description: `Stands in for ${one.model}; computed on this machine, with other values.`,
     type: one.type,
     modality: "text",
+    max_sequence_length: localTokens,
     provider_name: "local",
   };
   if (one.type === "rerank") return { ...common, max_batch_size: 100, supported_parameters: [] };
@@ -123,9 +127,7 @@ function shown(one: EmbedModel | RerankModel): object {
   };
 }
 
-function unknownModel(name: string, type: EmbedModel["type"] | RerankModel["type"]) {
+function unknownModel(shown: string, type: EmbedModel["type"] | RerankModel["type"]) {
   const known = models.flatMap((one) => (one.type === type ? [one.model] : []));
-  // The control plane writes the name plain, inference between quotes.
-  const shown = type === "embed" ? name : `'${name}'`;
   return notFound(`Model ${shown} not found. Supported models: ${known.join(", ")}`);
 }

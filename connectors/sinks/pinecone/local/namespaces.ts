@@ -1,5 +1,5 @@
 import { z } from "sluice";
-import { limitOf, namespaceName, parsed, type Handler } from "./call.ts";
+import { limitOf, namespaceName, parsed, type Handler, type IndexRow } from "./call.ts";
 import type { Database } from "./database.ts";
 import {
   advance,
@@ -30,7 +30,10 @@ export const createNamespace: Handler = ({ database, index, body }) => {
     schema == null ? null : JSON.stringify(schema),
     home.id,
   ]);
-  return { body: shown(database, { ...home, schema: schema ?? undefined }), written: home.lsn };
+  return {
+    body: shown(database, index, { ...home, schema: schema ?? undefined }),
+    written: home.lsn,
+  };
 };
 
 export const listNamespaces: Handler = ({ database, index, query }) => {
@@ -52,7 +55,7 @@ export const listNamespaces: Handler = ({ database, index, query }) => {
   const next = rows.length > limit ? pageToken(scope, page.at(-1)?.name ?? "") : undefined;
   return {
     body: {
-      namespaces: page.map((home) => shown(database, home)),
+      namespaces: page.map((home) => shown(database, index, home)),
       ...(next !== undefined && { pagination: { next } }),
       total_count: Number(total?.["count"]),
     },
@@ -62,7 +65,7 @@ export const listNamespaces: Handler = ({ database, index, query }) => {
 export const describeNamespace: Handler = ({ database, index, subject }) => {
   const home = findNamespace(database, index.id, subject);
   if (home?.live !== true) throw notFound("Namespace not found");
-  return { body: shown(database, home), indexed: home.visible };
+  return { body: shown(database, index, home), indexed: home.visible };
 };
 
 export const deleteNamespace: Handler = ({ database, index, subject }) => {
@@ -75,10 +78,13 @@ export const deleteNamespace: Handler = ({ database, index, subject }) => {
   return { body: {}, written: lsn };
 };
 
-function shown(database: Database, { id, name, schema }: Namespace): object {
+function shown(database: Database, index: IndexRow, { id, name, schema }: Namespace): object {
+  const record_count = countOf(database, id);
   return {
     name,
-    record_count: countOf(database, id),
+    record_count,
+    // Approximate with the real service too: here it is the dense values.
+    size_bytes: record_count * index.dimension * Float32Array.BYTES_PER_ELEMENT,
     ...(schema != null && {
       schema,
       indexed_fields: { fields: Object.keys((schema as { fields: object }).fields) },

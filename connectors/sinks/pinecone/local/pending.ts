@@ -106,9 +106,9 @@ function apply(
   const place = { database, mirrors, index, home: toNamespace(row), trial: true };
   const body: unknown = JSON.parse(String(write["body"]));
   try {
-    applyOne(place, String(write["operation"]) as Operation, body);
+    database.part(() => applyOne(place, String(write["operation"]) as Operation, body));
   } catch (error) {
-    // Metadata that grew over its limit meanwhile: nobody is left to be told.
+    // Metadata that grew over its limit meanwhile: nothing of it is written, and nobody is left to be told.
     if (!(error instanceof Refusal)) throw error;
   }
   const lsn = Number(write["lsn"]);

@@ -4,11 +4,12 @@ import {
   namespaceName,
   parsed,
   usage,
+  type Answer,
   type Call,
   type Handler,
   type IndexRow,
 } from "./call.ts";
-import { toFloats, topK, toSparse } from "./check.ts";
+import { checkScoresSparse, toFloats, topK, toSparse } from "./check.ts";
 import type { Row } from "./database.ts";
 import { parseFilter } from "./filter.ts";
 import { findNamespace } from "./namespace.ts";
@@ -42,17 +43,14 @@ interface Question {
 export const query: Handler = (call) => {
   const { database, index, mirrors, trial } = call;
   const request = parsed(queryBody, call.body);
+  if (index.documents) return answerOf(call, []);
   const asked = questionOf(request, index);
   // Here, and only here, an empty filter is none: clients send it.
   const filter = isEmpty(request.filter) ? undefined : parseFilter(request.filter);
   const home = findNamespace(database, index.id, request.namespace);
   const indexed = home?.visible ?? 0;
   const question = asked ?? (home && questionOfId(call, home.id, request.id ?? ""));
-  const answer = (matches: readonly object[]) => ({
-    body: { matches, namespace: givenNamespace(call.body), usage },
-    indexed,
-  });
-  if (home === undefined || question === undefined) return answer([]);
+  if (home === undefined || question === undefined) return answerOf(call, [], indexed);
 
   const best = mirrors.use({ database, index, home, once: trial }, (mirror) =>
     nearest(database, mirror, { index, ...question, filter, topK: request.topK }),
@@ -61,8 +59,12 @@ export const query: Handler = (call) => {
     values: request.includeValues === true,
     metadata: request.includeMetadata === true,
   });
-  return answer(matches);
+  return answerOf(call, matches, indexed);
 };
+
+function answerOf({ body }: Call, matches: readonly object[], indexed = 0): Answer {
+  return { body: { matches, namespace: givenNamespace(body), usage }, indexed };
+}
 
 /** `undefined` when the vector is that of a stored id. */
 function questionOf(
@@ -72,13 +74,20 @@ function questionOf(
   const { vector, id, sparseVector } = request;
   const dense = vector != null && !(Array.isArray(vector) && vector.length === 0);
   const given = dense || (index.dimension === 0 && sparseVector != null);
-  if (given === (id != null)) throw invalid("query takes exactly one of vector and id");
   if (id != null && sparseVector != null)
-    throw invalid("query takes a sparseVector beside a vector, not beside an id");
-  const sparse = sparseVector == null ? undefined : toSparse(sparseVector, index);
-  if (!given) return undefined;
+    throw invalid("Cannot provide both 'ID' and 'sparse_vector' at the same time");
+  if (!given && id == null && sparseVector != null)
+    throw invalid("Cannot query index with dense 'vector_type' with only sparse vector");
   if (dense && index.dimension === 0)
-    throw invalid("the index is sparse: query it with a sparseVector, not with a vector");
+    throw invalid(
+      sparseVector == null
+        ? "Either 'sparse_vector' or 'ID' must be provided: the index is sparse and takes no vector"
+        : "Index configuration does not support dense values: the index is sparse",
+    );
+  if (given === (id != null)) throw invalid("query takes exactly one of vector and id");
+  if (sparseVector != null) checkScoresSparse(index);
+  const sparse = sparseVector == null ? undefined : toSparse(sparseVector);
+  if (!given) return undefined;
   return { vector: dense ? toFloats(vector, index.dimension, "the query") : undefined, sparse };
 }
 
@@ -94,7 +103,7 @@ function questionOfId(
   return (
     row && {
       vector: index.dimension > 0 ? floatsOf(row).slice() : undefined,
-      sparse: sparseOf(row),
+      sparse: index.metric === "dotproduct" ? sparseOf(row) : undefined,
     }
   );
 }

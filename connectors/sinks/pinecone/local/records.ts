@@ -94,7 +94,7 @@ export async function searchRecords(call: RecordsCall): Promise<Answer> {
       result: {
         hits: ranked.map((hit) => ({
           ...hit,
-          fields: fields == null ? hit.fields : picked(hit.fields, fields),
+          fields: fields == null || fields.includes("*") ? hit.fields : picked(hit.fields, fields),
         })),
       },
       usage: {

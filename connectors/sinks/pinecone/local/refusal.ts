@@ -15,6 +15,11 @@ export function invalid(message: string): Refusal {
   return new Refusal(400, 3, message);
 }
 
+/** 422, gRPC code 3: a body whose shape is none that the call takes. */
+export function unprocessable(message: string): Refusal {
+  return new Refusal(422, 3, message);
+}
+
 /** 404, gRPC code 5. */
 export function notFound(message: string): Refusal {
   return new Refusal(404, 5, message);

@@ -89,6 +89,7 @@ const names: Readonly<Record<number, string>> = {
   403: "FORBIDDEN",
   404: "NOT_FOUND",
   409: "ALREADY_EXISTS",
+  422: "UNPROCESSABLE_ENTITY",
   429: "RESOURCE_EXHAUSTED",
   501: "UNIMPLEMENTED",
 };

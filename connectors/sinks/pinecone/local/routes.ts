@@ -119,6 +119,11 @@ const routes: Readonly<Record<string, Route>> = {
   },
 };
 
+/** Every name of an operation. */
+export const operations: ReadonlySet<string> = new Set(
+  Object.values(routes).map(({ operation }) => operation),
+);
+
 const missing: readonly (readonly [RegExp, string])[] = [
   [/^\/indexes\/[^/]+\/backups|^\/backups|^\/restore-jobs|^\/backup-schedules/, "backups"],
   [/^\/collections/, "collections"],

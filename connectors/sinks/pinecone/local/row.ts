@@ -42,6 +42,7 @@ export function sparseOf(row: Row): SparseVector | undefined {
 /** A vector as fetch and query answer it: float32 values are told as their shortest decimals, 0.1 as 0.1. */
 export function toRecord(row: Row, parts = { values: true, metadata: true }) {
   const metadata = parts.metadata ? metadataOf(row) : undefined;
+  const isEmpty = metadata === undefined || Object.keys(metadata).length === 0;
   const sparse = parts.values ? sparseOf(row) : undefined;
   return {
     id: String(row["id"]),
@@ -49,7 +50,7 @@ export function toRecord(row: Row, parts = { values: true, metadata: true }) {
     ...(sparse && {
       sparseValues: { ...sparse, values: toShortest(Float32Array.from(sparse.values)) },
     }),
-    ...(metadata && { metadata }),
+    ...(!isEmpty && { metadata }),
   };
 }
 

@@ -77,7 +77,7 @@ export async function serve(
 
 function administered(service: Service, asked: Asked): Reply {
   try {
-    checkAccess(asked.headers, { ...service, versions: [] });
+    checkAccess(asked.headers, { ...service, versions: [], plane: "control" });
     const body = parseBody(asked.body, asked.path);
     const answer = administer(service, asked.method, asked.path, { query: asked.query, body });
     return toReply(answer, standardSettings);
@@ -95,7 +95,8 @@ async function answered(
   const { headers, query } = asked;
   const settings = service.settings.current;
   try {
-    checkAccess(headers, { ...service, versions: settings.versions });
+    const plane = isControl(asked.path) ? "control" : "data";
+    checkAccess(headers, { ...service, versions: settings.versions, plane });
     if (routed === undefined || error !== undefined) throw error;
     if (settings.rateLimits !== null) {
       const cost = { operation: routed.route.operation, index, namespace, body };

@@ -22,8 +22,10 @@ export const stats: Handler = ({ database, index, body }) => {
       ...(index.dimension > 0 && { dimension: index.dimension }),
       indexFullness: 0,
       totalVectorCount: counts.reduce((sum, [, count]) => sum + count, 0),
-      metric: index.metric,
-      vectorType: index.dimension > 0 ? "dense" : "sparse",
+      ...(!(index.documents && index.dimension === 0) && {
+        metric: index.metric,
+        vectorType: index.dimension > 0 ? "dense" : "sparse",
+      }),
     },
   };
 };

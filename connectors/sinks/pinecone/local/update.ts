@@ -46,7 +46,7 @@ export function parseUpdate(body: unknown, index: IndexRow): Update {
     namespace,
     target: id == null ? { filter: parseFilter(filter) } : { id },
     floats: values == null ? undefined : toStored(values, index.dimension, id ?? ""),
-    sparse: sparseValues == null ? undefined : sparseText(toSparse(sparseValues, index)),
+    sparse: sparseValues == null ? undefined : sparseText(toSparse(sparseValues)),
     setMetadata: setMetadata ?? undefined,
     dryRun: dryRun === true,
   };

@@ -31,7 +31,9 @@ export function parseUpsert(body: unknown, index: IndexRow): Upsert {
   if (!Array.isArray(vectors))
     throw invalid(`vectors: expected a list, got ${JSON.stringify(vectors)}`);
   if (vectors.length === 0 || vectors.length > limits.vectors)
-    throw invalid(`upsert takes 1 to ${limits.vectors} vectors, got ${vectors.length}`);
+    throw invalid(
+      `Invalid request: upsert takes 1 to ${limits.vectors} vectors, got ${vectors.length}`,
+    );
   return {
     namespace: parsed(namespaceName, namespace),
     vectors: vectors.map((vector: unknown) => toVector(vector, index)),
@@ -78,6 +80,6 @@ function toVector(vector: unknown, index: IndexRow): Stored {
     embedding: toBytes(floats),
     norm: normOf(floats),
     metadata: metadata == null ? null : checkMetadata(metadata),
-    sparse: sparseValues == null ? null : sparseText(toSparse(sparseValues, index)),
+    sparse: sparseValues == null ? null : sparseText(toSparse(sparseValues)),
   };
 }

@@ -31,7 +31,7 @@ async function post(path: string, body: unknown) {
     body: (await response.json()) as {
       code?: number;
       message?: string;
-      matches?: { id: string }[];
+      matches?: { id: string; metadata?: object }[];
     },
   };
 }
@@ -112,9 +112,9 @@ const refusals: readonly [what: string, path: string, body: unknown, message: st
   ],
   ["no JSON", "/query", "{", "not JSON"],
   [
-    "sparse values where there can be none",
-    "/vectors/upsert",
-    one({ sparseValues: { indices: [1], values: [1] } }),
+    "a sparse question where sparse values do not count",
+    "/query",
+    { topK: 1, vector: values, sparseVector: { indices: [1], values: [1] } },
     "only indexes that are sparse or using dotproduct",
   ],
   [
@@ -198,6 +198,81 @@ describe("refused with 400 and code 3", () => {
       });
     });
   }
+});
+
+describe("an update whose metadata together with the old is over 40 KB", () => {
+  const size = (...lengths: number[]) =>
+    Object.fromEntries(lengths.map((length, at) => [`k${at}`, "x".repeat(length)]));
+  const limit = 40_960;
+  /** What one key costs in JSON besides its text: `"k0":"",`, and the braces once. */
+  const [perKey, braces] = [8, 1];
+  const half = limit / 2 - perKey;
+  const metadataOf = async (id: string, namespace: string) => {
+    const { body } = await post("/query", { namespace, topK: 2, id, includeMetadata: true });
+    return body.matches?.find((match) => match.id === id)?.metadata;
+  };
+  const update = (namespace: string, target: object, length: number) =>
+    post("/vectors/update", { namespace, ...target, setMetadata: { k1: "x".repeat(length) } });
+
+  it("is refused whole, by id and by filter; one that just fits is not", async () => {
+    const namespace = "merge";
+    const fits = half - braces;
+    const vectors = [
+      { id: "small", values, metadata: { k0: "x" } },
+      { id: "large", values, metadata: size(half) },
+    ];
+    await post("/vectors/upsert", { namespace, vectors });
+    for (const target of [{ id: "large" }, { filter: { k0: { $exists: true } } }])
+      expect(await update(namespace, target, fits + 1)).toMatchObject({
+        status: 400,
+        body: {
+          code: 3,
+          message: `metadata size is ${limit + 1} bytes, which exceeds the limit of ${limit} bytes per vector`,
+        },
+      });
+    expect(await metadataOf("large", namespace)).toEqual(size(half));
+    expect(await metadataOf("small", namespace)).toEqual({ k0: "x" });
+    expect((await update(namespace, { id: "large" }, fits)).status).toBe(200);
+    expect(await metadataOf("large", namespace)).toEqual(size(half, fits));
+  });
+
+  it("is dropped whole when it became so while it waited", async () => {
+    const namespace = "waiting";
+    const settings = (body: object) =>
+      fetch(`${server.url}/_admin/settings`, {
+        method: "PATCH",
+        headers: { "Api-Key": "any" },
+        body: JSON.stringify(body),
+      });
+    const vectors = ["a", "b"].map((id) => ({ id, values, metadata: { k0: "x" } }));
+    await post("/vectors/upsert", { namespace, vectors });
+    await settings({ mode: "paused" });
+    const grown = [{ id: "b", values, metadata: size(half) }];
+    await post("/vectors/upsert", { namespace, vectors: grown });
+    expect((await update(namespace, { filter: { k0: { $exists: true } } }, half)).status).toBe(200);
+    await settings({ mode: "auto" });
+    expect(await metadataOf("a", namespace)).toEqual({ k0: "x" });
+    expect(await metadataOf("b", namespace)).toEqual(size(half));
+  });
+});
+
+it("keeps sparse values where they do not count, and refuses to score them", async () => {
+  const namespace = "sparse";
+  const sparseValues = { indices: [1], values: [2] };
+  const vectors = ["a", "b"].map((id) => ({ id, values, sparseValues }));
+  expect((await post("/vectors/upsert", { namespace, vectors })).status).toBe(200);
+  const { body } = await post("/query", { namespace, topK: 2, id: "a", includeValues: true });
+  expect(body.matches).toMatchObject([
+    { id: "a", sparseValues, score: expect.closeTo(1, 6) },
+    { id: "b", sparseValues, score: expect.closeTo(1, 6) },
+  ]);
+});
+
+it("answers empty metadata as none", async () => {
+  const vectors = [{ id: "a", values, metadata: {} }];
+  await post("/vectors/upsert", { namespace: "empty", vectors });
+  const asked = { namespace: "empty", topK: 1, id: "a", includeMetadata: true };
+  expect((await post("/query", asked)).body.matches?.[0]).not.toHaveProperty("metadata");
 });
 
 describe("a filter", () => {

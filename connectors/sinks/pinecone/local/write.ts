@@ -1,7 +1,7 @@
-import type { Answer, Call, Handler } from "./call.ts";
+import type { Answer, Call, Handler, IndexRow } from "./call.ts";
 import { advance, findNamespace, nextChange } from "./namespace.ts";
 import { dueOf, enqueue, type Operation } from "./pending.ts";
-import { notFound } from "./refusal.ts";
+import { invalid, notFound } from "./refusal.ts";
 import { applyRemove, parseRemove } from "./remove.ts";
 import { targets } from "./targets.ts";
 import { applyUpdate, parseUpdate } from "./update.ts";
@@ -9,6 +9,7 @@ import { applyUpsert, checkTwice, parseUpsert } from "./upsert.ts";
 
 export const upsert: Handler = (call) => {
   const { database, index, settings, body } = call;
+  checkServesVectors(index);
   const request = parseUpsert(body, index);
   if (settings.strictDuplicates) checkTwice(request.vectors);
   const write = accept(call, request.namespace, "upsert", (home, change) =>
@@ -19,6 +20,7 @@ export const upsert: Handler = (call) => {
 
 export const update: Handler = (call) => {
   const { database, index, body } = call;
+  checkServesVectors(index);
   const request = parseUpdate(body, index);
   const home = findNamespace(database, index.id, request.namespace);
   const numbers = home?.live === true ? targets({ ...call, home }, request.target) : [];
@@ -32,6 +34,7 @@ export const update: Handler = (call) => {
 
 export const remove: Handler = (call) => {
   const { database, index, body } = call;
+  checkServesVectors(index);
   const { namespace, target } = parseRemove(body);
   const home = findNamespace(database, index.id, namespace);
   if (home?.live !== true) throw notFound("Namespace not found");
@@ -41,6 +44,14 @@ export const remove: Handler = (call) => {
   );
   return { body: {}, ...write };
 };
+
+/** Refuses to write vectors where documents belong. Reads find nothing there, as with the real service. */
+export function checkServesVectors({ documents }: IndexRow): void {
+  if (documents)
+    throw invalid(
+      "This index has a document schema, so writes must go through the documents API. This server does not have it",
+    );
+}
 
 /** Takes an LSN, and applies the write now or puts it behind those that wait. */
 function accept(
