@@ -511,6 +511,31 @@ const cases: readonly (readonly [name: string, run: (world: World) => Promise<vo
     },
   ],
   [
+    "what waits behind the job that is handled can be looked at, and stays",
+    async (world) => {
+      const { topics } = await world.open({ partitions: 1 });
+      await topics.subscribe({ topic: world.topic, name: "s" });
+      assert.deepEqual(await topics.peek(world.topic, "s"), []);
+      const gate = new AbortController();
+      const reader = world.consume(topics, "s", async () => {
+        if (!gate.signal.aborted) await once(gate.signal, "abort");
+      });
+      await world.publish(topics, [change("x", 1)]);
+      await until(() => reader.batches.length === 1);
+      await world.publish(topics, [change("x", 2), change("y", 1)]);
+      await world.publish(topics, [change("z", 1)]);
+      const peeked = await topics.peek(world.topic, "s");
+      assert.deepEqual(
+        peeked.map((event) => `${event.subject}${nOf(event)}`),
+        ["x2", "y1"],
+      );
+      assert.deepEqual(await topics.peek(world.topic, "nobody"), []);
+      gate.abort();
+      await world.drained(topics);
+      assertExact(reader.seen, { x: 2, y: 1, z: 1 });
+    },
+  ],
+  [
     "two processes share the partitions fairly, and nothing is lost when one leaves",
     async (world) => {
       const partitions = 4;

@@ -41,7 +41,8 @@ export function inScope(
   return scope === undefined || hash(partitionkey) % scope.of === scope.partition;
 }
 
-function keyOf(event: SluiceEvent): string {
+/** What order is kept by. */
+export function keyOf(event: SluiceEvent): string {
   const key = event["partitionkey"];
   return typeof key === "string" ? key : event.id;
 }

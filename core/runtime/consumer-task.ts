@@ -12,7 +12,8 @@ import { explain } from "./board.ts";
 import { openServing } from "./catch-up.ts";
 import { openChildren } from "./children.ts";
 import { coalesce } from "./coalesce.ts";
-import { deliver } from "./deliver.ts";
+import { deliver, succeeds } from "./deliver.ts";
+import { firstOther } from "./first-other.ts";
 import { guarded, type Failure } from "./failure.ts";
 import { ownPrefix } from "./keys.ts";
 import { isAboutOne } from "./read-source.ts";
@@ -51,10 +52,19 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
     await run.gate(write.signal);
     const wanted = filter ? events.filter((event) => matchesFilter(filter, event)) : events;
     // What a transform passes on to one subscription only must not replace what all get.
+    const tries = (some: readonly SluiceEvent[]) => attempt(some, stages, writer, write);
+    const probe = async () => {
+      const next = firstOther(await backend.topics.peek(topic, connector.name), wanted, {
+        partitions: run.topics[topic]?.partitions ?? 1,
+        filter,
+      });
+      return next !== undefined && succeeds([next], { attempt: tries, signal: write.signal });
+    };
     const groups = coalesce(wanted, { perAudience: connector.kind === "transform" });
     for (const group of parking ? groups.flatMap(apart) : groups)
       await deliver(await unparked(topic, group), {
-        attempt: (some) => attempt(some, stages, writer, write),
+        attempt: tries,
+        probe,
         bury: async (event, failure, attempts, firstAt) => {
           await bury({ topic, event }, failure, attempts, firstAt);
           await parking?.park(event);

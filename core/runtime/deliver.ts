@@ -18,6 +18,8 @@ export interface Delivery {
     attempts: number,
     firstAt: Date,
   ) => Promise<void>;
+  /** Tries an event that waits behind these, to tell a poisoned one from an outage: whether it succeeded. It comes again in its turn. */
+  readonly probe: () => Promise<boolean>;
   readonly retry: { readonly attempts: number; readonly maxDelayMs: number };
   /** When anything of this connector last succeeded. */
   readonly health: { succeededAt: number };
@@ -33,13 +35,13 @@ export interface Delivery {
  * - retryable: wait and try again, for as long as it takes;
  * - poison: a dead letter if it is alone, else halve and try both;
  * - foreign: retried, then halved; alone it becomes a dead letter only if another event succeeded
- *   since it began to fail. If all fail it is an outage: hold.
+ *   since it began to fail, if need be one that is tried for that. If all fail it is an outage: hold.
  *
  * Throws when the work is to be handed back: aborted, fenced, or a `ConfigError`.
  */
 export async function deliver(events: readonly SluiceEvent[], delivery: Delivery): Promise<void> {
   if (events.length === 0) return;
-  const { attempt, bury, retry, health, board, log, signal } = delivery;
+  const { attempt, bury, probe, retry, health, board, log, signal } = delivery;
   const began = performance.now();
   const firstAt = new Date();
   let pending = events;
@@ -63,6 +65,10 @@ export async function deliver(events: readonly SluiceEvent[], delivery: Delivery
       if (isSpent && !single) return await halves(pending, delivery);
       if (single && (isPoison || (isSpent && health.succeededAt > began)))
         return await bury(single, { stage, error }, tries, firstAt);
+      if (single && isSpent && (await probe())) {
+        health.succeededAt = performance.now();
+        continue; // an outage may have ended just now: once more before it is this event's fault
+      }
 
       board.trouble("failing", error);
       log.warn({ stage, error, tries, events: pending.length }, "delivery failed, trying again");
@@ -94,10 +100,32 @@ export async function deliver(events: readonly SluiceEvent[], delivery: Delivery
   }
 }
 
+/** Each half serves as the other's probe: what was written may be written again, what was not comes again in its turn. */
 async function halves(events: readonly SluiceEvent[], delivery: Delivery): Promise<void> {
   const middle = events.length >> 1;
-  await deliver(events.slice(0, middle), delivery);
-  await deliver(events.slice(middle), delivery);
+  const [first, second] = [events.slice(0, middle), events.slice(middle)];
+  const probing = (others: readonly SluiceEvent[]): Delivery => ({
+    ...delivery,
+    probe: async () => (await succeeds(others.slice(0, 1), delivery)) || (await delivery.probe()),
+  });
+  await deliver(first, probing(second));
+  await deliver(second, probing(first));
+}
+
+/** One try, of which nothing is told. */
+export async function succeeds(
+  events: readonly SluiceEvent[],
+  { attempt, signal }: Pick<Delivery, "attempt" | "signal">,
+): Promise<boolean> {
+  if (events.length === 0) return false;
+  try {
+    return (await attempt(events)).length === 0;
+  } catch (error) {
+    signal.throwIfAborted();
+    const cause: unknown = error instanceof StageFailure ? error.cause : error;
+    if (cause instanceof FencedError || cause instanceof ConfigError) throw error;
+    return false; // whatever it is, it is told when its turn comes
+  }
 }
 
 /** The shortest wait an error asks for. */

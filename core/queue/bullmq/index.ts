@@ -132,6 +132,17 @@ export async function openBullmqTopics(
       })),
     consume: (topic, name, handle, { signal }) =>
       tracked(signal, (signal) => consume(topic, name, handle, signal)),
+    peek: async (topic, name) => {
+      const { subscriptions, partitions: count = 0 } = await registry.read(topic);
+      const generation = subscriptions.get(name);
+      if (generation === undefined) return [];
+      const heads = await Promise.all(
+        Array.from({ length: count }, async (_, partition) =>
+          (await queueOf({ project, topic, name, generation, partition })).peek(),
+        ),
+      );
+      return heads.flat();
+    },
     tap: (topic, { signal, missed }) =>
       taps.read(topic, {
         signal: AbortSignal.any([signal, closing.signal]),

@@ -1,6 +1,7 @@
 import { Queue, type JobJson } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Log } from "../../connector.ts";
+import type { SluiceEvent } from "../../event.ts";
 import { bodiesKey, jobOf, pieceKeys, queueNames, type QueuePlace } from "./names.ts";
 import type { Records } from "../queue.ts";
 import { withoutRecords } from "../without.ts";
@@ -20,6 +21,8 @@ export interface PartitionQueue {
     readonly events: number;
     readonly oldestAt: number | undefined;
   }>;
+  /** The events of the job that is next. Takes nothing. */
+  readonly peek: () => Promise<readonly SluiceEvent[]>;
   /** Removes events of no unfinished job: a publisher died before it added one, or a worker after it completed one. */
   readonly sweep: () => Promise<void>;
   /** Order needs it, and it lives in Redis where a wipe takes it away: every start sets it. */
@@ -98,6 +101,14 @@ async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<Pa
       const answer = await client.eval(backlogScript, 2, ...keys, queue.toKey(""));
       const [jobs, events, oldestAt] = answer as [number, number, string | null];
       return { jobs, events, oldestAt: oldestAt === null ? undefined : Number(oldestAt) };
+    },
+    peek: async () => {
+      const [id] = await client.lrange(queue.toKey("wait"), -1, -1);
+      const data = id === undefined ? null : await client.hget(queue.toKey(id), "data");
+      if (id === undefined || data === null) return [];
+      const { pieces } = JSON.parse(data) as { readonly pieces: number }; // written by `add`
+      const found = await client.hmget(bodies, ...pieceKeys(id, pieces));
+      return found.flatMap((piece) => JSON.parse(piece ?? "[]") as SluiceEvent[]); // gone: taken just now
     },
     sweep: async () => {
       for (const key of await client.hkeys(bodies)) {

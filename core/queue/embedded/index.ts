@@ -142,6 +142,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       void ended.finally(() => consuming.delete(ended));
       return consumed;
     },
+    peek: async (topic, name) => log.peek(topic, name),
     tap: async (topic, { signal, missed }) => {
       const either = AbortSignal.any([signal, closing.signal]);
       return taps.read(topic, { signal: either, missed, wait: () => wait(tapsOf(topic), either) });

@@ -159,6 +159,18 @@ export function openLog(database: Database, registry: Registry, taps: Taps) {
       return job && { position: job[0], events: JSON.parse(job[1]) as SluiceEvent[] };
     },
 
+    /** Of each partition the second job that is not acknowledged: the first one is being handled. */
+    peek: (topic: string, name: string): readonly SluiceEvent[] =>
+      rows<[body: string]>(
+        `SELECT body FROM cursors JOIN log ON log.id = (
+           SELECT id FROM log WHERE log.topic = cursors.topic AND log.partition = cursors.partition
+             AND log.position > cursors.position AND (audience IS NULL OR audience = subscription)
+           ORDER BY log.position LIMIT 1 OFFSET 1)
+         WHERE cursors.topic = ? AND subscription = ? ORDER BY cursors.partition`,
+        registry.idOf(topic) ?? -1,
+        name,
+      ).flatMap(([body]) => JSON.parse(body) as SluiceEvent[]),
+
     /** Takes the events of records out of the jobs of all topics of a project. */
     erase: (project: string, records: Records): number => {
       let erased = 0;

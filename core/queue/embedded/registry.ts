@@ -105,6 +105,8 @@ export function openRegistry(database: Database, project: string) {
         return "new";
       }),
 
+    idOf: (topic: string): number | undefined => topicsNamed(topic)[0]?.id,
+
     subscribers: (topic: string): readonly Subscriber[] =>
       topicsNamed(topic).flatMap(({ id }) => subscribers(id)),
 
