@@ -106,7 +106,7 @@ export interface Records {
 export interface DeadLetter {
   readonly id: string;
   readonly connector: string;
-  /** The transform that refused it, or `write`. */
+  /** The transform that refused it, `write`, `parked` or, of a source, `publish`. */
   readonly stage: string;
   readonly topic: string;
   readonly event: SluiceEvent;

@@ -1,16 +1,14 @@
-import { createHash } from "node:crypto";
 import type { SinkConnector, TransformConnector } from "../config/pipeline.ts";
 import type { Context, Writer, WriteRun } from "../connector.ts";
 import { ConfigError, FencedError, SluiceError } from "../errors.ts";
 import { isRecordChange, isUpsert, type SluiceEvent } from "../event.ts";
 import { matchesFilter } from "../filter.ts";
 import { passedOn } from "../queue/audience.ts";
-import type { DeadLetter } from "../queue/queue.ts";
 import { prefixed } from "../state/prefixed.ts";
 import { backoff } from "./backoff.ts";
-import { explain } from "./board.ts";
 import { openServing } from "./catch-up.ts";
 import { openChildren } from "./children.ts";
+import { undertaker } from "./bury.ts";
 import { coalesce } from "./coalesce.ts";
 import { deliver, succeeds } from "./deliver.ts";
 import { firstOther } from "./first-other.ts";
@@ -38,6 +36,7 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   if (!opened) return;
   const { stages, writer } = opened;
   const health = { succeededAt: 0 };
+  const bury = undertaker(connector.name, run);
   const parking =
     connector.onPoison === "park"
       ? openParking(backend.state.scope(connector.name).state)
@@ -66,7 +65,7 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
         attempt: tries,
         probe,
         bury: async (event, failure, attempts, firstAt) => {
-          await bury({ topic, event }, failure, attempts, firstAt);
+          await bury({ topic, event, ...failure, attempts, firstAt });
           await parking?.park(event);
         },
         retry: connector.retry,
@@ -83,37 +82,8 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
     const followers = await parking?.followers(events);
     if (!followers || followers.size === 0) return events;
     for (const event of followers)
-      await bury({ topic, event }, { stage: "parked", error: follows(event) }, 0, new Date());
+      await bury({ topic, event, stage: "parked", error: follows(event), attempts: 0 });
     return events.filter((event) => !followers.has(event));
-  };
-
-  const bury = async (
-    { topic, event }: Pick<DeadLetter, "topic" | "event">,
-    { stage, error }: Omit<Failure, "at">,
-    attempts: number,
-    firstAt: Date,
-  ) => {
-    const id = createHash("sha256")
-      .update(`${event.source}\n${event.id}`)
-      .digest("hex")
-      .slice(0, 16);
-    const reason = explain(error, run.scrub);
-    await backend.deadLetters.add({
-      id,
-      connector: connector.name,
-      stage,
-      topic,
-      event,
-      error: reason,
-      attempts,
-      firstAt: firstAt.toISOString(),
-      lastAt: new Date().toISOString(),
-    });
-    board.deadLettered();
-    log.error(
-      { stage, deadLetter: id, source: event.source, subject: event.subject, ...reason },
-      "event given up on and kept as a dead letter",
-    );
   };
 
   let fatal: unknown;

@@ -233,8 +233,7 @@ async function eraseLetters(
   { deadLetters }: Backend,
 ): Promise<number> {
   let erased = 0;
-  for (const { name, kind } of connectors) {
-    if (kind === "source") continue;
+  for (const { name } of connectors) {
     const ids: string[] = [];
     for await (const page of deadLetters.list(name))
       for (const { id, event } of page)

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { checkEvents } from "../check-event.ts";
 import type { SourceConnector } from "../config/pipeline.ts";
 import type { SourceBatch, SourceContext } from "../connector.ts";
 import { ConfigError, SluiceError } from "../errors.ts";
@@ -6,6 +7,7 @@ import type { Json, SluiceEvent } from "../event.ts";
 import type { Durability } from "../queue/queue.ts";
 import { prefixed } from "../state/prefixed.ts";
 import type { Lease, Scope } from "../state/state.ts";
+import { undertaker } from "./bury.ts";
 import { openServing } from "./catch-up.ts";
 import { checkpointKey, ownPrefix } from "./keys.ts";
 import { producerOf } from "./producers.ts";
@@ -76,6 +78,7 @@ export async function readSource(
     log,
     signal,
   };
+  const bury = undertaker(connector.name, run);
   board.become("running");
   log.info({ resumed: resumed !== undefined }, "source started");
 
@@ -106,12 +109,29 @@ export async function readSource(
     ]);
   }
 
+  /** What is no event, by the source's fault, must not stop those that are (Invariant 8). */
+  async function publish(events: readonly SluiceEvent[]): Promise<void> {
+    const topic = connector.to;
+    try {
+      await backend.topics.publish(topic, events, { signal });
+    } catch (error) {
+      if (!isInvalid(error)) throw error;
+      const sound: SluiceEvent[] = [];
+      for (const event of events) {
+        const reason = invalidity(event);
+        if (reason === undefined) sound.push(event);
+        else await bury({ topic, event, stage: "publish", error: reason, attempts: 1 });
+      }
+      await backend.topics.publish(topic, sound, { signal });
+    }
+  }
+
   /** Invariant 1: the checkpoint is stored only after the events are durable in the queue. */
   async function store(batch: SourceBatch<unknown>): Promise<void> {
     const { events, checkpoint, writes = [], completes = [] } = batch;
     if (events.length > 0) {
       await serving.begun({ signal });
-      await backend.topics.publish(connector.to, events, { signal });
+      await publish(events);
     }
     const value = connector.source.checkpoint.parse(checkpoint) as Json; // a schema of JSON values, see SourceDefinition
     const isStored = await scope.state.all(
@@ -127,6 +147,21 @@ export async function readSource(
     advanced();
     board.handled(events.filter(isAboutOne).length);
     if (completes.length > 0) log.info({ requests: completes }, "snapshot done");
+  }
+}
+
+function isInvalid(error: unknown): error is SluiceError {
+  return error instanceof SluiceError && error.code === "event.invalid";
+}
+
+/** What is wrong with an event; undefined when it may be published. */
+function invalidity(event: SluiceEvent): SluiceError | undefined {
+  try {
+    checkEvents([event]);
+    return undefined;
+  } catch (error) {
+    if (isInvalid(error)) return error;
+    throw error;
   }
 }
 

@@ -31,8 +31,8 @@ export async function readStatus(pipeline: Pipeline, options: { log: Log }): Pro
     const { processes, silent } = await askProcesses(backend.state);
     const subscriptions = await readSubscriptions(backend);
     const deadLetters: Record<string, number> = {};
-    for (const { name, kind } of pipeline.connectors)
-      if (kind !== "source") deadLetters[name] = await backend.deadLetters.count(name);
+    for (const { name } of pipeline.connectors)
+      deadLetters[name] = await backend.deadLetters.count(name);
     return { processes, silent, subscriptions, deadLetters };
   } finally {
     await backend.close(1_000);

@@ -24,7 +24,8 @@ export async function replayLetters(
     if (share) share.push(letter);
     else byTopic.set(letter.topic, [letter]);
   }
-  for (const topic of byTopic.keys()) {
+  for (const [topic, share] of byTopic) {
+    if (share.every(isOfSource)) continue;
     const all = await topics.subscriptions(topic);
     if (!all.some(({ name }) => name === connector)) throw notSubscribed(connector, topic);
   }
@@ -34,7 +35,9 @@ export async function replayLetters(
     const inOrder = share.toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
     for (let at = 0; at < inOrder.length; at += atOnce) {
       const some = inOrder.slice(at, at + atOnce);
-      const events = some.map(({ event }) => addressed(event, connector));
+      const events = some.map((letter) =>
+        isOfSource(letter) ? letter.event : addressed(letter.event, connector),
+      );
       await topics.publish(topic, events, run);
       await deadLetters.remove(
         connector,
@@ -43,6 +46,11 @@ export async function replayLetters(
       run.replayed?.(some.length);
     }
   }
+}
+
+/** It was never published: everybody is to get it. */
+function isOfSource({ stage }: DeadLetter): boolean {
+  return stage === "publish";
 }
 
 /** One of a catch-up keeps its way: it begins with this connector, or it would not have got it. */

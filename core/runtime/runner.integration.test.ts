@@ -231,10 +231,10 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     running.push(one);
     return one;
   };
-  const lettersOf = async (pipeline: Pipeline) => {
+  const lettersOf = async (pipeline: Pipeline, name = "collect") => {
     const backend = await openBackend(pipeline, { log: silent });
     const letters: DeadLetter[] = [];
-    for await (const page of backend.deadLetters.list("collect")) letters.push(...page);
+    for await (const page of backend.deadLetters.list(name)) letters.push(...page);
     await backend.close(1_000);
     return letters;
   };
@@ -333,6 +333,29 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     ]);
     const { connectors } = await one.status();
     expect(connectors.find(({ name }) => name === "collect")).toMatchObject({
+      state: "running",
+      deadLetters: 1,
+    });
+  });
+
+  it("keeps what a source yields and is no event as a dead letter of the source, and publishes the rest", async () => {
+    const seen = new Set<number>();
+    const source = sourceOf(async function* (context) {
+      const events = range(20).map((n) => record(context, n));
+      // A bug in the source: it built a version by hand.
+      const broken = events.map((event, n) => (n === 7 ? { ...event, sequence: "7" } : event));
+      yield { events: broken, checkpoint: { next: 20 } };
+      await sleep(3_600_000, undefined, { signal: context.signal }).catch(() => undefined);
+    });
+    const collect = sinkOf(async (events) => events.forEach((one) => seen.add(numberOf(one))));
+    const pipeline = pipelineOf([source, collect]);
+    const one = await start(pipeline);
+    await eventually(() => seen.size === 19, "the other 19");
+    expect(await lettersOf(pipeline, "numbers")).toMatchObject([
+      { stage: "publish", event: { subject: "n7" }, error: { code: "event.invalid" } },
+    ]);
+    const { connectors } = await one.status();
+    expect(connectors.find(({ name }) => name === "numbers")).toMatchObject({
       state: "running",
       deadLetters: 1,
     });

@@ -83,8 +83,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
       boards.set(
         connector.name,
         statusBoard(whoIs(connector), {
-          deadLetters:
-            connector.kind === "source" ? 0 : await backend.deadLetters.count(connector.name),
+          deadLetters: await backend.deadLetters.count(connector.name),
           scrub,
         }),
       );
