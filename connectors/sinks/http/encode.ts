@@ -27,7 +27,9 @@ export function encode(events: readonly SluiceEvent[], mode: Options["mode"]): E
 function binary([event]: readonly SluiceEvent[]): Encoded {
   const { data, datacontenttype: type = "application/json", ...attributes } = event ?? {};
   const named = Object.entries(attributes).flatMap(([name, value]) =>
-    value === undefined || value === null ? [] : [[`ce-${name}`, percentEncoded(typeof value === "string" ? value : JSON.stringify(value))]],
+    value === undefined || value === null
+      ? []
+      : [[`ce-${name}`, percentEncoded(typeof value === "string" ? value : JSON.stringify(value))]],
   );
   const isText = typeof data === "string" && /^text\//i.test(type);
   return {
