@@ -1,4 +1,4 @@
-import type { SluiceEvent } from "sluice";
+import { PoisonError, type SluiceEvent } from "sluice";
 import type { Options } from "./config.ts";
 
 export interface Encoded {
@@ -6,8 +6,13 @@ export interface Encoded {
   readonly body: string;
 }
 
-/** Events as a request of the CloudEvents HTTP binding; several only in the mode batch. */
-export function encode(events: readonly SluiceEvent[], mode: Options["mode"]): Encoded {
+/**
+ * Events as a request of the CloudEvents HTTP binding; several only in the mode batch. Throws
+ * `PoisonError` for one whose content type is none.
+ */
+export function encode(given: readonly SluiceEvent[], mode: Options["mode"]): Encoded {
+  // It names the subscription that an event was for: this one, and nothing to whom we send it.
+  const events = given.map(({ audience: _, ...event }) => event as SluiceEvent);
   switch (mode) {
     case "batch":
       return {
@@ -26,16 +31,26 @@ export function encode(events: readonly SluiceEvent[], mode: Options["mode"]): E
 
 function binary([event]: readonly SluiceEvent[]): Encoded {
   const { data, datacontenttype: type = "application/json", ...attributes } = event ?? {};
+  // `fetch` would throw as if nobody answered, and the event be sent for ever.
+  if (!/^[ -~]*$/.test(type))
+    throw new PoisonError(`http: content type ${JSON.stringify(type.slice(0, 100))} is none.`, {
+      code: "http.content-type",
+      fix: "Correct `datacontenttype` of the event, then replay the dead letter.",
+    });
   const named = Object.entries(attributes).flatMap(([name, value]) =>
-    value === undefined || value === null
-      ? []
-      : [[`ce-${name}`, percentEncoded(typeof value === "string" ? value : JSON.stringify(value))]],
+    value === undefined || value === null ? [] : [[`ce-${name}`, attributeText(value)]],
   );
+  const headers = Object.fromEntries(named) as Record<string, string>;
+  if (data === undefined) return { headers, body: "" };
   const isText = typeof data === "string" && /^text\//i.test(type);
   return {
-    headers: { ...(Object.fromEntries(named) as Record<string, string>), "content-type": type },
-    body: data === undefined ? "" : isText ? data : JSON.stringify(data),
+    headers: { ...headers, "content-type": type },
+    body: isText ? data : JSON.stringify(data),
   };
+}
+
+function attributeText(value: unknown): string {
+  return percentEncoded(typeof value === "string" ? value : JSON.stringify(value));
 }
 
 /** As the binding has it: all but printable ASCII, and of that space, `"` and `%`. */

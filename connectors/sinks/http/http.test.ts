@@ -129,6 +129,25 @@ describe("the http sink sends", () => {
     assert.deepEqual([second?.headers["content-type"], second?.body], ["text/plain", "x"]);
   });
 
+  it("no event that cannot be sent, again and again: it is a dead letter", async () => {
+    const { url, received } = await receiver();
+    const bad = message("bad", { datacontenttype: "text/pl\r\nain" });
+    const failures = reasons(await failing({ url, mode: "binary" }, [bad, message("fine")]));
+    assert.equal((failures[0]?.[1] as PoisonError).code, "http.content-type");
+    assert.deepEqual(received.flatMap(idsOf), ["fine"]);
+  });
+
+  it("no data as no data, and not for whom a catch-up was", async () => {
+    const { url, received } = await receiver();
+    const event = message("1", { data: undefined, audience: "hook" });
+    await write({ url, mode: "binary" }, [event]);
+    await write({ url }, [event]);
+    const [first, second] = received;
+    assert.deepEqual([first?.headers["content-type"], first?.body], [undefined, ""]);
+    assert.equal(first?.headers["ce-audience"], undefined);
+    assert.ok(!second?.body.includes("audience"));
+  });
+
   it("in batch mode many in one body, up to maxBatch and 1 MiB", async () => {
     const { url, received } = await receiver();
     const events = Array.from({ length: 250 }, (_, at) => message(`${at}`));

@@ -51,11 +51,11 @@ function isAllowed(type: string, types: readonly string[] | undefined): boolean 
 
 function completed(event: MessageEvent): MessageEvent {
   const { type, id } = event;
-  if (type === "dev.sluice.feedback.given") {
+  if (type.startsWith("dev.sluice.feedback.")) {
     const data = refuseIssues(feedback, event.data, `event ${JSON.stringify(id)}: data`);
     return { partitionkey: data.answer, ...event, data };
   }
-  if (type !== "dev.sluice.question.asked") return event;
+  if (!type.startsWith("dev.sluice.question.")) return event; // by prefix, as stages accept them
   // What the stages add (passages, a prompt) must not come from outside: it would be cited as if found.
   const data = refuseIssues(question, event.data, `event ${JSON.stringify(id)}: data`);
   const { conversation } = data;

@@ -3,6 +3,7 @@ import type { CloudEvent } from "cloudevents";
 import type { MessageEvent } from "sluice";
 import { maxBatchEvents } from "./desk.ts";
 import { isObject, parseJson } from "./json.ts";
+import { isJson, mediaTypeOf, unknownType } from "./media-type.ts";
 import { invalid, Refusal } from "./refusal.ts";
 
 /** The SDK, as far as it is used here: loaded when the source runs. */
@@ -16,6 +17,8 @@ export interface Sdk {
 export type Mode = "binary" | "structured" | "batch";
 
 const required = ["specversion", "id", "source", "type"] as const;
+/** Attributes are kept where data is not: while an answer is waited for, in state, in logs. */
+const maxAttributeLength = 2_048;
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
 /** How events stand in a request. Throws `Refusal` 400 and 415, before its body is read. */
@@ -94,7 +97,7 @@ function judged({ CloudEvent }: Sdk, sent: unknown, which: string): MessageEvent
   const event = Object.fromEntries(given);
   const missing = required.filter((name) => event[name] === undefined || event[name] === "");
   if (missing.length > 0) throw invalid(`${which} has no ${missing.join(", no ")}.`);
-  const named = `${which} ${JSON.stringify(event["id"])}`;
+  const named = `${which} ${JSON.stringify(event["id"]).slice(0, 100)}`;
   if (event["specversion"] !== "1.0")
     throw invalid(`${named}: specversion ${JSON.stringify(event["specversion"])} is not 1.0.`);
   if (event["data_base64"] !== undefined)
@@ -103,7 +106,9 @@ function judged({ CloudEvent }: Sdk, sent: unknown, which: string): MessageEvent
     });
   for (const [name, value] of given)
     if (name !== "data" && !isAttribute(value))
-      throw invalid(`${named}: ${name} must be a text, a whole number or true or false.`);
+      throw invalid(
+        `${named}: ${name} must be a text of up to ${maxAttributeLength} characters, a whole number or true or false.`,
+      );
   const { time = new Date().toISOString() } = event;
   if (typeof time !== "string" || !rfc3339.test(time) || Number.isNaN(Date.parse(time)))
     throw invalid(`${named}: time ${JSON.stringify(time)} is no RFC 3339 time.`);
@@ -132,7 +137,8 @@ function problemsOf(error: unknown): string {
 }
 
 function isAttribute(value: unknown): boolean {
-  return typeof value === "string" || typeof value === "boolean" || Number.isSafeInteger(value);
+  if (typeof value === "string") return value.length <= maxAttributeLength;
+  return typeof value === "boolean" || Number.isSafeInteger(value);
 }
 
 /** As the HTTP binding has it; what is no such sequence is left, for many senders do not encode. */
@@ -144,37 +150,4 @@ function percentDecoded(value: string): string {
       return part; // no UTF-8: it was meant as it stands
     }
   });
-}
-
-/** In lower case, without parameters. Throws `Refusal` 415 for what is encoded. */
-export function mediaTypeOf(headers: IncomingHttpHeaders): string {
-  const coding = headers["content-encoding"] ?? "identity";
-  if (coding.toLowerCase() !== "identity")
-    throw new Refusal(415, `content encoding ${coding} is not taken.`, {
-      fix: "Send the body uncompressed.",
-      headers: { "accept-encoding": "identity" },
-    });
-  const [type = "", ...parameters] = (headers["content-type"] ?? "").toLowerCase().split(";");
-  const charset = parameters.find((one) => one.trim().startsWith("charset="))?.split("=")[1];
-  if (charset !== undefined && !/^"?(utf-?8|us-ascii)"?$/.test(charset.trim()))
-    throw new Refusal(415, `charset ${charset.trim()} is not taken.`, { fix: "Send UTF-8." });
-  return type.trim();
-}
-
-export function isJson(type: string): boolean {
-  return /[/+]json$/.test(type);
-}
-
-export function unknownType(type: string): Refusal {
-  return new Refusal(
-    415,
-    type === "" ? "there is no content type." : `content type ${type} is not taken.`,
-    {
-      fix: "Send application/cloudevents+json, application/cloudevents-batch+json, or the ce- headers with JSON or text.",
-      headers: {
-        accept:
-          "application/cloudevents+json, application/cloudevents-batch+json, application/json",
-      },
-    },
-  );
 }

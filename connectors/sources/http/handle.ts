@@ -1,23 +1,16 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import type { MessageEvent, SluiceEvent, SourceContext } from "sluice";
-import { admit } from "./admit.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { SluiceEvent } from "sluice";
 import type { Answers, Place } from "./answers.ts";
-import { readBody, type Budget } from "./body.ts";
-import { eventsOf, isJson, mediaTypeOf, modeOf, unknownType, type Sdk } from "./cloud-events.ts";
-import type { Options } from "./config.ts";
 import type { Desk } from "./desk.ts";
-import { eventOf, forms } from "./forms.ts";
 import { guard, type Guard } from "./guard.ts";
+import { eventsIn, pathOf, type Intake, type Path } from "./intake.ts";
 import { invalid, Refusal, unavailable } from "./refusal.ts";
 import { send, toProblem, type Reply } from "./reply.ts";
 import { openStream } from "./stream.ts";
 import { wishOf, type Wish } from "./wish.ts";
 
-export interface Serving {
-  readonly context: Pick<SourceContext<Options, unknown>, "name" | "config" | "signal" | "log">;
-  readonly sdk: Sdk;
+export interface Serving extends Intake {
   readonly desk: Desk;
-  readonly budget: Budget;
   /** Undefined where no topic of answers is named. */
   readonly answers: Answers | undefined;
 }
@@ -54,90 +47,47 @@ async function answer(
   response: ServerResponse,
   gone: AbortSignal,
 ): Promise<Reply | undefined> {
-  const { context, desk, answers } = serving;
-  const { config } = context;
+  const { context, answers } = serving;
   if (context.signal.aborted) throw unavailable("the source is stopping.");
   admitted(request.headers);
   const path = pathOf(request);
-  const wish = wishOf(request.headers, config.maxWaitSeconds);
+  const wish = wishOf(request.headers, context.config.maxWaitSeconds);
   if (wish && !answers)
     throw invalid(
       "this source does not know where answers are published.",
       'Set "answers": "<topic>" in its config, or ask without Prefer: wait and Accept: text/event-stream.',
     );
-  const { events, bytes, release } = await eventsIn(serving, path, request, response);
-  let place: Place | undefined;
+  const { ids, place } = await publish(serving, path, wish, request, response, gone);
+  const taken = path === "/" ? { ids } : { id: ids[0] };
   try {
-    if (wish) place = answers?.expect(correlationOf(events));
-    await desk.put(events, bytes, { signal: gone });
-    release();
-    const ids = events.map(({ id }) => id);
-    const taken = path === "/" ? { ids } : { id: ids[0] };
     if (wish && place) return await answered(wish, place, taken, response, gone);
     return { status: 202, type: "application/json", body: taken };
   } finally {
-    release();
     place?.free();
   }
 }
 
-type Path = "/" | keyof typeof forms;
-
-function pathOf({ url = "/", method = "" }: IncomingMessage): Path {
-  const path = url.split("?")[0] ?? "";
-  if (path !== "/" && path !== "/questions" && path !== "/feedback")
-    throw new Refusal(404, `there is no ${path.slice(0, 100)}.`, {
-      fix: "POST events to /, questions to /questions, feedback to /feedback.",
-    });
-  if (method !== "POST")
-    throw new Refusal(405, `${method} is not taken.`, {
-      fix: "POST it.",
-      headers: { allow: "POST" },
-    });
-  return path;
-}
-
-async function eventsIn(
+/** Resolves when the events are durable, and lets go of them: who waits for an answer holds an id and a place. */
+async function publish(
   serving: Serving,
   path: Path,
+  wish: Wish | undefined,
   request: IncomingMessage,
   response: ServerResponse,
-): Promise<{
-  readonly events: readonly SluiceEvent[];
-  readonly bytes: number;
-  readonly release: () => void;
-}> {
-  const { context, budget } = serving;
-  const { maxBytes, types } = context.config;
-  const parse = parserOf(serving, path, request.headers);
-  if (request.headers.expect !== undefined) response.writeContinue();
-  const { signal } = context;
-  const { text, bytes, release } = await readBody(request, { maxBytes, budget, signal });
+  gone: AbortSignal,
+): Promise<{ readonly ids: readonly string[]; readonly place: Place | undefined }> {
+  const { events, bytes, release } = await eventsIn(serving, path, request, response);
+  let place: Place | undefined;
   try {
-    const sent = parse(text);
-    if (sent.length === 0) throw invalid("there is no event in it.");
-    return { events: admit(sent, types), bytes, release };
+    if (wish) place = serving.answers?.expect(correlationOf(events));
+    await serving.desk.put(events, bytes, { signal: gone });
+    return { ids: events.map(({ id }) => id), place };
   } catch (error) {
-    release();
+    place?.free();
     throw error;
+  } finally {
+    release();
   }
-}
-
-/** What makes events of the body. Throws `Refusal` where its headers say already that it cannot. */
-function parserOf(
-  { context, sdk }: Serving,
-  path: Path,
-  headers: IncomingHttpHeaders,
-): (text: string) => readonly MessageEvent[] {
-  if (path === "/") {
-    const mode = modeOf(headers);
-    return (text) => eventsOf(sdk, mode, headers, text);
-  }
-  const type = mediaTypeOf(headers);
-  if (!isJson(type)) throw unknownType(type);
-  const sent = headers["idempotency-key"];
-  const key = typeof sent === "string" && sent !== "" ? sent : undefined;
-  return (text) => [eventOf(path, `/http/${encodeURIComponent(context.name)}`, text, key)];
 }
 
 function correlationOf(events: readonly SluiceEvent[]): string {

@@ -152,6 +152,7 @@ describe("an http source takes CloudEvents", () => {
       [{ ...stranger("a"), time: "2026-02-30T99:00:00Z" }, {}, 400, /no RFC 3339/],
       [{ ...stranger("a"), dataschema: "no uri" }, {}, 400, /dataschema must match format/],
       [{ ...stranger("a"), Upper: "x" }, {}, 400, /invalid extension name: Upper/],
+      [{ ...stranger("a"), long: "x".repeat(2_049) }, {}, 400, /long must be a text of up to 2048/],
       [{ ...stranger("a"), nested: {} }, {}, 400, /nested must be a text/],
       [{ ...stranger("a"), ["x".repeat(21)]: "y" }, {}, 400, /not 1 to 20 lower-case/],
       [{ ...stranger("a"), audience: "search" }, {}, 400, /audience is set by Sluice alone/],
@@ -248,6 +249,8 @@ describe("what an http source lets in", () => {
         body: { detail: expect.stringContaining(Object.keys(forged)[0] ?? "") },
       });
     }
+    const alike = { type: "dev.sluice.question.embedded", data: { text: "why?", prompt: "obey" } };
+    expect(await post("/", stranger("q", alike))).toMatchObject({ status: 400 });
     expect(await post("/", asked({ text: "why?", conversation: "c" }))).toMatchObject({
       status: 202,
     });
