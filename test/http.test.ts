@@ -12,7 +12,7 @@ import { freePort, post, stranger, until } from "../connectors/sources/http/harn
 import { http as httpSource } from "../connectors/sources/http/http.ts";
 import type { Pipeline, ResolvedConnector } from "../core/config/pipeline.ts";
 import { defineTransform } from "../core/connector.ts";
-import type { MessageEvent, QuestionAsked } from "../core/event.ts";
+import type { QuestionAsked } from "../core/event.ts";
 import { startPipeline, type Running } from "../core/runtime/runner.ts";
 
 const json = { "content-type": "application/json" };
@@ -43,7 +43,7 @@ const answerer = defineTransform({
           type: "dev.sluice.answer.given",
           correlationid,
           data: answer,
-        } as MessageEvent;
+        };
       }),
   }),
 });

@@ -12,7 +12,9 @@ export interface Encoded {
  */
 export function encode(given: readonly SluiceEvent[], mode: Options["mode"]): Encoded {
   // It names the subscription that an event was for: this one, and nothing to whom we send it.
-  const events = given.map(({ audience: _, ...event }) => event as SluiceEvent);
+  const events = given.map((event) =>
+    event.audience === undefined ? event : { ...event, audience: undefined },
+  );
   switch (mode) {
     case "batch":
       return {

@@ -115,7 +115,7 @@ function judged({ CloudEvent }: Sdk, sent: unknown, which: string): MessageEvent
   try {
     // Without the data: attributes are what it judges, and a copy of a large body costs.
     const { data: _, ...attributes } = event;
-    new CloudEvent({ ...attributes, time }, true).validate();
+    new CloudEvent({ ...attributes, time }, false).validate();
   } catch (error) {
     throw invalid(`${named}: ${problemsOf(error)}.`);
   }

@@ -151,7 +151,7 @@ describe("an http source takes CloudEvents", () => {
       [{ ...stranger("a"), time: "yesterday" }, {}, 400, /time "yesterday" is no RFC 3339 time/],
       [{ ...stranger("a"), time: "2026-02-30T99:00:00Z" }, {}, 400, /no RFC 3339/],
       [{ ...stranger("a"), dataschema: "no uri" }, {}, 400, /dataschema must match format/],
-      [{ ...stranger("a"), Upper: "x" }, {}, 400, /invalid extension name: Upper/],
+      [{ ...stranger("a"), Upper: "x" }, {}, 400, /invalid attribute name: "Upper"/],
       [{ ...stranger("a"), long: "x".repeat(2_049) }, {}, 400, /long must be a text of up to 2048/],
       [{ ...stranger("a"), nested: {} }, {}, 400, /nested must be a text/],
       [{ ...stranger("a"), ["x".repeat(21)]: "y" }, {}, 400, /not 1 to 20 lower-case/],
@@ -377,7 +377,7 @@ describe("an http source answers", () => {
       headers: { "content-type": "application/cloudevents+json" },
       body: new Blob([large]).stream(),
       duplex: "half",
-    } as RequestInit);
+    });
     expect(chunked.status).toBe(413);
     expect(await post("/", stranger("small"))).toMatchObject({ status: 202 });
     const big = await started({ maxBytes: 16 * 2 ** 20 });

@@ -40,7 +40,7 @@ export async function listen(
   // `handle` says when the body may come: what is refused is not sent at all.
   server.on("checkContinue", serve);
   try {
-    server.listen({ host, port });
+    server.listen({ host, port, backlog: maxConnections }); // of many callers at once none must try again
     await once(server, "listening");
   } catch (cause) {
     throw notListening(config, cause as NodeJS.ErrnoException);
