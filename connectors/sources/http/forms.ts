@@ -11,8 +11,10 @@ export const question = z.strictObject({
   filter: z.record(z.string(), z.json()).optional(),
   namespace: z.string().optional(),
   minLsn: z
-    .string()
-    .regex(/^\d{1,20}$/, "must be a decimal number, as a text")
+    .union([
+      z.string().regex(/^\d{1,20}$/, "must be a decimal number"),
+      z.number().int().min(0).transform(String),
+    ])
     .optional(),
 });
 

@@ -281,6 +281,15 @@ describe("the forms of an http source", () => {
     });
   });
 
+  it("take a log position as a number, too", async () => {
+    const { post, run } = await started();
+    await post("/questions", { text: "why?", minLsn: 7 }, json);
+    expect(run.events[0]).toMatchObject({ data: { minLsn: "7" } });
+    expect(await post("/questions", { text: "why?", minLsn: -1 }, json)).toMatchObject({
+      status: 400,
+    });
+  });
+
   it("make feedback", async () => {
     const { post, run } = await started();
     const data = { answer: "a1", rating: -1, comment: "no" };
