@@ -1,114 +1,24 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
-import { z } from "zod";
 import { startReceiver, type Receiver } from "../connectors/sinks/http/harness.ts";
-import { http as httpSink } from "../connectors/sinks/http/http.ts";
+import { http } from "../connectors/sinks/http/http.ts";
 import { freePort, post, stranger, until } from "../connectors/sources/http/harness.ts";
-import { http as httpSource } from "../connectors/sources/http/http.ts";
-import type { Pipeline, ResolvedConnector } from "../core/config/pipeline.ts";
-import { defineTransform } from "../core/connector.ts";
-import type { QuestionAsked } from "../core/event.ts";
-import { startPipeline, type Running } from "../core/runtime/runner.ts";
+import {
+  answering,
+  cleanUp,
+  cleanups,
+  consumer,
+  desk,
+  folder,
+  isUp,
+  sourceOf,
+  started,
+} from "./http-pipeline.ts";
 
 const json = { "content-type": "application/json" };
-const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-
-const cleanups: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).toReversed()) await clean();
-});
-
-/** Answers questions at once, but for those that begin with "never". */
-const answerer = defineTransform({
-  name: "answerer",
-  version: "1.0.0",
-  summary: "Answers.",
-  config: z.strictObject({}),
-  accepts: ["dev.sluice.question."],
-  emits: ["dev.sluice.answer."],
-  open: async () => ({
-    apply: async (events) =>
-      events.map((event) => {
-        const { id, correlationid, data } = event as QuestionAsked;
-        if (data.text.startsWith("never")) return null;
-        const answer = { question: id, asked: data.text, text: `because ${data.text}` };
-        return {
-          ...event,
-          id: `${id}-answer`,
-          type: "dev.sluice.answer.given",
-          correlationid,
-          data: answer,
-        };
-      }),
-  }),
-});
-
-const consumer = { transforms: [], retry: { attempts: 5, maxDelayMs: 50 } };
-const sourceOf = (config: object): ResolvedConnector => ({
-  name: "door",
-  kind: "source",
-  to: "in",
-  source: httpSource,
-  config: httpSource.config.parse(config),
-});
-const answering: ResolvedConnector = {
-  ...consumer,
-  name: "answerer",
-  kind: "transform",
-  from: ["in"],
-  to: "answers",
-  transforms: [{ use: "answerer", transform: answerer, config: {}, configHash: "00000000" }],
-};
-
-async function folder(): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), "sluice-http-"));
-  cleanups.push(() => rm(dir, { recursive: true, force: true }));
-  return dir;
-}
-
-async function started(dir: string, connectors: readonly ResolvedConnector[]): Promise<Running> {
-  const place = { kind: "embedded", dir } as const;
-  const topic = { partitions: 4, optional: false, maxWaiting: 1_000 };
-  const pipeline: Pipeline = {
-    project: "http",
-    queue: place,
-    state: place,
-    topics: { in: topic, answers: { ...topic, optional: true } },
-    connectors,
-  };
-  const running = await startPipeline(pipeline, {
-    log: silent,
-    admin: { host: "127.0.0.1", port: 0 },
-  });
-  cleanups.push(() => running.stop(2_000));
-  return running;
-}
-
-/** A pipeline that answers questions; resolves when it listens. */
-async function desk(
-  config: object = {},
-): Promise<{ readonly url: string; readonly running: Running }> {
-  const port = await freePort();
-  const running = await started(await folder(), [
-    answering,
-    sourceOf({ port, answers: "answers", ...config }),
-  ]);
-  const url = `http://127.0.0.1:${port}`;
-  await until(() => isUp(url), "the source to listen");
-  return { url, running };
-}
-
-async function isUp(url: string): Promise<boolean> {
-  return await fetch(url).then(
-    () => true,
-    () => false,
-  );
-}
+afterEach(cleanUp);
 
 describe("a pipeline from the http source to the http sink", () => {
   async function carried(mode: "structured" | "binary" | "batch"): Promise<void> {
@@ -142,8 +52,8 @@ describe("a pipeline from the http source to the http sink", () => {
         name: "hook",
         kind: "sink",
         from: ["in"],
-        sink: httpSink,
-        config: httpSink.config.parse({ url: receiver.url, mode, maxBatch: 10 }),
+        sink: http,
+        config: http.config.parse({ url: receiver.url, mode, maxBatch: 10 }),
       },
       sourceOf({ port }),
     ]);
