@@ -33,7 +33,7 @@ export const config = z.strictObject({
         .refine((name) => !reserved.test(name), "is set by the sink itself"),
       z
         .string()
-        .regex(/^[ -~]*$/, "only printable ASCII goes into a header")
+        .regex(/^[ -~]*$/, "a text of printable ASCII")
         .meta({ secret: true }),
     )
     .default({})

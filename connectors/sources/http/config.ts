@@ -11,7 +11,7 @@ const options = z.strictObject({
   token: z
     .string()
     .min(8)
-    .regex(/^[!-~]+$/, "only printable ASCII without spaces goes into a header")
+    .regex(/^[!-~]+$/, "a text of printable ASCII without spaces")
     .meta({ secret: true })
     .optional()
     .describe("What callers send as `Authorization: Bearer …`."),
