@@ -7,6 +7,7 @@ export const catalog: Catalog = {
     postgres: async () => (await import("./sources/postgres/postgres.ts")).postgres,
     mongodb: async () => (await import("./sources/mongodb/mongodb.ts")).mongodb,
     s3: async () => (await import("./sources/s3/s3.ts")).s3,
+    http: async () => (await import("./sources/http/http.ts")).http,
   },
   transforms: {
     parse: async () => (await import("./transforms/parse/parse.ts")).parse,
@@ -17,6 +18,7 @@ export const catalog: Catalog = {
   sinks: {
     pinecone: async () => (await import("./sinks/pinecone/pinecone.ts")).pinecone,
     vectors: async () => (await import("./sinks/vectors/vectors.ts")).vectors,
+    http: async () => (await import("./sinks/http/http.ts")).http,
     log: async () => (await import("./sinks/log/log.ts")).log,
   },
 };

@@ -51,18 +51,22 @@ async function generated(): Promise<ReadonlyMap<string, string>> {
   const loads = kinds.flatMap((kind) => Object.values(shelf(catalog, kind)));
   const connectors = await Promise.all(loads.map((load) => load()));
   files.set("docs/connectors/README.md", overview(connectors));
-  for (const connector of connectors) {
-    const name = `docs/connectors/${connector.name}.md`;
-    if (files.has(name)) throw new Error(`two built-in connectors are named ${connector.name}`);
-    files.set(name, page(connector));
-  }
+  for (const connector of connectors)
+    files.set(`docs/connectors/${pageName(connector, connectors)}`, page(connector));
   return files;
 }
 
+/** A source and a sink of one name have a page each. */
+function pageName({ kind, name }: Connector, all: readonly Connector[]): string {
+  const isShared = all.filter((one) => one.name === name).length > 1;
+  return isShared ? `${name}-${kind}.md` : `${name}.md`;
+}
+
 function overview(connectors: readonly Connector[]): string {
-  const rows = connectors.map(
-    ({ kind, name, summary }) => `| ${kind} | [${name}](${name}.md) | ${cell(summary)} |`,
-  );
+  const rows = connectors.map((connector) => {
+    const { kind, name, summary } = connector;
+    return `| ${kind} | [${name}](${pageName(connector, connectors)}) | ${cell(summary)} |`;
+  });
   return text([
     notice,
     "",
