@@ -1,5 +1,6 @@
 import type { SourceContext } from "../connector.ts";
 import { SluiceError } from "../errors.ts";
+import type { SluiceEvent } from "../event.ts";
 import { paceMeter } from "./pace.ts";
 import type { ConnectorState, ConnectorStatus } from "./status.ts";
 
@@ -10,6 +11,17 @@ export interface Sample {
   readonly value: number;
 }
 
+/** What changes up and down. Absent: it was not seen yet. */
+export interface Gauges {
+  /** `Date.now()` when the last checkpoint was stored. */
+  readonly checkpointAt?: number;
+  /** Seconds from an event's `time` at its origin to when it was through here: the newest event of the last batch. */
+  readonly lagSeconds?: number;
+}
+
+/** Upper bounds of how many events a batch has. */
+const batchSizes = [1, 10, 100, 1_000, 10_000, Infinity];
+
 /** What one connector of this process is doing, kept up to date by its task and read by the admin API. */
 export interface Board {
   readonly become: (state: ConnectorState) => void;
@@ -19,9 +31,14 @@ export interface Board {
   readonly hold: (state: "paused" | undefined) => void;
   readonly progress: SourceContext<unknown, unknown>["progress"];
   readonly handled: (events: number) => void;
+  /** A batch went through: its size and age are measured. */
+  readonly passed: (events: readonly SluiceEvent[]) => void;
+  /** Of a source: its checkpoint was stored. */
+  readonly checkpointed: () => void;
   readonly deadLettered: () => void;
   readonly meter: (name: string, value: number, labels?: Readonly<Record<string, string>>) => void;
   readonly samples: () => readonly Sample[];
+  readonly gauges: () => Gauges;
   readonly read: () => ConnectorStatus;
 }
 
@@ -39,6 +56,13 @@ export function statusBoard(
   let deadLetters = options.deadLetters;
   const counters = new Map<string, Sample>();
 
+  let gauges: Gauges = {};
+  const meter: Board["meter"] = (name, value, labels = {}) => {
+    const pairs = Object.entries(labels).map(([label, text]) => `${label}=${text}`);
+    const key = pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`;
+    counters.set(key, { name, labels, value: (counters.get(key)?.value ?? 0) + value });
+  };
+
   return {
     become: (next) => {
       state = next;
@@ -55,12 +79,20 @@ export function statusBoard(
     },
     handled: (count) => (events += count),
     deadLettered: () => (deadLetters += 1),
-    meter: (name, value, labels = {}) => {
-      const pairs = Object.entries(labels).map(([label, text]) => `${label}=${text}`);
-      const key = pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`;
-      counters.set(key, { name, labels, value: (counters.get(key)?.value ?? 0) + value });
+    passed: (events) => {
+      for (const le of batchSizes)
+        if (events.length <= le)
+          meter("batch_events_bucket", 1, { le: le === Infinity ? "+Inf" : String(le) });
+      meter("batch_events_sum", events.length);
+      meter("batch_events_count", 1);
+      const at = Date.parse(events.at(-1)?.time ?? "");
+      if (!Number.isNaN(at))
+        gauges = { ...gauges, lagSeconds: Math.max(0, Date.now() - at) / 1_000 };
     },
+    checkpointed: () => (gauges = { ...gauges, checkpointAt: Date.now() }),
+    meter,
     samples: () => [...counters.values()],
+    gauges: () => gauges,
     read: () => ({
       ...who,
       state: held ?? state,

@@ -20,6 +20,7 @@ import { apart, follows, openParking } from "./parking.ts";
 import { staySubscribed, subscribe } from "./stay-subscribed.ts";
 import { isAccepted, throughStages, unaccepted, type Slot } from "./stages.ts";
 import type { TaskRun } from "./task.ts";
+import { tracedHandle, tracedPublish } from "./tracing.ts";
 
 type ConsumerConnector = SinkConnector | TransformConnector;
 
@@ -74,6 +75,7 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
         log,
         signal: write.signal,
       });
+    board.passed(events);
     board.handled(events.filter(isAboutOne).length);
   };
 
@@ -90,7 +92,9 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   const handleOrStop: typeof handle = async (topic, events, write) => {
     inHand += 1;
     try {
-      await handle(topic, events, write);
+      await tracedHandle({ connector: connector.name, topic }, events, () =>
+        handle(topic, events, write),
+      );
     } catch (error) {
       if (error instanceof ConfigError) {
         fatal ??= error;
@@ -237,7 +241,10 @@ async function openWriter(connector: ConsumerConnector, run: TaskRun): Promise<O
   const write: Writer["write"] = async (events, { signal }) => {
     const publish = async () => {
       await serving.begun({ signal });
-      await backend.topics.publish(to, events.map(passedOn), { signal });
+      await tracedPublish({ connector: name, topic: to }, events.map(passedOn), (all) =>
+        backend.topics.publish(to, all, { signal }),
+      );
+      run.board.meter("published", events.length);
     };
     const turn = last.then(publish);
     last = turn.catch(() => undefined); // told to this call's caller; the next one goes on

@@ -49,7 +49,11 @@ function farSide(
     probe,
     retry: { attempts: 3, maxDelayMs: 1 },
     health,
-    board: { become: (state) => states.push(state), trouble: (state) => states.push(state) },
+    board: {
+      become: (state) => states.push(state),
+      trouble: (state) => states.push(state),
+      meter: () => {},
+    },
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
     signal: stop.signal,
   };

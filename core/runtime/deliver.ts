@@ -23,7 +23,7 @@ export interface Delivery {
   readonly retry: { readonly attempts: number; readonly maxDelayMs: number };
   /** When anything of this connector last succeeded. */
   readonly health: { succeededAt: number };
-  readonly board: Pick<Board, "become" | "trouble">;
+  readonly board: Pick<Board, "become" | "meter" | "trouble">;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -71,6 +71,7 @@ export async function deliver(events: readonly SluiceEvent[], delivery: Delivery
       }
 
       board.trouble("failing", error);
+      board.meter("retries", 1);
       log.warn({ stage, error, tries, events: pending.length }, "delivery failed, trying again");
       await backoff(tries - 1, {
         maxDelayMs: retry.maxDelayMs,
@@ -90,6 +91,7 @@ export async function deliver(events: readonly SluiceEvent[], delivery: Delivery
     }
     if (again.length === 0) return board.become("running");
     board.trouble("failing", again[0]?.error);
+    board.meter("retries", 1);
     log.warn(
       { error: again[0]?.error, tries, events: again.length },
       "part of a delivery failed, trying again",

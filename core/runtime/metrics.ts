@@ -1,4 +1,4 @@
-import type { Sample } from "./board.ts";
+import type { Board } from "./board.ts";
 import type { ConnectorState, PipelineStatus } from "./status.ts";
 
 const states: readonly ConnectorState[] = [
@@ -11,6 +11,31 @@ const states: readonly ConnectorState[] = [
   "stopped",
 ];
 
+/** What the counters of the runner and of our own connectors count. */
+const helps: Readonly<Record<string, string>> = {
+  batch_events: "Events a batch.",
+  bytes_sent: "Bytes of request bodies sent to the vector database.",
+  embed_retries: "Requests to the embedding model that were tried again.",
+  embed_tokens: "Tokens that the embedding model was given.",
+  embeds: "Texts embedded.",
+  files_skipped: "Files that could not be read.",
+  filtered: "Records that a filter keeps out.",
+  freshness_seconds: "Seconds from a change at its origin until searches find it.",
+  freshness_unknown: "Changes of which it could not be told when searches found them.",
+  metadata_dropped: "Metadata fields left out because they did not fit.",
+  objects_skipped: "Objects that could not be read.",
+  positions_lost: "Times that the origin no longer had what comes after the checkpoint.",
+  published: "Events that a transform published.",
+  redelivered_mended: "Vectors written again because an earlier write was in doubt.",
+  requests_retried: "Requests to the vector database that were tried again.",
+  retries: "Deliveries that failed and were tried again.",
+  skipped: "Changes of which nothing comes because another is bound to follow.",
+  stale_dropped: "Late or repeated versions that change nothing.",
+  vector_cache_hits: "Texts whose vector was in the cache.",
+  vectors_deleted: "Vectors deleted.",
+  vectors_written: "Vectors written.",
+};
+
 type Labels = Readonly<Record<string, string>>;
 
 interface Family {
@@ -22,7 +47,7 @@ interface Family {
 /** What a process measures, in Prometheus' text format 0.0.4. */
 export function prometheus(
   status: PipelineStatus,
-  samplesOf: (connector: string) => readonly Sample[],
+  boardOf: (connector: string) => Pick<Board, "samples" | "gauges"> | undefined,
 ): string {
   const families = new Map<string, Family>();
   const add = (
@@ -84,18 +109,33 @@ export function prometheus(
         Number(state === "live"),
       );
     }
-    for (const { name, labels, value } of samplesOf(one.name)) {
+    const { checkpointAt, lagSeconds } = boardOf(one.name)?.gauges() ?? {};
+    if (checkpointAt !== undefined)
+      gauge(
+        "sluice_checkpoint_time_seconds",
+        "When the last checkpoint was stored, Unix time.",
+        who,
+        checkpointAt / 1_000,
+      );
+    if (lagSeconds !== undefined)
+      gauge(
+        "sluice_lag_seconds",
+        "Age of the last event when it was through here, by its time at the origin.",
+        who,
+        lagSeconds,
+      );
+    for (const { name, labels, value } of boardOf(one.name)?.samples() ?? []) {
       const [, base, part] = /^(.+)_(bucket|sum|count)$/.exec(name) ?? [];
       const own = { connector: one.name, ...labels };
       if (base !== undefined && part !== undefined)
         add(
           `sluice_${base}`,
-          { type: "histogram", help: `${base} of a connector.` },
+          { type: "histogram", help: helps[base] ?? `${base} of a connector.` },
           own,
           value,
           `sluice_${name}`,
         );
-      else counter(`sluice_${name}_total`, `${name} of a connector.`, own, value);
+      else counter(`sluice_${name}_total`, helps[name] ?? `${name} of a connector.`, own, value);
     }
   }
   const { rss } = process.memoryUsage();

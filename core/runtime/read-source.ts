@@ -13,6 +13,7 @@ import { checkpointKey, ownPrefix } from "./keys.ts";
 import { producerOf } from "./producers.ts";
 import { requestFeed } from "./requests.ts";
 import type { TaskRun } from "./task.ts";
+import { tracedPublish } from "./tracing.ts";
 import { untilAborted } from "./until-aborted.ts";
 import { versionClock } from "./versions.ts";
 
@@ -131,7 +132,7 @@ export async function readSource(
     const { events, checkpoint, writes = [], completes = [] } = batch;
     if (events.length > 0) {
       await serving.begun({ signal });
-      await publish(events);
+      await tracedPublish({ connector: connector.name, topic: connector.to }, events, publish);
     }
     const value = connector.source.checkpoint.parse(checkpoint) as Json; // a schema of JSON values, see SourceDefinition
     const isStored = await scope.state.all(
@@ -145,6 +146,8 @@ export async function readSource(
     if (!isStored) throw checkpointMoved();
     revision += 1;
     advanced();
+    board.checkpointed();
+    board.passed(events);
     board.handled(events.filter(isAboutOne).length);
     if (completes.length > 0) log.info({ requests: completes }, "snapshot done");
   }

@@ -93,8 +93,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
         names: [...boards.keys()],
         connector: (name) => pipeline.connectors.find((one) => one.name === name),
         status,
-        metrics: async () =>
-          prometheus(await status(), (name) => boards.get(name)?.samples() ?? []),
+        metrics: async () => prometheus(await status(), (name) => boards.get(name)),
         backend,
         log,
       },
