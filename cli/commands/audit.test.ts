@@ -155,6 +155,36 @@ describe("plan", () => {
     expect(verified.vectors).toBe(24);
   }, 60_000);
 
+  it(
+    "says what each change of the config means for what is there",
+    { timeout: 60_000 },
+    async () => {
+      configure();
+      write("note.md", 2);
+      await start();
+      await synced(1);
+      await stop();
+      expect((await cli("plan")).result.changes).toEqual([]);
+      configure({
+        chunk: { maxTokens: 50 },
+        sink: { index: "other", maxVectors: 100, embedding: { provider: "hash", dimensions: 32 } },
+      });
+      const { result } = await cli("plan");
+      const effects = result.changes.map(({ path, effect }: { path: string; effect: string }) => [
+        path,
+        effect,
+      ]);
+      expect(Object.fromEntries(effects)).toEqual({
+        transforms: "resync",
+        "config.index": "resync",
+        "config.maxVectors": "apply",
+        "config.embedding": "refuse",
+      });
+      const index = result.changes.find(({ path }: { path: string }) => path === "config.index");
+      expect(index).toMatchObject({ connector: "search", before: "notes", after: "other" });
+    },
+  );
+
   it("counts the rows that a file is split into", async () => {
     configure({ parse: { rows: { key: ["name"] } } });
     write("people.csv", "name,town\nada,London\nbob,Ulm\ncleo,Rome\n");

@@ -1,7 +1,11 @@
 import type { Command } from "commander";
-import type { ResolvedConnector } from "../../core/config/pipeline.ts";
+import { openBackend } from "../../core/backend.ts";
+import type { Pipeline, ResolvedConnector } from "../../core/config/pipeline.ts";
 import { secretsOf } from "../../core/config/secrets.ts";
+import type { Log } from "../../core/connector.ts";
+import { configChanges, type ConfigChange } from "../../core/runtime/config-changes.ts";
 import { estimateSink, type Estimate } from "../../core/runtime/estimate.ts";
+import { isUntouched } from "../../core/runtime/read-status.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
@@ -19,6 +23,7 @@ export function plan(output: Output): Command {
     [
       "Say what a pipeline would do, and what its first run would embed: texts, tokens and their price.",
       "Sources are read and transforms run, but nothing is published, embedded or written.",
+      "Where it ran before with another config, also what each change means for what is there already.",
     ].join("\n"),
     ["plan sluice.json", "plan sluice.json --limit 1000 --json"],
   )
@@ -37,6 +42,7 @@ export function plan(output: Output): Command {
         if (estimate) estimates.push(estimate);
       }
       line.end();
+      const changes = await changesOf(pipeline, log);
       const { project, queue, connectors } = pipeline;
       const result = {
         project,
@@ -46,19 +52,47 @@ export function plan(output: Output): Command {
           kind: one.kind,
           path: pathOf(one),
         })),
+        changes,
         estimates,
       };
-      output.result("plan", result, () => human(connectors, estimates, output));
+      output.result("plan", result, () => human(connectors, changes, estimates, output));
     });
+}
+
+/** Where the pipeline has run before. Looking for that makes no queue. */
+async function changesOf(pipeline: Pipeline, log: Log): Promise<readonly ConfigChange[]> {
+  if (isUntouched(pipeline)) return [];
+  const backend = await openBackend(pipeline, { log });
+  try {
+    return await configChanges(pipeline, backend.state);
+  } finally {
+    await backend.close(1_000);
+  }
 }
 
 function human(
   connectors: readonly ResolvedConnector[],
+  changes: readonly ConfigChange[],
   estimates: readonly Estimate[],
   { paint }: Output,
 ): string {
   const paths = connectors.map((one) => `${paint("bold", one.name)}  ${pathOf(one)}`);
-  return [paths.join("\n"), ...estimates.map((one) => block(one, paint))].join("\n\n");
+  const changed =
+    changes.length > 0 ? [changes.map((one) => changeLines(one, paint)).join("\n")] : [];
+  return [paths.join("\n"), ...changed, ...estimates.map((one) => block(one, paint))].join("\n\n");
+}
+
+function changeLines(change: ConfigChange, paint: Output["paint"]): string {
+  const { connector, path, before, after, effect, means } = change;
+  const style = { apply: "green", resync: "yellow", refuse: "red" } as const;
+  const short = (value: unknown) => {
+    const text = JSON.stringify(value);
+    return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+  };
+  return [
+    `${paint(style[effect], effect)}  ${paint("bold", connector)} ${path}: ${short(before)} → ${short(after)}`,
+    `  ${means}`,
+  ].join("\n");
 }
 
 function block(estimate: Estimate, paint: Output["paint"]): string {

@@ -66,10 +66,7 @@ function convert(schema: z.ZodType, defs: Map<string, Schema>): Schema {
 
 /** A `${VARIABLE}` may stand for a number or a truth, and be part of a text. */
 function loosen(schema: Schema): void {
-  delete schema["secret"];
-  delete schema["path"];
-  delete schema["embedder"];
-  delete schema["store"];
+  for (const mark of ["secret", "path", "embedder", "store", "change"]) delete schema[mark];
   switch (schema["type"]) {
     case "string":
       return allow({ pattern: "\\$\\{" }, textLimits, schema);

@@ -7,6 +7,7 @@ import { defaultLeaseMs } from "../queue/options.ts";
 import type { Durability } from "../queue/queue.ts";
 import { serveAdmin, type Listen } from "./admin/server.ts";
 import { statusBoard, type Board } from "./board.ts";
+import { rememberConfigs } from "./config-changes.ts";
 import { prometheus } from "./metrics.ts";
 import { orphansOf } from "./orphans.ts";
 import { registerProcess } from "./processes.ts";
@@ -134,6 +135,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
       log,
       signal: stopping.signal,
     });
+    await rememberConfigs(pipeline, backend.state);
     tasks = pipeline.connectors.map((connector) =>
       supervise(
         connector,

@@ -10,10 +10,11 @@ export const syncOptions = {
     .min(1)
     .max(1_000)
     .default("__default__")
+    .meta({ change: "resync" })
     .describe(
       "Namespace that this sink keeps, or a Liquid template over a document's metadata that names it: `{{ tenant }}`. A record whose namespace changes moves.",
     ),
-  embedding: embeddingConfig,
+  embedding: embeddingConfig.meta({ change: "refuse" }),
   acknowledge: z
     .enum(["written", "indexed"])
     .default("written")
@@ -44,6 +45,7 @@ export const syncOptions = {
         .describe("Store a chunk's text beside its vector, so that searches can show it."),
     })
     .default(defaultRules as { strict: boolean; dropFirst: string[]; text: boolean })
+    .meta({ change: "resync" })
     .describe("What is stored beside a vector."),
   vectorCacheMiB: z
     .number()

@@ -34,17 +34,19 @@ export const pineconeConfig = z
     index: z
       .string()
       .regex(/^[a-z0-9]([a-z0-9-]{0,43}[a-z0-9])?$/, "1 to 45 of a-z, 0-9 and '-', not at the ends")
+      .meta({ change: "resync" })
       .describe("Name of the index."),
     apiKey: z.string().min(1).optional().meta({ secret: true }).describe("Pinecone API key."),
     url: z
       .url({ protocol: /^https?$/ })
       .optional()
+      .meta({ change: "resync" })
       .describe("Control plane of a Pinecone-compatible server, instead of Pinecone's own."),
     local: z
       .string()
       .min(1)
       .optional()
-      .meta({ path: true })
+      .meta({ path: true, change: "resync" })
       .describe("Folder of a local index that this process serves itself, instead of `apiKey`."),
     create: z
       .union([z.literal(true), creation])

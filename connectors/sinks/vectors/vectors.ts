@@ -26,7 +26,7 @@ const config = z.strictObject({
         .describe("A package, or the path of a module, made with defineVectorStore."),
       config: z.record(z.string(), z.unknown()).default({}).describe("Its own options."),
     })
-    .meta({ store: true })
+    .meta({ store: true, change: "resync" })
     .describe("The vector database."),
   ...syncOptions,
 });
