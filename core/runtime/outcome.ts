@@ -119,7 +119,10 @@ function single(
   if (output === input) return input;
   const id = `${input.id}~${stage.use}`;
   if (output === null) return isUpsert(input) ? deletedBy(input, id) : undefined;
-  return made(stage, input, output, id, ["source", "subject", "sequence", "partitionkey"]);
+  // Of a message a record may come that nobody knew before: what that is called is the transform's own affair.
+  const isNew = !isRecordChange(input) && isRecordChange(output);
+  const kept = isNew ? [] : (["source", "subject", "sequence", "partitionkey"] as const);
+  return made(stage, input, output, id, kept);
 }
 
 function made(

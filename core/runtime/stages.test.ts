@@ -52,6 +52,19 @@ const run = async (stages: readonly OpenStage[], events: readonly SluiceEvent[])
 };
 
 describe("inline transforms", () => {
+  it("make of a message a record with a name of its own", async () => {
+    const message = {
+      specversion: "1.0",
+      id: "m1",
+      source: "/me",
+      type: "note",
+      time: change("a").time,
+    };
+    const { events, failures } = await run([stage("correct", () => record("a"))], [message]);
+    expect(failures).toEqual([]);
+    expect(events).toEqual([{ ...record("a"), id: "m1~correct" }]);
+  });
+
   it("name their work in the id and leave their mark in the lineage", async () => {
     const { events } = await run([toDocument], [record("a")]);
     expect(events[0]?.id).toBe(`${record("a").id}~parse`);
