@@ -12,7 +12,9 @@ export const catalog: Catalog = {
   transforms: {
     parse: async () => (await import("./transforms/parse/parse.ts")).parse,
     render: async () => (await import("./transforms/render/render.ts")).render,
+    tokenize: async () => (await import("./transforms/tokenize/tokenize.ts")).tokenize,
     chunk: async () => (await import("./transforms/chunk/chunk.ts")).chunk,
+    embed: async () => (await import("./transforms/embed/embed.ts")).embed,
     filter: async () => (await import("./transforms/filter/filter.ts")).filter,
   },
   sinks: {

@@ -183,6 +183,16 @@ export interface TransformDefinition<C extends Config> extends Definition<C> {
   readonly accepts: readonly string[];
   /** Type prefixes it may turn them into; `""` is what came in. */
   readonly emits: readonly string[];
+  /**
+   * Type prefixes of which nothing ever comes, neither event nor delete: what it only takes note of. A topic
+   * that leads back to it is no loop when it carries nothing else.
+   */
+  readonly absorbs?: readonly string[];
+  /**
+   * It leaves text, metadata and chunk borders as they were, and adds what can be made again at any time: tokens,
+   * vectors. So it has no part in a document's lineage, and `plan` and `verify` do without it.
+   */
+  readonly annotates?: boolean;
   /** Starts a worker without state of its own beyond caches. */
   readonly open: (context: Context<z.output<C>>) => Promise<TransformWorker>;
 }

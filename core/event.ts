@@ -81,7 +81,7 @@ export type CollectionCleared = OfRecord<
   }
 >;
 
-/** A token-counted stretch of a document's text: UTF-16 offsets. Made by `tokenize`. */
+/** A token-counted stretch of a document's text: UTF-16 offsets. Made by `tokenize`, used up by `chunk`. */
 export interface Segment {
   readonly start: number;
   readonly end: number;
@@ -116,16 +116,18 @@ export type DocumentUpserted = OfRecord<
     readonly chunks?: readonly Chunk[];
     /** `name@version:configHash` of each stage that can change text, metadata or chunk borders. */
     readonly lineage: readonly string[];
-    /** The embedder's fingerprint, once embedded. */
+    /** Fingerprint of the model that counted `segments`, or made the vectors. */
     readonly model?: string;
   }
 >;
 
-/** A question on its way to its answer: `embed`, `retrieve` and `prompt` each add their part. */
+/** A question on its way to its answer: `converse`, `embed`, `retrieve` and `prompt` each add their part. */
 export type QuestionAsked = Attributes<
   "dev.sluice.question.asked",
   {
     readonly text: Text;
+    /** Id of the event that somebody asked with, noted by the first stage: each stage has an id of its own. */
+    readonly question?: string;
     /** Questions of one conversation are understood with what was said before. */
     readonly conversation?: string;
     /** What was said before, oldest first. */
@@ -175,12 +177,20 @@ export type AnswerGiven = Attributes<
     readonly text: Text;
     /** False: nothing that was found answers it, and the text says so. */
     readonly isAnswered: boolean;
+    /** The model stopped at its limit of tokens: the text is not whole. */
+    readonly isCut?: boolean;
     readonly model: string;
     readonly asOf?: { readonly lsn?: string; readonly time: string };
     readonly citations: readonly Citation[];
     /** Where the model counts them. */
     readonly tokens?: { readonly prompt: number; readonly completion: number };
   }
+>;
+
+/** Somebody wants what was said in a conversation to be forgotten. */
+export type ConversationForgotten = Attributes<
+  "dev.sluice.conversation.forgotten",
+  { readonly conversation: string }
 >;
 
 export type FeedbackGiven = Attributes<

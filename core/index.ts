@@ -52,6 +52,7 @@ export {
   type Chunk,
   type Citation,
   type CollectionCleared,
+  type ConversationForgotten,
   type DocumentUpserted,
   type FeedbackGiven,
   type Json,

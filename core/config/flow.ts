@@ -94,15 +94,16 @@ export function checkRead(
   }
 }
 
-/** A topic that leads back to itself would carry its events round for ever. */
+/** A topic that leads back to itself would carry its events round for ever, unless nothing comes of them. */
 export function checkLoops(placed: readonly Placed[], findings: Finding[]): void {
+  const carried = topicTypes(placed);
   for (const one of placed) {
     const { connector, spot } = one;
-    if (
-      connector.kind !== "transform" ||
-      !upstream(connector.from, placed).some((other) => other === one)
-    )
-      continue;
+    if (connector.kind !== "transform") continue;
+    const passing = connector.from.filter(
+      (topic) => !isAbsorbed(connector, carried(topic) ?? [""]),
+    );
+    if (!upstream(passing, placed).some((other) => other === one)) continue;
     findings.push(
       findingAt(
         below(spot, "to"),
@@ -116,6 +117,18 @@ export function checkLoops(placed: readonly Placed[], findings: Finding[]): void
       ),
     );
   }
+}
+
+/** Nothing of these types ever leaves the connector. */
+function isAbsorbed(connector: TransformConnector, types: readonly string[]): boolean {
+  let arriving = admitted(connector, types);
+  for (const { transform } of connector.transforms) {
+    const { absorbs = [], emits } = transform;
+    arriving = arriving.filter((type) => !absorbs.some((prefix) => type.startsWith(prefix)));
+    if (arriving.length === 0) return true;
+    arriving = passed(arriving, emits);
+  }
+  return false;
 }
 
 /** The transform connectors that the events of some topics come through. */

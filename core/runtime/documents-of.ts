@@ -2,6 +2,7 @@ import type {
   Pipeline,
   SinkConnector,
   SourceConnector,
+  Stage,
   TransformConnector,
 } from "../config/pipeline.ts";
 import { isRecordChange, isUpsert, type DocumentUpserted, type SluiceEvent } from "../event.ts";
@@ -40,10 +41,15 @@ export function waysTo(
 export function marksOf(ways: readonly Way[], sink: SinkConnector): readonly string[] {
   const consumers = new Set<Consumer>([sink, ...ways.flatMap((way) => way.consumers)]);
   return [...consumers].flatMap(({ transforms }) =>
-    transforms.map(
-      ({ transform, configHash }) => `${transform.name}@${transform.version}:${configHash}`,
-    ),
+    transforms
+      .filter(isPartOfLineage)
+      .map(({ transform, configHash }) => `${transform.name}@${transform.version}:${configHash}`),
   );
+}
+
+/** What only annotates changes nothing that a sink is compared by, and may cost money. */
+function isPartOfLineage({ transform }: Stage): boolean {
+  return !transform.annotates;
 }
 
 /** Documents of a sink's sources, read without a trace, and what was left out. */
@@ -101,7 +107,7 @@ async function* through(
 
 async function openHop({ name, filter, transforms }: Consumer, { project, log, signal }: ScanRun) {
   const stages: OpenStage[] = [];
-  for (const stage of transforms) {
+  for (const stage of transforms.filter(isPartOfLineage)) {
     const context = {
       name,
       project,

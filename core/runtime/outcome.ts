@@ -137,8 +137,11 @@ function made(
       throw wrongShape(stage, `changed ${name} of event ${JSON.stringify(input.id)}`);
   if (!isRecordChange(output) || output.type !== "dev.sluice.document.upserted")
     return { ...output, id };
+  const before = lineageOf(input);
+  if (stage.transform.annotates)
+    return { ...output, id, data: { ...output.data, lineage: before } };
   const mark = `${stage.transform.name}@${stage.transform.version}:${stage.configHash}`;
-  return { ...output, id, data: { ...output.data, lineage: [...lineageOf(input), mark] } };
+  return { ...output, id, data: { ...output.data, lineage: [...before, mark] } };
 }
 
 function isArray(output: Output): output is readonly Applicable[] {

@@ -1,10 +1,10 @@
 import type { Context, Embedder, PoisonError, StateStore, VectorStore, WriteRun } from "sluice";
-import { bisect } from "./bisect.ts";
 import { vectorIdOf } from "./doc-key.ts";
 import { packs } from "./packs.ts";
 import { vectorsHeld, type Plan } from "./plan.ts";
 import { checkLease, storeRun } from "./requests.ts";
 import { singleFlight } from "./single-flight.ts";
+import { textEmbedding } from "./text-embedding.ts";
 import { nothingToKeep, type Keeping, type VectorCache } from "./vector-cache.ts";
 
 export interface Embedded {
@@ -44,6 +44,7 @@ export function embeddingPass(options: {
   readonly meter: Context<unknown>["meter"];
 }): (plans: readonly Plan[], run: WriteRun) => Promise<Embedded> {
   const { embedder, store, state, cache, meter } = options;
+  const embedInto = textEmbedding({ embedder, meter });
   const flights = singleFlight<string, Float32Array>();
 
   /** Vectors whose text did not change are in the index already. */
@@ -65,36 +66,6 @@ export function embeddingPass(options: {
         }
       }
     return vectors;
-  }
-
-  async function embedInto(
-    vectors: Map<string, Float32Array>,
-    refused: Map<string, PoisonError>,
-    texts: readonly (readonly [embedKey: string, text: string])[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { maxTexts, maxTokensPerRequest } = embedder;
-    for (const pack of packs(texts, {
-      maxCount: maxTexts,
-      maxSize: maxTokensPerRequest,
-      // Counting costs time: only where it can matter.
-      sizeOf: ([, text]) => (maxTokensPerRequest < Infinity ? embedder.countTokens(text) : 0),
-    }))
-      await bisect(
-        pack,
-        async (some) => {
-          const made = await embedder.embed(
-            some.map(([, text]) => text),
-            { input: "passage", signal },
-          );
-          meter("embeds", some.length);
-          for (const [at, [embedKey]] of some.entries()) {
-            const vector = made[at];
-            if (vector !== undefined) vectors.set(embedKey, vector);
-          }
-        },
-        ([embedKey], error) => refused.set(embedKey, error),
-      );
   }
 
   async function writeNow({ take, stored }: Keeping, { fence }: WriteRun): Promise<void> {
@@ -137,7 +108,7 @@ export function embeddingPass(options: {
       try {
         const unknown = [...texts].filter(([key]) => !vectors.has(key) && !fresh.has(key));
         const own = unknown.filter(([key]) => !theirs.has(key));
-        await embedInto(fresh, refused, own, run.signal);
+        await embedInto({ vectors: fresh, refused }, own, run);
         const rest = unknown.filter(([key]) => theirs.has(key));
         for (const [embedKey] of rest) {
           const vector = await theirs.get(embedKey);
@@ -145,7 +116,7 @@ export function embeddingPass(options: {
         }
         // Whoever was asking for them failed.
         const left = rest.filter(([key]) => !vectors.has(key));
-        await embedInto(fresh, refused, left, run.signal);
+        await embedInto({ vectors: fresh, refused }, left, run);
         isWhole = true;
       } finally {
         for (const [embedKey, vector] of fresh) vectors.set(embedKey, vector);

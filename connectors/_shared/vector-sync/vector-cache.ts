@@ -8,7 +8,7 @@ export interface Keeping {
   /** What is still to be written; from then on the caller writes it, and says so with `stored`. */
   readonly take: () => readonly StateWrite[];
   /** What became of them, in their order. */
-  readonly stored: (done: readonly boolean[], fence: Fence) => Promise<void>;
+  readonly stored: (done: readonly boolean[], fence?: Fence) => Promise<void>;
 }
 
 export interface Lookup {
@@ -103,7 +103,7 @@ export function vectorCache(options: {
     };
   }
 
-  async function flush(vectors: Vectors, counter: Counter, fence: Fence): Promise<void> {
+  async function flush(vectors: Vectors, counter: Counter, fence?: Fence): Promise<void> {
     const { take, stored } = keeping(vectors, counter);
     await stored(await state.each(take(), fence), fence);
   }

@@ -1,12 +1,11 @@
-import { ConfigError, defineTransform, z, type DocumentUpserted } from "sluice";
+import { defineTransform, z, type DocumentUpserted } from "sluice";
 import { describeEmbedding, embeddingConfig } from "../../_shared/embedders/embedding.ts";
 import { applyEach, unexpected } from "../../_shared/text/apply-each.ts";
 import type { FromMarkdown } from "../../_shared/text/blocks.ts";
 import type { Breathe } from "../../_shared/text/breathe.ts";
-import { isMarkdown } from "../../_shared/text/media-type.ts";
+import { roomOf } from "../../_shared/text/room.ts";
+import { sectionsIn } from "../../_shared/text/sections.ts";
 import { identified, piecesOf, type Budget, type Piece } from "./chunks.ts";
-import { sectionsOf } from "./markdown.ts";
-import { paragraphsOf } from "./prose.ts";
 
 const config = z.strictObject({
   maxTokens: z
@@ -36,14 +35,8 @@ export const chunk = defineTransform({
       import("mdast-util-from-markdown"),
       describeEmbedding(embedding, opening),
     ]);
-    const left = model.maxTokens - model.countTokens("");
-    if (maxTokens !== undefined && maxTokens > left)
-      throw new ConfigError(
-        `chunk: maxTokens is ${maxTokens}, but ${model.fingerprint} sees ${left} tokens of text.`,
-        { code: "chunk.max-tokens", fix: `Set maxTokens to at most ${left}, or leave it out.` },
-      );
     const budget = {
-      maxTokens: maxTokens ?? Math.min(200, left),
+      maxTokens: roomOf(maxTokens, model, { transform: "chunk", code: "chunk.max-tokens" }),
       hardLimit: model.maxTokens,
       countTokens: model.countTokens,
     };
@@ -51,8 +44,12 @@ export const chunk = defineTransform({
       apply: (events, run) =>
         applyEach("chunk", events, run, async (event, breathe) => {
           if (event.type !== "dev.sluice.document.upserted") throw unexpected("chunk", event);
-          const pieces = await piecesIn(event, { fromMarkdown, context, budget, breathe });
-          return { ...event, data: { ...event.data, chunks: await identified(pieces, breathe) } };
+          const { segments = [], ...data } = event.data;
+          // Counted by another model, they say nothing here.
+          const counted = data.model === model.fingerprint ? segments : [];
+          const own = { ...budget, counted: new Map(counted.map((one) => [one.start, one])) };
+          const pieces = await piecesIn(event, { fromMarkdown, context, budget: own, breathe });
+          return { ...event, data: { ...data, chunks: await identified(pieces, breathe) } };
         }),
     };
   },
@@ -66,14 +63,11 @@ interface Run {
 }
 
 async function piecesIn(
-  event: DocumentUpserted,
+  { data }: DocumentUpserted,
   { fromMarkdown, context, budget, breathe }: Run,
 ): Promise<readonly Piece[]> {
-  const { text, mediaType } = event.data;
-  if (!isMarkdown(mediaType))
-    return piecesOf(text, { path: [], units: () => paragraphsOf(text) }, { budget, breathe });
   const pieces: Piece[] = [];
-  for await (const section of sectionsOf(text, { fromMarkdown, asPath: context, breathe }))
-    for (const piece of await piecesOf(text, section, { budget, breathe })) pieces.push(piece);
+  for await (const section of sectionsIn(data, { fromMarkdown, asPath: context, breathe }))
+    for (const piece of await piecesOf(data.text, section, { budget, breathe })) pieces.push(piece);
   return pieces;
 }

@@ -1,10 +1,11 @@
 import { hash } from "node:crypto";
-import type { Chunk } from "sluice";
+import type { Chunk, Segment } from "sluice";
 import { embeddedText } from "../../_shared/embedders/embedded-text.ts";
 import type { Breathe } from "../../_shared/text/breathe.ts";
+import { leastTokens } from "../../_shared/text/room.ts";
 import { contextOf } from "./context.ts";
 import { pack } from "./pack.ts";
-import type { Section } from "./section.ts";
+import type { Section } from "../../_shared/text/section.ts";
 
 /** What limits a chunk, in tokens of the embedder. */
 export interface Budget {
@@ -13,13 +14,12 @@ export interface Budget {
   /** Of what is embedded: context, text and special tokens. */
   readonly hardLimit: number;
   readonly countTokens: (text: string) => number;
+  /** Stretches of this text whose tokens are known, by where they start. */
+  readonly counted: ReadonlyMap<number, Segment>;
 }
 
 /** A chunk before it is known how often its text came before. */
 export type Piece = Pick<Chunk, "text" | "context" | "start" | "end">;
-
-// An endless word may be a single "unknown" token: its length must count too, or a chunk has no bound.
-const maxCharactersPerToken = 20;
 
 /** The pieces of one section, in order. Each fits the budget as it will be embedded. */
 export async function piecesOf(
@@ -27,16 +27,20 @@ export async function piecesOf(
   section: Section,
   { budget, breathe }: { readonly budget: Budget; readonly breathe: Breathe },
 ): Promise<readonly Piece[]> {
-  const { maxTokens, hardLimit, countTokens } = budget;
+  const { maxTokens, hardLimit, countTokens, counted } = budget;
   const special = countTokens("");
   const context = contextOf(section.path, { countTokens, maxTokens: Math.floor(hardLimit / 4) });
   const used = context === undefined ? special : countTokens(context);
+  const tokensOf = (start: number, end: number) => {
+    const known = counted.get(start);
+    return known?.end === end ? known.tokens : countTokens(text.slice(start, end)) - special;
+  };
   // Joined texts need not count as many tokens as their parts: so measure, and pack tighter where they do not fit.
   for (let room = Math.min(maxTokens, hardLimit - used); ;) {
     const weigh = (start: number, end: number) => {
-      const least = Math.ceil((end - start) / maxCharactersPerToken);
+      const least = leastTokens(end - start);
       // Only what may fit is worth counting: a long text would take long, at each level of its nesting.
-      return least > room ? least : Math.max(countTokens(text.slice(start, end)) - special, least);
+      return least > room ? least : Math.max(tokensOf(start, end), least);
     };
     const pieces: Piece[] = [];
     let longest = 0;

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Breathe } from "../../_shared/text/breathe.ts";
-import type { Unit } from "./unit.ts";
+import type { Unit } from "../../_shared/text/unit.ts";
 
 export interface Span {
   readonly start: number;

@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from "sluice";
-import { jsonIn } from "./json-text.ts";
+import { jsonIn } from "../../_shared/liquid/json-text.ts";
 
 /** The fields of a record. JSON texts in them are opened at most once. */
 export interface Fields {

@@ -1,5 +1,5 @@
 import { z, type Json, type Metadata } from "sluice";
-import { canonicalText, isList } from "./canonical.ts";
+import { canonicalText, isList } from "../../_shared/liquid/canonical.ts";
 import { wellFormed, type Fields } from "./fields.ts";
 
 /** A field's name, or names joined by dots. */

@@ -9,25 +9,17 @@ import {
 import { applyEach, unexpected } from "../../_shared/text/apply-each.ts";
 import type { Breathe } from "../../_shared/text/breathe.ts";
 import { watchAbsent } from "./absent.ts";
-import { TooMuch } from "./canonical.ts";
-import { examine } from "./examine.ts";
+import { TooMuch } from "../../_shared/liquid/canonical.ts";
+import { templateOption } from "../../_shared/liquid/option.ts";
 import { fieldsOf, wellFormed, type Fields } from "./fields.ts";
 import { metadataConfig, metadataOf, path, picksOf, type Pick } from "./metadata.ts";
 import { failed, missing, oversized } from "./problems.ts";
-import { problemText, templateText } from "./template.ts";
+import { templateText } from "./template.ts";
 import { allText, fieldsText, type Text } from "./text.ts";
 
 const config = z
   .strictObject({
-    template: z
-      .string()
-      .min(1)
-      .max(65_536)
-      .superRefine((source, context) => {
-        const examined = examine(source);
-        for (const problem of "problems" in examined ? examined.problems : [])
-          context.addIssue({ code: "custom", message: problemText(problem) });
-      })
+    template: templateOption
       .optional()
       .describe(
         "Liquid template of the text, over the record's fields: `{{ title }}`, `{{ author.name }}`. Paths and loops reach into JSON texts, and `parse_json` opens one. `date` is in UTC; what reads files, the clock or chance is refused.",

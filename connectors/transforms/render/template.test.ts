@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import type { Json, JsonObject } from "sluice";
 import { fakes } from "sluice/testing";
 import { describe, expect, it } from "vitest";
-import { openEngine, refused } from "./engine.ts";
-import { examine } from "./examine.ts";
+import { openEngine, refused } from "../../_shared/liquid/engine.ts";
+import { examine } from "../../_shared/liquid/examine.ts";
 import { render } from "./render.ts";
 
 async function rendered(template: string, after: JsonObject): Promise<string> {

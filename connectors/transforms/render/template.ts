@@ -1,20 +1,17 @@
 import type { LiquidError } from "liquidjs";
 import { ConfigError, type PoisonError, type RecordUpserted } from "sluice";
-import { canonical, TooMuch } from "./canonical.ts";
-import { drive } from "./drive.ts";
-import { memoryLimit, openEngine } from "./engine.ts";
-import { examine, placeOf, type Examined, type TemplateProblem } from "./examine.ts";
+import { canonical, TooMuch } from "../../_shared/liquid/canonical.ts";
+import { memoryLimit, openEngine } from "../../_shared/liquid/engine.ts";
+import { examine, placeOf, problemText, type Examined } from "../../_shared/liquid/examine.ts";
+import { runTemplate } from "../../_shared/liquid/run.ts";
 import type { Fields } from "./fields.ts";
 import { failed, missingInside } from "./problems.ts";
 import type { Text } from "./text.ts";
 
-/** `{{ title }} {{ body }}` takes 45, in 3 microseconds. */
-const maxSteps = 2_000_000;
 const tooMuch = `it makes more than ${memoryLimit} characters and list items`;
 
 /** The text that a Liquid template makes of a record. `isStrict`: what it asks for must be there. */
 export function templateText(source: string, { isStrict }: { readonly isStrict: boolean }): Text {
-  const { liquid, library } = openEngine();
   const examined = examine(source);
   if ("problems" in examined)
     throw new ConfigError(`render: ${examined.problems.map(problemText).join("; ")}.`, {
@@ -26,26 +23,15 @@ export function templateText(source: string, { isStrict }: { readonly isStrict: 
     required,
     read,
     of: async (event, fields, breathe) => {
-      const context = new library.Context(
-        scopeOf(event, fields, examined),
-        liquid.options,
-        { sync: true, strictVariables: isStrict },
-        { liquid },
-      );
       try {
-        const rendering = liquid.renderer.renderTemplates(templates, context);
-        return String(await drive(rendering, { maxSteps, breathe }));
+        const scope = scopeOf(event, fields, examined);
+        return await runTemplate(templates, scope, { isStrict, breathe });
       } catch (error) {
-        if (!library.LiquidError.is(error)) throw error;
+        if (!openEngine().library.LiquidError.is(error)) throw error;
         throw asPoison(error, event);
       }
     },
   };
-}
-
-/** In one line. */
-export function problemText({ line, column, message }: TemplateProblem): string {
-  return `line ${line}, column ${column}: ${message}`;
 }
 
 /** The fields that the template was found to read and no others: nothing reaches a text unaccounted for. */

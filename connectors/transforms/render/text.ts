@@ -1,6 +1,6 @@
 import type { Json, RecordUpserted } from "sluice";
 import type { Breathe } from "../../_shared/text/breathe.ts";
-import { canonicalText, isList } from "./canonical.ts";
+import { canonicalText, isList } from "../../_shared/liquid/canonical.ts";
 import type { Fields } from "./fields.ts";
 import { missingInside } from "./problems.ts";
 

@@ -77,6 +77,11 @@ function unknown(kind: string, name: string, reasons: ReadonlyMap<string, string
   return why ? `the ${kind} "${name}" is refused: ${why}` : `there is no ${kind} "${name}"`;
 }
 
+/** In one line. */
+export function problemText({ line, column, message }: TemplateProblem): string {
+  return `line ${line}, column ${column}: ${message}`;
+}
+
 /** Where in the template a part of it is, or an error arose. */
 export function placeOf(part: object): { readonly line: number; readonly column: number } {
   const { token } = part as { readonly token?: { readonly getPosition: () => number[] } };

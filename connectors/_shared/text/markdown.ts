@@ -1,7 +1,7 @@
-import { blocksOf, type Block, type FromMarkdown } from "../../_shared/text/blocks.ts";
-import type { Breathe } from "../../_shared/text/breathe.ts";
-import { plainText } from "../../_shared/text/plain-text.ts";
-import { lineStart, nextLine } from "../../_shared/text/shown.ts";
+import { blocksOf, type Block, type FromMarkdown } from "./blocks.ts";
+import type { Breathe } from "./breathe.ts";
+import { plainText } from "./plain-text.ts";
+import { lineStart, nextLine } from "./shown.ts";
 import { linesOf, paragraph } from "./prose.ts";
 import type { Section } from "./section.ts";
 import { unitsAt, type Unit } from "./unit.ts";

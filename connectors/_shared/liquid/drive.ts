@@ -1,4 +1,4 @@
-import type { Breathe } from "../../_shared/text/breathe.ts";
+import type { Breathe } from "../text/breathe.ts";
 
 const stepsBetweenBreaths = 1_000;
 

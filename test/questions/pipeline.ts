@@ -1,0 +1,98 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  startLocalPinecone,
+  type LocalPinecone,
+} from "../../connectors/sinks/pinecone/local/server.ts";
+import { catalog } from "../../connectors/registry.ts";
+import { openBackend, type Backend } from "../../core/backend.ts";
+import { loadPipeline } from "../../core/config/load.ts";
+import type { DeadLetter } from "../../core/queue/queue.ts";
+import { startPipeline, type Running } from "../../core/runtime/runner.ts";
+
+/** A pipeline at work, written as config files, over an embedded queue and a Pinecone-compatible server of its own. */
+export interface Service {
+  readonly dir: string;
+  readonly server: LocalPinecone;
+  readonly backend: Backend;
+  readonly running: Running;
+  readonly deadLetters: (connector: string) => Promise<readonly DeadLetter[]>;
+  readonly counted: (connector: string, name: string) => Promise<number>;
+  /** Resolves when nothing waits in any topic. */
+  readonly settle: () => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/** `${PINECONE}` in the files is the server's address, `${DIR}` a folder of the pipeline's own. */
+export async function startService(files: readonly object[]): Promise<Service> {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-questions-"));
+  const server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir: join(dir, "index") });
+  const paths = await Promise.all(
+    files.map(async (file, at) => {
+      const path = join(dir, `${at}.json`);
+      await writeFile(path, JSON.stringify(file));
+      return path;
+    }),
+  );
+  const env = { PINECONE: server.url, DIR: dir };
+  const pipeline = await loadPipeline(paths, {
+    env,
+    catalog,
+    queue: `embedded:${join(dir, "queue")}`,
+  });
+  const running = await startPipeline(pipeline, {
+    log: silent,
+    admin: { host: "127.0.0.1", port: 0 },
+  });
+  const backend = await openBackend(pipeline, { log: silent });
+  return {
+    dir,
+    server,
+    backend,
+    running,
+    async deadLetters(connector) {
+      const found: DeadLetter[] = [];
+      for await (const page of backend.deadLetters.list(connector)) found.push(...page);
+      return found;
+    },
+    async counted(connector, name) {
+      const { connectors } = await running.status();
+      return connectors.find((one) => one.name === connector)?.counters[name] ?? 0;
+    },
+    async settle() {
+      const until = performance.now() + 30_000;
+      // Twice in a row: what was handled may be on its way to the next topic.
+      for (let quiet = 0; quiet < 3;) {
+        const waiting = (await backend.topics.subscriptions()).map((one) => one.waiting);
+        quiet = waiting.every((count) => count === 0) ? quiet + 1 : 0;
+        if (performance.now() > until) throw new Error(JSON.stringify(await running.status()));
+        await sleep(30);
+      }
+    },
+    async close() {
+      await running.stop(2_000);
+      await backend.close(1_000);
+      await server.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The vectors of an index as the server holds them, by id. */
+export async function vectorsOf(
+  { server }: Pick<Service, "server">,
+  index: string,
+): Promise<Readonly<Record<string, { readonly values: readonly number[] }>>> {
+  const get = async (path: string): Promise<unknown> =>
+    (
+      await fetch(`${server.url}/i/${index}/vectors/${path}`, { headers: { "api-key": "any" } })
+    ).json();
+  const { vectors = [] } = (await get("list")) as { vectors?: readonly { id: string }[] };
+  if (vectors.length === 0) return {};
+  const ids = vectors.map(({ id }) => `ids=${encodeURIComponent(id)}`).join("&");
+  return ((await get(`fetch?${ids}`)) as { vectors: ReturnType<typeof vectorsOf> }).vectors;
+}
