@@ -15,6 +15,11 @@ export const catalog: Catalog = {
     tokenize: async () => (await import("./transforms/tokenize/tokenize.ts")).tokenize,
     chunk: async () => (await import("./transforms/chunk/chunk.ts")).chunk,
     embed: async () => (await import("./transforms/embed/embed.ts")).embed,
+    question: async () => (await import("./transforms/question/question.ts")).question,
+    converse: async () => (await import("./transforms/converse/converse.ts")).converse,
+    retrieve: async () => (await import("./transforms/retrieve/retrieve.ts")).retrieve,
+    prompt: async () => (await import("./transforms/prompt/prompt.ts")).prompt,
+    llm: async () => (await import("./transforms/llm/llm.ts")).llm,
     filter: async () => (await import("./transforms/filter/filter.ts")).filter,
   },
   sinks: {

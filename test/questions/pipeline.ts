@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -27,10 +27,11 @@ export interface Service {
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-/** `${PINECONE}` in the files is the server's address, `${DIR}` a folder of the pipeline's own. */
+/** `${PINECONE}` in the files is the server's address, `${DIR}` a folder of the pipeline's own with `notes` and `asked` in it. */
 export async function startService(files: readonly object[]): Promise<Service> {
   const dir = await mkdtemp(join(tmpdir(), "sluice-questions-"));
   const server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir: join(dir, "index") });
+  for (const name of ["notes", "asked"]) await mkdir(join(dir, name));
   const paths = await Promise.all(
     files.map(async (file, at) => {
       const path = join(dir, `${at}.json`);

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { startService, vectorsOf, type Service } from "./pipeline.ts";
@@ -61,7 +61,6 @@ const texts = ["river stone", "lantern harbour", "copper meadow"].map((words, at
 async function run(file: object): Promise<Service> {
   const service = await startService([file]);
   services.push(service);
-  mkdirSync(join(service.dir, "notes"), { recursive: true });
   for (const [at, text] of texts.entries())
     writeFileSync(join(service.dir, "notes", `${at}.md`), text);
   await expect

@@ -3,7 +3,6 @@ import {
   loadVectorStore,
   RetryableError,
   SluiceError,
-  z,
   type Context,
   type Finding,
   type VectorStore,
@@ -13,32 +12,19 @@ import { openAudit } from "../../_shared/vector-sync/audit/auditor.ts";
 import { checkIndex } from "../../_shared/vector-sync/check-index.ts";
 import { estimator } from "../../_shared/vector-sync/estimate.ts";
 import { parseNamespace } from "../../_shared/vector-sync/namespace-template.ts";
-import { syncOptions, toWriterOptions } from "../../_shared/vector-sync/options.ts";
+import { toWriterOptions } from "../../_shared/vector-sync/options.ts";
 import { vectorReader } from "../../_shared/vector-sync/reader.ts";
 import { vectorWriter } from "../../_shared/vector-sync/writer.ts";
+import { vectorsConfig, type VectorsConfig } from "./config.ts";
 
-const config = z.strictObject({
-  store: z
-    .strictObject({
-      use: z
-        .string()
-        .min(1)
-        .describe("A package, or the path of a module, made with defineVectorStore."),
-      config: z.record(z.string(), z.unknown()).default({}).describe("Its own options."),
-    })
-    .meta({ store: true, change: "resync" })
-    .describe("The vector database."),
-  ...syncOptions,
-});
-
-type VectorsContext = Context<z.output<typeof config>>;
+type VectorsContext = Context<VectorsConfig>;
 
 /** Keeps a vector database equal to the documents of its topic, whatever database it is: the sync of the Pinecone sink over a store of one's own. */
 export const vectors = defineSink({
   name: "vectors",
   version: "1.0.0",
   summary: "Keeps a vector database of your own choice equal to the documents of a topic.",
-  config,
+  config: vectorsConfig,
   accepts: ["dev.sluice.document."],
   inherit: ["embedding"],
   check,
