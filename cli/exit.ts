@@ -17,10 +17,13 @@ export const exit = {
 } as const;
 
 const invalid = new Set([
+  "cli.ambiguous-topic",
   "cli.demo-folder",
   "cli.env-file",
   "cli.no-event",
+  "cli.no-feedback",
   "cli.no-file",
+  "cli.no-questions",
   "cli.no-sink",
   "cli.no-snapshot",
   "cli.refused-question",

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../core/errors.ts";
+import { ask } from "./commands/ask.ts";
 import { check } from "./commands/check.ts";
 import { checkpoint } from "./commands/checkpoint.ts";
 import { connectors } from "./commands/connectors.ts";
@@ -9,6 +10,7 @@ import { deadLetters } from "./commands/dead-letters.ts";
 import { demo } from "./commands/demo.ts";
 import { erase } from "./commands/erase.ts";
 import { pause, restart, resume, stop } from "./commands/lifecycle.ts";
+import { feedback } from "./commands/feedback.ts";
 import { pinecone } from "./commands/pinecone.ts";
 import { plan } from "./commands/plan.ts";
 import { publish } from "./commands/publish.ts";
@@ -67,6 +69,8 @@ for (const command of [
   tap,
   publish,
   search,
+  ask,
+  feedback,
   verify,
   erase,
   connectors,

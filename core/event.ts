@@ -158,6 +158,8 @@ export type QuestionAsked = Attributes<
 
 /** Where a passage stands: its record, as of which version, and how well it fits the question. */
 export interface Citation {
+  /** The number that texts cite it by: `[1]`. */
+  readonly n: number;
   readonly source: string;
   readonly subject: string;
   readonly version: Version;

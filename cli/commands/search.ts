@@ -8,6 +8,7 @@ import type { Match } from "../../core/vectors.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { connectorOf } from "../connector-of.ts";
 import { quietLog } from "../log.ts";
+import { jsonObject } from "../json-object.ts";
 import type { Output } from "../output.ts";
 import { openSinkReader } from "../reader.ts";
 import { wholeNumber } from "../whole-number.ts";
@@ -31,7 +32,7 @@ export function search(output: Output): Command {
     .option("--config <file...>", "config files; default sluice.json", [])
     .option("--top <n>", "how many matches", wholeNumber(1, 1_000), 5)
     .option("--namespace <name>", "where to look, if the sink spreads its documents over several")
-    .option("--filter <json>", "metadata filter, in the index's own language", toFilter)
+    .option("--filter <json>", "metadata filter, in the index's own language", jsonObject)
     .action(async (name: string, text: string, options: SearchOptions) => {
       const pipeline = await openPipeline(options.config, options, output);
       const sink = connectorOf(pipeline, name, "sink");
@@ -90,15 +91,4 @@ function human(matches: readonly Match[], { paint }: Output): string {
 function toQuestion(text: string): string {
   if (text.trim() === "") throw new InvalidArgumentError("Give a text to look for.");
   return text;
-}
-
-function toFilter(text: string): JsonObject {
-  try {
-    const filter: unknown = JSON.parse(text);
-    if (filter !== null && typeof filter === "object" && !Array.isArray(filter))
-      return filter as JsonObject; // parsed JSON
-  } catch {
-    // told below
-  }
-  throw new InvalidArgumentError("Write a JSON object.");
 }

@@ -17,11 +17,13 @@ export async function checkFlow(
   catalog: Catalog,
   findings: Finding[],
 ): Promise<void> {
-  const carried = topicTypes(placed);
+  const carried = topicTypes(placed.map(({ connector }) => connector));
   for (const { connector, spot, stages } of placed) {
     if (connector.kind === "source") continue;
     for (const topic of connector.from) {
       const types = carried(topic);
+      // `sluice ask` publishes there.
+      if (types === undefined && takes(connector, question)) continue;
       if (types === undefined) {
         findings.push(
           findingAt(
@@ -64,6 +66,17 @@ export async function checkFlow(
   }
 }
 
+const question = "dev.sluice.question.asked";
+
+/** True when a connector is made for events of a type, and not for any. */
+export function takes(connector: ResolvedConnector, type: string): boolean {
+  if (connector.kind === "source") return false;
+  const stages = connector.transforms.map(({ transform }) => transform);
+  const own = connector.kind === "sink" ? [...stages, connector.sink] : stages;
+  const first = own.find(({ accepts }) => !accepts.includes(""));
+  return first?.accepts.some((prefix) => type.startsWith(prefix)) ?? false;
+}
+
 /** A topic that nobody subscribes to holds back whoever publishes to it (Invariant 4): a warning. */
 export function checkRead(
   placed: readonly Placed[],
@@ -96,7 +109,7 @@ export function checkRead(
 
 /** A topic that leads back to itself would carry its events round for ever, unless nothing comes of them. */
 export function checkLoops(placed: readonly Placed[], findings: Finding[]): void {
-  const carried = topicTypes(placed);
+  const carried = topicTypes(placed.map(({ connector }) => connector));
   for (const one of placed) {
     const { connector, spot } = one;
     if (connector.kind !== "transform") continue;
@@ -182,15 +195,15 @@ function stepsOf(connector: Consumer, spot: Spot, stages: readonly Spot[]): read
 }
 
 /** Type prefixes on a topic; `undefined` when nobody here produces it. */
-function topicTypes(placed: readonly Placed[]): (topic: string) => readonly string[] | undefined {
+export function topicTypes(
+  connectors: readonly ResolvedConnector[],
+): (topic: string) => readonly string[] | undefined {
   const known = new Map<string, readonly string[] | undefined>();
   const typesOf = (topic: string): readonly string[] | undefined => {
     if (known.has(topic)) return known.get(topic);
     known.set(topic, []); // a loop of topics adds nothing to itself
-    const producers = placed.filter(
-      ({ connector }) => connector.kind !== "sink" && connector.to === topic,
-    );
-    const types = producers.flatMap(({ connector }) => {
+    const producers = connectors.filter((one) => one.kind !== "sink" && one.to === topic);
+    const types = producers.flatMap((connector) => {
       if (connector.kind === "source") return connector.source.emits.filter(isApplied);
       if (connector.kind === "sink") return [];
       const arriving = connector.from.flatMap((from) => typesOf(from) ?? [""]);

@@ -7,10 +7,14 @@ import {
   type LocalPinecone,
 } from "../../connectors/sinks/pinecone/local/server.ts";
 import { catalog } from "../../connectors/registry.ts";
+import { awaitAnswer } from "../../cli/question/await-answer.ts";
+import { questionPath } from "../../cli/question/path.ts";
 import { openBackend, type Backend } from "../../core/backend.ts";
 import { loadPipeline } from "../../core/config/load.ts";
+import type { AnswerGiven, QuestionAsked } from "../../core/event.ts";
 import type { DeadLetter } from "../../core/queue/queue.ts";
 import { startPipeline, type Running } from "../../core/runtime/runner.ts";
+import { timedId } from "../../core/timed-id.ts";
 
 /** A pipeline at work, written as config files, over an embedded queue and a Pinecone-compatible server of its own. */
 export interface Service {
@@ -20,6 +24,8 @@ export interface Service {
   readonly running: Running;
   readonly deadLetters: (connector: string) => Promise<readonly DeadLetter[]>;
   readonly counted: (connector: string, name: string) => Promise<number>;
+  /** Asks as `sluice ask` does. */
+  readonly ask: (text: string, data?: Partial<QuestionAsked["data"]>) => Promise<AnswerGiven>;
   /** Resolves when nothing waits in any topic. */
   readonly settle: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -63,6 +69,20 @@ export async function startService(files: readonly object[]): Promise<Service> {
     async counted(connector, name) {
       const { connectors } = await running.status();
       return connectors.find((one) => one.name === connector)?.counters[name] ?? 0;
+    },
+    ask: (text, data) => {
+      const id = `ask-${timedId()}`;
+      const question: QuestionAsked = {
+        specversion: "1.0",
+        id,
+        source: "/test",
+        type: "dev.sluice.question.asked",
+        time: new Date().toISOString(),
+        correlationid: id,
+        partitionkey: data?.conversation ?? id,
+        data: { text, ...data },
+      };
+      return awaitAnswer(backend, questionPath(pipeline), question, { timeoutMs: 40_000 });
     },
     async settle() {
       const until = performance.now() + 30_000;

@@ -46,7 +46,8 @@ export const chatOptions = {
     .describe("Milliseconds an answer may take, to its last word."),
 };
 
-type ChatConfig = { readonly [K in keyof typeof chatOptions]: z.output<(typeof chatOptions)[K]> };
+type Options = { readonly [K in keyof typeof chatOptions]: z.output<(typeof chatOptions)[K]> };
+type ChatConfig = Omit<Options, "apiKey"> & Partial<Pick<Options, "apiKey">>;
 
 export interface Message {
   readonly role: "system" | "user";
