@@ -184,8 +184,10 @@ export interface TransformDefinition<C extends Config> extends Definition<C> {
   /** Type prefixes it may turn them into; `""` is what came in. */
   readonly emits: readonly string[];
   /**
-   * Type prefixes of which nothing ever comes, neither event nor delete: what it only takes note of. A topic
-   * that leads back to it is no loop when it carries nothing else.
+   * Type prefixes of which nothing ever comes, neither event nor delete: what it only takes note of. With
+   * `dev.sluice.record.deleted` and `dev.sluice.collection.` the runner passes neither deletes nor clears on: right
+   * where only messages leave, of which no record is ever gone. A topic that leads back to it is no loop when all it
+   * carries is absorbed, these two included.
    */
   readonly absorbs?: readonly string[];
   /**

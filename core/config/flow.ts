@@ -110,13 +110,12 @@ export function checkRead(
 /** A topic that leads back to itself would carry its events round for ever, unless nothing comes of them. */
 export function checkLoops(placed: readonly Placed[], findings: Finding[]): void {
   const carried = topicTypes(placed.map(({ connector }) => connector));
+  const passing = (connector: TransformConnector) =>
+    connector.from.filter((topic) => !isAbsorbed(connector, carried(topic) ?? [""]));
   for (const one of placed) {
     const { connector, spot } = one;
     if (connector.kind !== "transform") continue;
-    const passing = connector.from.filter(
-      (topic) => !isAbsorbed(connector, carried(topic) ?? [""]),
-    );
-    if (!upstream(passing, placed).some((other) => other === one)) continue;
+    if (!upstream(passing(connector), placed, passing).some((other) => other === one)) continue;
     findings.push(
       findingAt(
         below(spot, "to"),
@@ -132,29 +131,33 @@ export function checkLoops(placed: readonly Placed[], findings: Finding[]): void
   }
 }
 
-/** Nothing of these types ever leaves the connector. */
+/** Neither events of these types nor deletes and clears, which pass most stages by, ever leave the connector. */
 function isAbsorbed(connector: TransformConnector, types: readonly string[]): boolean {
   let arriving = admitted(connector, types);
+  let past: readonly string[] = ["dev.sluice.record.deleted", "dev.sluice.collection.cleared"];
   for (const { transform } of connector.transforms) {
     const { absorbs = [], emits } = transform;
-    arriving = arriving.filter((type) => !absorbs.some((prefix) => type.startsWith(prefix)));
-    if (arriving.length === 0) return true;
-    arriving = passed(arriving, emits);
+    const left = (type: string) => !absorbs.some((prefix) => type.startsWith(prefix));
+    past = past.filter(left);
+    arriving = arriving.filter(left);
+    if (arriving.length + past.length === 0) return true;
+    if (arriving.length > 0) arriving = passed(arriving, emits);
   }
   return false;
 }
 
-/** The transform connectors that the events of some topics come through. */
+/** The transform connectors that the events of some topics come through. `fromOf`: the topics of one that lead further. */
 export function upstream(
   topics: readonly string[],
   placed: readonly Placed[],
+  fromOf: (connector: TransformConnector) => readonly string[] = ({ from }) => from,
 ): readonly Placed<TransformConnector>[] {
   const found: Placed<TransformConnector>[] = [];
   const climb = (to: readonly string[]): void => {
     for (const one of placed)
       if (isTransform(one) && !found.includes(one) && to.includes(one.connector.to)) {
         found.push(one);
-        climb(one.connector.from);
+        climb(fromOf(one.connector));
       }
   };
   climb(topics);

@@ -106,7 +106,8 @@ async function throughStage(
     const turn = turned.get(slot);
     if (children && turn?.after) passage.afterwards.push({ children, at, write: turn.after });
     if (turn) return turn.events.map((one) => ({ at, event: one }));
-    return isApplicable(event) ? [] : [slot];
+    const isOver = isApplicable(event) || isAccepted(stage.transform.absorbs ?? [], event);
+    return isOver ? [] : [slot];
   });
 }
 

@@ -53,7 +53,12 @@ export const converse = defineTransform({
   config,
   accepts: ["dev.sluice.question.", "dev.sluice.answer.", "dev.sluice.conversation."],
   emits: ["dev.sluice.question."],
-  absorbs: ["dev.sluice.answer.", "dev.sluice.conversation."],
+  absorbs: [
+    "dev.sluice.answer.",
+    "dev.sluice.conversation.",
+    "dev.sluice.record.deleted",
+    "dev.sluice.collection.",
+  ],
   async open({ config, state, meter }) {
     const memory = conversations(state, config);
     const rewrite = config.rewrite && modelRewrite(openChat(config.rewrite, { meter }));

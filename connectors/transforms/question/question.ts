@@ -10,6 +10,8 @@ export const question = defineTransform({
   config: z.strictObject({}),
   accepts: ["dev.sluice.record."],
   emits: ["dev.sluice.question."],
+  // A question that was asked is asked, whatever becomes of its file.
+  absorbs: ["dev.sluice.record.deleted", "dev.sluice.collection."],
   async open() {
     return {
       apply: (events, run) =>
