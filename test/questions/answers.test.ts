@@ -179,8 +179,8 @@ describe("with documents", () => {
       });
       break;
     }
-    rmSync(file);
     const { events: before } = await handled("question");
+    rmSync(file);
     await expect
       .poll(async () => (await handled("question")).events, { timeout: 20_000 })
       .toBeGreaterThan(before);
