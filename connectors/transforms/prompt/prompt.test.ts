@@ -90,7 +90,7 @@ describe("prompt", () => {
     const history = ["first", "second"].map((name) => ({ question: name, answer: words }));
     const { prompt: whole = "" } = await write(asked({ matches, history }));
     const states: string[] = [];
-    for (let maxTokens = estimatedCount(whole); maxTokens >= 160; maxTokens -= 4) {
+    for (let maxTokens = estimatedCount(whole); maxTokens >= 120; maxTokens -= 4) {
       const made = await write(asked({ matches, history }), { maxTokens });
       expect(estimatedCount(made.prompt ?? "")).toBeLessThanOrEqual(maxTokens);
       const said = ["first", "second"].filter((name) => made.prompt?.includes(`asked: ${name}`));

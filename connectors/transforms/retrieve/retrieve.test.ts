@@ -14,6 +14,7 @@ import { embed } from "../embed/embed.ts";
 import { retrieve } from "./retrieve.ts";
 
 const { signal } = new AbortController();
+const now = "2026-01-01T00:00:00.000Z";
 const dimensions = 64;
 const embedding = { provider: "hash", dimensions };
 
@@ -46,7 +47,8 @@ const documents = [
   document("ferry", "The ferry leaves from pier nine.", { tenant: "globex" }),
 ];
 await fill(pinecone, kb, documents);
-await fill(pinecone, { ...kb, namespace: "{{ tenant }}" }, documents);
+const byTenant = { ...kb, index: "tenants", namespace: "{{ tenant }}" };
+await fill(pinecone, byTenant, documents);
 
 async function look(event: QuestionAsked, config: object = index()): Promise<QuestionAsked> {
   const context = fakes.context({ config: retrieve.config.parse(config) });
@@ -60,9 +62,9 @@ async function look(event: QuestionAsked, config: object = index()): Promise<Que
 }
 const subjects = ({ data }: QuestionAsked) => data.matches?.map(({ metadata }) => metadata["_subject"]);
 
-// An answer says as of when it is: the clock is part of what it is made of.
-beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2026, 0, 1) }));
-afterEach(() => void vi.useRealTimers());
+// What is found says as of when: the kit wants the same for the same. The clock itself runs on, for the server.
+beforeEach(() => void vi.spyOn(Date.prototype, "toISOString").mockReturnValue(now));
+afterEach(() => void vi.restoreAllMocks());
 
 describe("retrieve keeps the contract of a transform", () => {
   const samples = [question("event streaming"), question("ferry", { id: "q2" })];
@@ -74,7 +76,7 @@ describe("retrieve", () => {
   it("finds what fits best, and says as of when", async () => {
     const { data, correlationid } = await look(question("Where does the ferry leave?"));
     expect(data.matches?.[0]).toMatchObject({ metadata: { _subject: "ferry", text: expect.stringContaining("pier") } });
-    expect(data.asOf).toEqual({ lsn: expect.stringMatching(/^\d+$/), time: "2026-01-01T00:00:00.000Z" });
+    expect(data.asOf).toEqual({ lsn: expect.stringMatching(/^\d+$/), time: now });
     expect([data.question, correlationid]).toEqual(["q1", "q1"]);
   });
 
@@ -116,7 +118,7 @@ describe("retrieve", () => {
   });
 
   it("looks in the namespace that the question's attributes name, and in no other", async () => {
-    const tenants = { index: { store: "pinecone", config: { ...kb, namespace: "{{ tenant }}" } } };
+    const tenants = index(byTenant);
     expect(retrieve.config.safeParse(tenants).error?.issues).toMatchObject([{ path: ["namespace"] }]);
     const config = { ...tenants, namespace: "{{ tenant }}" };
     const of = (tenant: string) => ({ ...question("ferry"), tenant });
