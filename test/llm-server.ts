@@ -73,7 +73,10 @@ async function say(response: ServerResponse, said: ChatSaid, { body }: ChatAsked
     return;
   }
   const text = said === "hang after a word" ? "One" : said.text;
-  const prompt = body.messages.map(({ content }) => content).join(" ").split(/\s+/).length;
+  const prompt = body.messages
+    .map(({ content }) => content)
+    .join(" ")
+    .split(/\s+/).length;
   const words = text.split(/(?<=\s)/);
   const usage = { prompt_tokens: prompt, completion_tokens: words.length };
   const finish = said !== "hang after a word" && "finish" in said ? said.finish : "stop";

@@ -68,8 +68,10 @@ export function ask(output: Output): Command {
       try {
         if (options.forget !== undefined) {
           const told = await forget(pipeline, backend, path.topic, options.forget);
-          output.result("ask", { forgotten: options.forget, by: told }, () =>
-            `${output.paint("green", "✓")} ${told.join(", ")} will forget ${options.forget}`,
+          output.result(
+            "ask",
+            { forgotten: options.forget, by: told },
+            () => `${output.paint("green", "✓")} ${told.join(", ")} will forget ${options.forget}`,
           );
           return;
         }
@@ -123,10 +125,13 @@ async function forget(
     (one) => one.kind !== "source" && one.from.includes(topic) && takes(one, type),
   );
   if (keepers.length === 0)
-    throw new SluiceError(`ask: no connector that reads ${JSON.stringify(topic)} keeps conversations.`, {
-      code: "cli.no-questions",
-      fix: "Give the file of the one with `converse`.",
-    });
+    throw new SluiceError(
+      `ask: no connector that reads ${JSON.stringify(topic)} keeps conversations.`,
+      {
+        code: "cli.no-questions",
+        fix: "Give the file of the one with `converse`.",
+      },
+    );
   const events = keepers.map(({ name }): ConversationForgotten => ({
     specversion: "1.0",
     id: `forget-${timedId()}`,
@@ -165,7 +170,9 @@ function toLsn(text: string): string {
 
 /** Of CloudEvents, but for those that say what an event is. */
 const ours = new Set(
-  "specversion id source type time subject sequence partitionkey correlationid audience data".split(" "),
+  "specversion id source type time subject sequence partitionkey correlationid audience data".split(
+    " ",
+  ),
 );
 
 function toAttribute(

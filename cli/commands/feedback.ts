@@ -21,10 +21,14 @@ const ratings: Readonly<Record<string, FeedbackGiven["data"]["rating"]>> = { up:
 const publishWithinMs = 30_000;
 
 export function feedback(output: Output): Command {
-  return newPipelineCommand("feedback", "Say whether an answer was good, to whoever wants to know.", [
-    "feedback ask-0mxk3v2p1-9f8e7d6c~llm up",
-    'feedback ask-0mxk3v2p1-9f8e7d6c~llm down --text "It is Kafka."',
-  ])
+  return newPipelineCommand(
+    "feedback",
+    "Say whether an answer was good, to whoever wants to know.",
+    [
+      "feedback ask-0mxk3v2p1-9f8e7d6c~llm up",
+      'feedback ask-0mxk3v2p1-9f8e7d6c~llm down --text "It is Kafka."',
+    ],
+  )
     .argument("<answer>", "id of the answer, as `sluice ask` shows it")
     .addArgument(new Argument("<rating>", "was it good?").choices(Object.keys(ratings)))
     .option("--config <file...>", "config files; default sluice.json", [])
@@ -40,8 +44,10 @@ export function feedback(output: Output): Command {
         await checkRead(backend.topics, topic);
         const signal = AbortSignal.timeout(publishWithinMs);
         await backend.topics.publish(topic, [event], { signal });
-        output.result("feedback", { topic, id: event.id }, () =>
-          `${output.paint("green", "✓")} published to ${topic}`,
+        output.result(
+          "feedback",
+          { topic, id: event.id },
+          () => `${output.paint("green", "✓")} published to ${topic}`,
         );
       } finally {
         await backend.close(1_000);

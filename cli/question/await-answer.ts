@@ -55,7 +55,10 @@ async function refusalOf(
   { deadLetters }: Backend,
   { connectors }: QuestionPath,
   id: string,
-  { before, signal }: { readonly before: ReadonlyMap<string, number>; readonly signal: AbortSignal },
+  {
+    before,
+    signal,
+  }: { readonly before: ReadonlyMap<string, number>; readonly signal: AbortSignal },
 ): Promise<undefined> {
   const seen = new Map(before);
   while (!signal.aborted) {

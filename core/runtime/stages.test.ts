@@ -71,6 +71,26 @@ describe("inline transforms", () => {
     expect(events[0]?.data).toMatchObject({ lineage: ["parse@1.2.3:c0ffee00"] });
   });
 
+  it("leave no mark where they only annotate", async () => {
+    const counts = stage("tokenize", (event) => ({
+      ...event,
+      data: { ...(event.data as object), model: "m" },
+    }));
+    const annotating = { ...counts, transform: { ...counts.transform, annotates: true } };
+    const { events } = await run([toDocument, annotating], [record("a")]);
+    expect(events[0]?.id).toBe(`${record("a").id}~parse~tokenize`);
+    expect(events[0]?.data).toMatchObject({ model: "m", lineage: ["parse@1.2.3:c0ffee00"] });
+  });
+
+  it("pass deletes on, unless they absorb them", async () => {
+    const keeps = stage("converse", () => null);
+    const absorbs = ["dev.sluice.record.deleted"];
+    const absorbing = { ...keeps, transform: { ...keeps.transform, absorbs } };
+    const gone = deleted(change("a"));
+    expect((await run([keeps], [gone])).events).toEqual([gone]);
+    expect((await run([absorbing], [gone])).events).toEqual([]);
+  });
+
   it("leave no mark on an event they return as it came", async () => {
     const input = record("a");
     const { events } = await run([stage("keep", (event) => event)], [input]);

@@ -8,7 +8,12 @@ const index = { index: "kb", apiKey: "any", url: "${PINECONE}", create: true, em
 /** Five services and a source of questions, a topic between each two. */
 const services = {
   connectors: [
-    { name: "notes", source: "file", to: "files", config: { path: "${DIR}/notes", rescanMs: 1_000 } },
+    {
+      name: "notes",
+      source: "file",
+      to: "files",
+      config: { path: "${DIR}/notes", rescanMs: 1_000 },
+    },
     {
       name: "search",
       sink: "pinecone",
@@ -16,10 +21,21 @@ const services = {
       transforms: [{ use: "parse" }, { use: "chunk" }],
       config: index,
     },
-    { name: "asked", source: "file", to: "asking", config: { path: "${DIR}/asked", rescanMs: 1_000 } },
+    {
+      name: "asked",
+      source: "file",
+      to: "asking",
+      config: { path: "${DIR}/asked", rescanMs: 1_000 },
+    },
     { name: "question", transform: "question", from: "asking", to: "questions" },
     { name: "converse", transform: "converse", from: ["questions", "answers"], to: "understood" },
-    { name: "embed", transform: "embed", from: "understood", to: "embedded", config: { input: "query", embedding } },
+    {
+      name: "embed",
+      transform: "embed",
+      from: "understood",
+      to: "embedded",
+      config: { input: "query", embedding },
+    },
     {
       name: "retrieve",
       transform: "retrieve",
@@ -64,7 +80,14 @@ describe("an answer", () => {
       question: first.correlationid,
       isAnswered: true,
       text: `“${older}” [1]`,
-      citations: [{ n: 1, source: "/file/notes", subject: "old.md", passage: expect.stringContaining("LinkedIn") }],
+      citations: [
+        {
+          n: 1,
+          source: "/file/notes",
+          subject: "old.md",
+          passage: expect.stringContaining("LinkedIn"),
+        },
+      ],
       model: "extract@1",
     });
     put("new.md", newer);
@@ -94,7 +117,9 @@ describe("an answer", () => {
     try {
       const before = (await namespace()).lsn;
       take("gone.md");
-      await expect.poll(async () => (await namespace()).lsn, { timeout: 20_000 }).toBeGreaterThan(before);
+      await expect
+        .poll(async () => (await namespace()).lsn, { timeout: 20_000 })
+        .toBeGreaterThan(before);
       const { lsn: minLsn, visible } = await namespace();
       expect(visible).toBeLessThan(minLsn);
       // What was deleted can still be seen, by whoever does not say what must have been seen.

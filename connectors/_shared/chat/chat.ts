@@ -1,10 +1,4 @@
-import {
-  PoisonError,
-  RetryableError,
-  SluiceError,
-  z,
-  type Context,
-} from "sluice";
+import { PoisonError, RetryableError, SluiceError, z, type Context } from "sluice";
 import { retryAfterOf } from "../http/retry-after.ts";
 import { readCompletion, type Completion } from "./completion.ts";
 
@@ -17,13 +11,13 @@ export const chatOptions = {
     .describe(
       "Base of the API, up to and without `/chat/completions`: OpenAI, Ollama, vLLM, a proxy.",
     ),
-  apiKey: z
-    .string()
-    .min(1)
-    .optional()
-    .meta({ secret: true })
-    .describe("Key, where one is needed."),
-  temperature: z.number().min(0).max(2).default(0).describe("How freely the model chooses its words."),
+  apiKey: z.string().min(1).optional().meta({ secret: true }).describe("Key, where one is needed."),
+  temperature: z
+    .number()
+    .min(0)
+    .max(2)
+    .default(0)
+    .describe("How freely the model chooses its words."),
   maxAnswerTokens: z
     .number()
     .int()
@@ -102,7 +96,9 @@ export function openChat(config: ChatConfig, { meter }: Pick<Context<unknown>, "
       signal.throwIfAborted();
       if (cause instanceof SluiceError) throw cause;
       const { message, cause: inner } = cause as Error & { cause?: { code?: string } };
-      const why = patience.aborted ? `no whole answer in ${timeoutMs} ms` : (inner?.code ?? message);
+      const why = patience.aborted
+        ? `no whole answer in ${timeoutMs} ms`
+        : (inner?.code ?? message);
       throw new RetryableError(`llm: ${host} does not answer: ${why}.`, {
         code: "llm.unreachable",
         reason: "unreachable",

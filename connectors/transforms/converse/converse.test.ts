@@ -14,7 +14,15 @@ const say = (question: string, text: string, more: object = {}): MessageEvent =>
   id: `${question}~llm`,
   source: "/test/asker",
   type: "dev.sluice.answer.given",
-  data: { question, asked: "?", conversation: "ada", text, isAnswered: true, citations: [], ...more },
+  data: {
+    question,
+    asked: "?",
+    conversation: "ada",
+    text,
+    isAnswered: true,
+    citations: [],
+    ...more,
+  },
 });
 const forget = (conversation: string): MessageEvent => ({
   specversion: "1.0",
@@ -73,7 +81,9 @@ describe("converse", () => {
     await through(...events, ...events);
     const [again] = await through(ask("q1", "What is EventMesh?"));
     expect(again).not.toHaveProperty("history");
-    expect(await held()).toEqual([[{ id: "q1", question: "What is EventMesh?", answer: "A broker." }]]);
+    expect(await held()).toEqual([
+      [{ id: "q1", question: "What is EventMesh?", answer: "A broker." }],
+    ]);
   });
 
   it("knows a question by who asked it, whatever stages it went through", async () => {
@@ -107,13 +117,16 @@ describe("converse", () => {
 
   it("is bounded in turns, in characters and in time", async () => {
     const { through, held, place } = await open({ maxTurns: 3, maxCharacters: 200, days: 1 });
-    for (let n = 1; n <= 10; n++) await through(ask(`q${n}`, `Question ${n}?`), say(`q${n}`, "Yes."));
+    for (let n = 1; n <= 10; n++)
+      await through(ask(`q${n}`, `Question ${n}?`), say(`q${n}`, "Yes."));
     const [short] = (await held()) as [readonly { id: string }[]];
     expect(short.map(({ id }) => id)).toEqual(["q8", "q9", "q10"]);
     await through(ask("q11", "w".repeat(5_000)), say("q11", "x".repeat(5_000)));
     const [long] = (await held()) as [readonly { question: string; answer: string }[]];
     expect(long).toHaveLength(1);
-    expect((long[0]?.question.length ?? 0) + (long[0]?.answer.length ?? 0)).toBeLessThanOrEqual(200);
+    expect((long[0]?.question.length ?? 0) + (long[0]?.answer.length ?? 0)).toBeLessThanOrEqual(
+      200,
+    );
     place.advance(25 * 3_600_000);
     const [late] = await through(ask("q12", "And?"));
     expect(late).not.toHaveProperty("history");
@@ -169,7 +182,9 @@ describe("converse, with a model", () => {
     );
     const { through } = await open({ rewrite: { model: "small", url: server.url } });
     await through(ask("q1", "What is EventMesh?"), say("q1", "A broker."));
-    await expect(through(ask("q2", "Who wrote it?"))).rejects.toMatchObject({ code: "llm.unreachable" });
+    await expect(through(ask("q2", "Who wrote it?"))).rejects.toMatchObject({
+      code: "llm.unreachable",
+    });
     isDown = false;
     expect(await through(ask("q2", "Who wrote it?"))).toMatchObject([{ query: "Who wrote it?" }]);
   });

@@ -45,7 +45,7 @@ export function extract(
 
   const chosen: Candidate[] = [];
   const missing = new Set(asked);
-  for (let rest = candidates; rest.length > 0 && chosen.length < maxSentences; ) {
+  for (let rest = candidates; rest.length > 0 && chosen.length < maxSentences;) {
     const best = bestOf(rest);
     chosen.push(best);
     for (const term of best.has) missing.delete(term);

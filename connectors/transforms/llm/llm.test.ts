@@ -1,7 +1,12 @@
-import type { AnswerGiven, Citation, QuestionAsked, Version } from "sluice";
+import type { AnswerGiven, Citation, QuestionAsked } from "sluice";
 import { fakes, transformConformance } from "sluice/testing";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { startLlmServer, type ChatAsked, type ChatSaid, type LlmServer } from "../../../test/llm-server.ts";
+import {
+  startLlmServer,
+  type ChatAsked,
+  type ChatSaid,
+  type LlmServer,
+} from "../../../test/llm-server.ts";
 import { question } from "../../_shared/questions/question.test.data.ts";
 import { llm } from "./llm.ts";
 
@@ -13,7 +18,7 @@ function passage(text: string, n = 1, more: Partial<Citation> = {}): Citation {
     n,
     source: "/file/notes",
     subject: `${n}.md`,
-    version: `0000${n}` as Version,
+    version: `0000${n}`,
     chunk: `c${n}`,
     score: 0.5,
     passage: text,
@@ -21,8 +26,11 @@ function passage(text: string, n = 1, more: Partial<Citation> = {}): Citation {
   };
 }
 
-const asked = (text: string, passages: readonly Citation[], more: Partial<QuestionAsked["data"]> = {}) =>
-  question(text, { data: { prompt: `Prompt: ${text}`, passages, ...more } });
+const asked = (
+  text: string,
+  passages: readonly Citation[],
+  more: Partial<QuestionAsked["data"]> = {},
+) => question(text, { data: { prompt: `Prompt: ${text}`, passages, ...more } });
 
 async function answer(event: QuestionAsked, config: object = {}): Promise<AnswerGiven> {
   const worker = await llm.open(fakes.context({ config: llm.config.parse(config) }));
@@ -35,7 +43,10 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2026, 0
 afterEach(() => void vi.useRealTimers());
 
 describe("llm keeps the contract of a transform", () => {
-  const samples = [asked(streaming, [passage("Kafka is a popular streaming solution.")]), asked("What?", [])];
+  const samples = [
+    asked(streaming, [passage("Kafka is a popular streaming solution.")]),
+    asked("What?", []),
+  ];
   for (const { name, run } of transformConformance({ transform: llm, config: {}, samples }))
     it(name, run);
 });
@@ -58,25 +69,35 @@ describe("extract", () => {
   });
 
   it("takes the newer of two that fit as well, of one origin", async () => {
-    const old = passage("Kafka is the popular open source event streaming solution.", 1, { score: 0.55 });
-    const young = passage("Pulsar is now the most popular open-source solution for streaming events.", 2);
+    const old = passage("Kafka is the popular open source event streaming solution.", 1, {
+      score: 0.55,
+    });
+    const young = passage(
+      "Pulsar is now the most popular open-source solution for streaming events.",
+      2,
+    );
     expect((await said(streaming, [old, young])).text).toContain("Pulsar");
-    expect((await said(streaming, [{ ...old, version: "00009" as Version }, young])).text).toContain("Kafka");
+    expect((await said(streaming, [{ ...old, version: "00009" }, young])).text).toContain("Kafka");
     const foreign = { ...young, source: "/s3/other" };
     expect((await said(streaming, [old, foreign])).text).toContain("Kafka");
   });
 
   it("takes what fits clearly better, however old", async () => {
-    const old = passage("Kafka is the popular open source event streaming solution.", 1, { score: 0.9 });
+    const old = passage("Kafka is the popular open source event streaming solution.", 1, {
+      score: 0.9,
+    });
     const young = passage("Streaming is a popular open source event.", 2);
     expect((await said(streaming, [old, young])).text).toContain("Kafka");
   });
 
   it("adds a sentence only for words that the ones before lack", async () => {
-    const { text, citations } = await said("Who founded the harbour, and where does the ferry leave?", [
-      "Ada founded the harbour in 1901. The harbour is old. Ada founded it.",
-      "The ferry leaves from pier nine, a part of the harbour.",
-    ]);
+    const { text, citations } = await said(
+      "Who founded the harbour, and where does the ferry leave?",
+      [
+        "Ada founded the harbour in 1901. The harbour is old. Ada founded it.",
+        "The ferry leaves from pier nine, a part of the harbour.",
+      ],
+    );
     expect(text.split("\n")).toHaveLength(2);
     expect(citations.map(({ n }) => n)).toEqual([1, 2]);
   });
@@ -93,7 +114,9 @@ describe("extract", () => {
   });
 
   it("quotes nothing from a passage that hardly fits", async () => {
-    const weak = passage("Kafka is a popular open source event streaming solution.", 1, { score: 0.05 });
+    const weak = passage("Kafka is a popular open source event streaming solution.", 1, {
+      score: 0.05,
+    });
     expect((await said(streaming, [weak])).isAnswered).toBe(false);
     expect((await said(streaming, [weak], { minScore: 0 })).isAnswered).toBe(true);
   });
@@ -120,7 +143,11 @@ describe("a model", () => {
     apiKey: "sk-secret",
     ...more,
   });
-  const event = asked(streaming, [passage("Kafka."), passage("EventMesh.", 2), passage("Pulsar.", 3)]);
+  const event = asked(streaming, [
+    passage("Kafka."),
+    passage("EventMesh.", 2),
+    passage("Pulsar.", 3),
+  ]);
 
   it("is asked with the prompt, and its streamed answer is read to the end", async () => {
     next = () => ({ text: "It is EventMesh [2], once Kafka [1,7]. Über alles — 日本." });
@@ -166,42 +193,74 @@ describe("a model", () => {
 
   it("is believed when it says that the passages hold no answer", async () => {
     next = () => ({ text: "Not in the data. The passages [1] speak of Kafka." });
-    expect((await answer(event, config())).data).toMatchObject({ isAnswered: false, citations: [] });
+    expect((await answer(event, config())).data).toMatchObject({
+      isAnswered: false,
+      citations: [],
+    });
   });
 
   it("says when an answer ended at its limit", async () => {
     next = () => ({ text: "It is Event", finish: "length" });
-    expect((await answer(event, config())).data).toMatchObject({ text: "It is Event", isCut: true });
-  });
-
-  it.each(["words", "finish", "half a line"] as const)("is asked again, not quoted, when it breaks off after %s", async (cutAfter) => {
-    next = () => ({ text: "It is EventMesh [2].", cutAfter });
-    await expect(answer(event, config())).rejects.toMatchObject({
-      name: "RetryableError",
-      code: "llm.cut",
-      reason: "unreachable",
+    expect((await answer(event, config())).data).toMatchObject({
+      text: "It is Event",
+      isCut: true,
     });
   });
 
+  it.each(["words", "finish", "half a line"] as const)(
+    "is asked again, not quoted, when it breaks off after %s",
+    async (cutAfter) => {
+      next = () => ({ text: "It is EventMesh [2].", cutAfter });
+      await expect(answer(event, config())).rejects.toMatchObject({
+        name: "RetryableError",
+        code: "llm.cut",
+        reason: "unreachable",
+      });
+    },
+  );
+
   it.each([
-    [{ status: 429, headers: { "retry-after": "7" }, body: { error: { message: "slow" } } }, "llm.throttled", { reason: "throttled", retryAfterMs: 7_000 }],
-    [{ status: 429, body: { error: { message: "pay", code: "insufficient_quota" } } }, "llm.refused", { reason: "refused" }],
-    [{ status: 503, headers: { "retry-after": "2" }, body: "busy" }, "llm.unreachable", { reason: "unreachable", retryAfterMs: 2_000 }],
-    [{ status: 401, body: { error: { message: "key" } } }, "llm.unauthorized", { reason: "refused" }],
+    [
+      { status: 429, headers: { "retry-after": "7" }, body: { error: { message: "slow" } } },
+      "llm.throttled",
+      { reason: "throttled", retryAfterMs: 7_000 },
+    ],
+    [
+      { status: 429, body: { error: { message: "pay", code: "insufficient_quota" } } },
+      "llm.refused",
+      { reason: "refused" },
+    ],
+    [
+      { status: 503, headers: { "retry-after": "2" }, body: "busy" },
+      "llm.unreachable",
+      { reason: "unreachable", retryAfterMs: 2_000 },
+    ],
+    [
+      { status: 401, body: { error: { message: "key" } } },
+      "llm.unauthorized",
+      { reason: "refused" },
+    ],
     [{ status: 404, body: { error: "no such model" } }, "llm.refused", { reason: "refused" }],
     ["reset", "llm.unreachable", { reason: "unreachable" }],
   ] as const)("that answers %j is asked again, when it may help: %s", async (said, code, more) => {
-    next = () => said as ChatSaid;
-    await expect(answer(event, config())).rejects.toMatchObject({ name: "RetryableError", code, ...more });
-  });
-
-  it.each(["hang", "hang after a word"] as const)("that does not come to an end (%s) is not waited for for ever", async (said) => {
     next = () => said;
-    await expect(answer(event, config({ timeoutMs: 200 }))).rejects.toMatchObject({
+    await expect(answer(event, config())).rejects.toMatchObject({
       name: "RetryableError",
-      message: expect.stringContaining("200 ms"),
+      code,
+      ...more,
     });
   });
+
+  it.each(["hang", "hang after a word"] as const)(
+    "that does not come to an end (%s) is not waited for for ever",
+    async (said) => {
+      next = () => said;
+      await expect(answer(event, config({ timeoutMs: 200 }))).rejects.toMatchObject({
+        name: "RetryableError",
+        message: expect.stringContaining("200 ms"),
+      });
+    },
+  );
 
   it.each([
     ["no JSON", { body: "<html>" }],
@@ -209,19 +268,30 @@ describe("a model", () => {
     ["nothing", { text: "", isWhole: true, finish: "stop" }],
     ["a tool call", { text: "x", finish: "tool_calls" }],
   ])("that answers %s is no model", async (_name, said) => {
-    next = () => said as ChatSaid;
-    await expect(answer(event, config())).rejects.toMatchObject({ name: "SluiceError", code: "llm.bad-answer" });
+    next = () => said;
+    await expect(answer(event, config())).rejects.toMatchObject({
+      name: "SluiceError",
+      code: "llm.bad-answer",
+    });
   });
 
   it("that filters an answer out has answered", async () => {
     next = () => ({ text: "I", finish: "content_filter" });
-    await expect(answer(event, config())).rejects.toMatchObject({ name: "PoisonError", code: "llm.filtered" });
+    await expect(answer(event, config())).rejects.toMatchObject({
+      name: "PoisonError",
+      code: "llm.filtered",
+    });
   });
 
   it("that refuses one prompt gives up the question; one that refuses all is told of", async () => {
     next = ({ body }) =>
-      body.max_tokens === 1 ? { text: "ok" } : { status: 400, body: { error: { message: "context_length_exceeded" } } };
-    await expect(answer(event, config())).rejects.toMatchObject({ name: "PoisonError", code: "llm.rejected" });
+      body.max_tokens === 1
+        ? { text: "ok" }
+        : { status: 400, body: { error: { message: "context_length_exceeded" } } };
+    await expect(answer(event, config())).rejects.toMatchObject({
+      name: "PoisonError",
+      code: "llm.rejected",
+    });
     next = () => ({ status: 400, body: { error: { message: "unknown field stream_options" } } });
     await expect(answer(event, config())).rejects.toMatchObject({
       code: "llm.refused",
@@ -232,7 +302,9 @@ describe("a model", () => {
 
   it("is asked once for each question, though one of them fails", async () => {
     next = ({ body }) =>
-      JSON.stringify(body).includes("Prompt: bad") ? { status: 503, body: "no" } : { text: "Fine [1]." };
+      JSON.stringify(body).includes("Prompt: bad")
+        ? { status: 503, body: "no" }
+        : { text: "Fine [1]." };
     const worker = await llm.open(fakes.context({ config: llm.config.parse(config()) }));
     const events = ["one", "bad", "three"].map((text) => asked(text, [passage("P.")]));
     await expect(worker.apply(events, { signal })).rejects.toMatchObject({
@@ -241,13 +313,19 @@ describe("a model", () => {
     });
     // As the runner does it: again, without the one that failed.
     const good = events.filter(({ data }) => data.text !== "bad");
-    expect(await worker.apply(good, { signal })).toMatchObject([{ data: { asked: "one" } }, { data: { asked: "three" } }]);
+    expect(await worker.apply(good, { signal })).toMatchObject([
+      { data: { asked: "one" } },
+      { data: { asked: "three" } },
+    ]);
     expect(server.asked).toHaveLength(3);
   });
 
   it("takes the fields it is told to take", async () => {
     next = () => ({ text: "Fine." });
-    await answer(event, config({ request: { max_tokens: null, max_completion_tokens: 9, top_p: 0.5 } }));
+    await answer(
+      event,
+      config({ request: { max_tokens: null, max_completion_tokens: 9, top_p: 0.5 } }),
+    );
     expect(server.asked[0]?.body).not.toHaveProperty("max_tokens");
     expect(server.asked[0]?.body).toMatchObject({ max_completion_tokens: 9, top_p: 0.5 });
   });

@@ -1,4 +1,4 @@
-import { PoisonError, type Citation, type QuestionAsked, type Version } from "sluice";
+import { PoisonError, type Citation, type QuestionAsked } from "sluice";
 
 /** The passages that were found, the best first, numbered from 1. Throws `PoisonError` where none can be quoted. */
 export function passagesOf({ id, data }: QuestionAsked): readonly Citation[] {
@@ -15,7 +15,7 @@ export function passagesOf({ id, data }: QuestionAsked): readonly Citation[] {
       {
         source: String(source ?? ""),
         subject: String(subject ?? chunk),
-        version: String(version ?? "") as Version, // as the sink wrote it
+        version: String(version ?? ""),
         chunk,
         score,
         passage: text,

@@ -36,10 +36,28 @@ describe("prompt", () => {
     const matches = [match("Worse.", 0.2), match("Better.", 0.9, { _subject: "b.md" })];
     const { prompt: text = "", passages } = await write(asked({ matches }));
     expect(passages).toEqual([
-      { n: 1, source: "/file/notes", subject: "b.md", version: "v1", chunk: "/file/notes:a.md#0.9", score: 0.9, passage: "Better." },
-      { n: 2, source: "/file/notes", subject: "a.md", version: "v1", chunk: "/file/notes:a.md#0.2", score: 0.2, passage: "Worse." },
+      {
+        n: 1,
+        source: "/file/notes",
+        subject: "b.md",
+        version: "v1",
+        chunk: "/file/notes:a.md#0.9",
+        score: 0.9,
+        passage: "Better.",
+      },
+      {
+        n: 2,
+        source: "/file/notes",
+        subject: "a.md",
+        version: "v1",
+        chunk: "/file/notes:a.md#0.2",
+        score: 0.2,
+        passage: "Worse.",
+      },
     ]);
-    expect(text).toMatch(/\[1\] \/file\/notes b\.md\nBetter\.\n.*\[2\] \/file\/notes a\.md\nWorse\./);
+    expect(text).toMatch(
+      /\[1\] \/file\/notes b\.md\nBetter\.\n.*\[2\] \/file\/notes a\.md\nWorse\./,
+    );
     expect(text.endsWith("Question: What is it?")).toBe(true);
     expect(text).not.toContain("What was said before");
   });
@@ -47,7 +65,9 @@ describe("prompt", () => {
   it("has what was said before, fenced as data too", async () => {
     const history = [{ question: "Who?", answer: "Ada." }];
     const { prompt: text } = await write(asked({ history }));
-    expect(text).toMatch(/^What was said before:[^]*asked: Who\?\n.* answered: Ada\.\n.*>>>[^]*\(nothing was found\)/);
+    expect(text).toMatch(
+      /^What was said before:[^]*asked: Who\?\n.* answered: Ada\.\n.*>>>[^]*\(nothing was found\)/,
+    );
   });
 
   it("keeps its fence closed against what a document says", async () => {
@@ -79,9 +99,9 @@ describe("prompt", () => {
       expect(outside).not.toContain(one);
     }
     // Only ours begin with the mark.
-    expect([...inside.matchAll(new RegExp(`^${own} \\[(\\d+)\\]`, "gm"))].map(([, n]) => n)).toEqual(
-      ["1", "2", "3", "4"],
-    );
+    expect(
+      [...inside.matchAll(new RegExp(`^${own} \\[(\\d+)\\]`, "gm"))].map(([, n]) => n),
+    ).toEqual(["1", "2", "3", "4"]);
   });
 
   it("leaves out the weakest passages first, then the oldest of what was said, the best passage last", async () => {
@@ -126,7 +146,9 @@ describe("prompt", () => {
   it("gives up a question that was not looked up, or that is too long for any prompt", async () => {
     await expect(write(question("What?"))).rejects.toMatchObject({ code: "prompt.no-matches" });
     const long = question("word ".repeat(4_000), { data: { matches: [match("One.")] } });
-    await expect(write(long, { maxTokens: 4_000 })).rejects.toMatchObject({ code: "prompt.too-long" });
+    await expect(write(long, { maxTokens: 4_000 })).rejects.toMatchObject({
+      code: "prompt.too-long",
+    });
     // 20,000 characters: the default has room for them.
     expect((await write(long)).passages).toHaveLength(1);
   });

@@ -28,7 +28,7 @@ export function askedIn(event: RecordUpserted): QuestionAsked["data"] | undefine
     text: text.trim(),
     ...(conversation !== undefined && { conversation }),
     ...(topK !== undefined && { topK }),
-    ...(filter && { filter: filter as JsonObject }), // parsed JSON
+    ...(filter && { filter }),
     ...(minLsn !== undefined && { minLsn }),
   };
 }

@@ -19,7 +19,9 @@ function file(text: string, after: JsonObject = {}, audience?: string) {
   });
 }
 
-async function asked(event: ReturnType<typeof file>): Promise<QuestionAsked["data"] | null | "skip"> {
+async function asked(
+  event: ReturnType<typeof file>,
+): Promise<QuestionAsked["data"] | null | "skip"> {
   const worker = await question.open(fakes.context({ config: {} }));
   const [output] = await worker.apply([event], { signal });
   if (output === null || output === "skip") return output;
@@ -39,7 +41,13 @@ describe("question", () => {
   });
 
   it("takes JSON for a question with more", async () => {
-    const whole = { text: "What?", conversation: "ada", topK: 3, filter: { lang: "en" }, minLsn: 7 };
+    const whole = {
+      text: "What?",
+      conversation: "ada",
+      topK: 3,
+      filter: { lang: "en" },
+      minLsn: 7,
+    };
     const text = JSON.stringify(whole);
     expect(await asked(file(text))).toEqual({ ...whole, minLsn: "7" });
     expect(await asked(file(text, { mediaType: "application/json" }))).toMatchObject({ topK: 3 });

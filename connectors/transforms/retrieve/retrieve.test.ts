@@ -37,7 +37,11 @@ async function fill(sink: typeof pinecone, config: object, documents: readonly D
   await writer.close();
 }
 
-function document(subject: string, text: string, metadata: Record<string, string> = {}): DocumentUpserted {
+function document(
+  subject: string,
+  text: string,
+  metadata: Record<string, string> = {},
+): DocumentUpserted {
   const { data, ...rest } = fakes.document(subject, text);
   return { ...rest, data: { ...data, metadata } };
 }
@@ -60,7 +64,8 @@ async function look(event: QuestionAsked, config: object = index()): Promise<Que
     await worker.close?.();
   }
 }
-const subjects = ({ data }: QuestionAsked) => data.matches?.map(({ metadata }) => metadata["_subject"]);
+const subjects = ({ data }: QuestionAsked) =>
+  data.matches?.map(({ metadata }) => metadata["_subject"]);
 
 // What is found says as of when: the kit wants the same for the same. The clock itself runs on, for the server.
 beforeEach(() => void vi.spyOn(Date.prototype, "toISOString").mockReturnValue(now));
@@ -68,20 +73,28 @@ afterEach(() => void vi.restoreAllMocks());
 
 describe("retrieve keeps the contract of a transform", () => {
   const samples = [question("event streaming"), question("ferry", { id: "q2" })];
-  for (const { name, run } of transformConformance({ transform: retrieve, config: index(), samples }))
+  for (const { name, run } of transformConformance({
+    transform: retrieve,
+    config: index(),
+    samples,
+  }))
     it(name, run);
 });
 
 describe("retrieve", () => {
   it("finds what fits best, and says as of when", async () => {
     const { data, correlationid } = await look(question("Where does the ferry leave?"));
-    expect(data.matches?.[0]).toMatchObject({ metadata: { _subject: "ferry", text: expect.stringContaining("pier") } });
+    expect(data.matches?.[0]).toMatchObject({
+      metadata: { _subject: "ferry", text: expect.stringContaining("pier") },
+    });
     expect(data.asOf).toEqual({ lsn: expect.stringMatching(/^\d+$/), time: now });
     expect([data.question, correlationid]).toEqual(["q1", "q1"]);
   });
 
   it("finds the same with the vector of `embed`, which looks for what `converse` understood", async () => {
-    const worker = await embed.open(fakes.context({ config: embed.config.parse({ embedding, input: "query" }) }));
+    const worker = await embed.open(
+      fakes.context({ config: embed.config.parse({ embedding, input: "query" }) }),
+    );
     const asked = question("And from where?", { data: { query: "ferry leaves pier" } });
     const [embedded] = await worker.apply([asked], { signal });
     const found = await look(embedded as QuestionAsked);
@@ -103,7 +116,9 @@ describe("retrieve", () => {
 
   it("stops where the index was filled with another model", async () => {
     const wrong = { provider: "openai", model: "m", dimensions, url: "http://127.0.0.1:1" };
-    const asked = question("x", { data: { vector: Buffer.alloc(256).toString("base64"), model: "m@openai/64/as-served" } });
+    const asked = question("x", {
+      data: { vector: Buffer.alloc(256).toString("base64"), model: "m@openai/64/as-served" },
+    });
     await expect(look(asked, { ...index(), embedding: wrong })).rejects.toMatchObject({
       name: "ConfigError",
       code: "vectors.model-mismatch",
@@ -119,7 +134,9 @@ describe("retrieve", () => {
 
   it("looks in the namespace that the question's attributes name, and in no other", async () => {
     const tenants = index(byTenant);
-    expect(retrieve.config.safeParse(tenants).error?.issues).toMatchObject([{ path: ["namespace"] }]);
+    expect(retrieve.config.safeParse(tenants).error?.issues).toMatchObject([
+      { path: ["namespace"] },
+    ]);
     const config = { ...tenants, namespace: "{{ tenant }}" };
     const of = (tenant: string) => ({ ...question("ferry"), tenant });
     expect(subjects(await look(of("globex"), config))).toEqual(["ferry"]);
@@ -142,7 +159,9 @@ describe("retrieve", () => {
     const theirs = { tenant: { $in: ["acme", "globex"] } };
     expect(subjects(await look(of("acme", theirs), config))).toEqual(["mesh"]);
     expect(subjects(await look(of("acme", { tenant: "globex" }), config))).toEqual([]);
-    expect(subjects(await look(question("ferry", { data: { filter: { tenant: "acme" } } })))).toEqual(["mesh"]);
+    expect(
+      subjects(await look(question("ferry", { data: { filter: { tenant: "acme" } } }))),
+    ).toEqual(["mesh"]);
     await expect(look(of(" "), config)).rejects.toMatchObject({ code: "retrieve.bad-filter" });
     await expect(look(question("ferry"), config)).rejects.toMatchObject({ code: "question.lacks" });
   });
@@ -150,9 +169,24 @@ describe("retrieve", () => {
   it.each([
     [{ topK: 0 }, "retrieve.bad-question"],
     [{ minLsn: "soon" }, "retrieve.bad-question"],
+    [{ filter: { $nonsense: 1 } }, "retrieve.bad-question"],
     [{ filter: "tenant" as unknown as JsonObject }, "retrieve.bad-question"],
   ])("gives up what nobody can look for: %j", async (data, code) => {
-    await expect(look(question("ferry", { data }))).rejects.toMatchObject({ name: "PoisonError", code });
+    await expect(look(question("ferry", { data }))).rejects.toMatchObject({
+      name: "PoisonError",
+      code,
+    });
+  });
+
+  it("waits for an index that its sink has not made yet", async () => {
+    for (const missing of [
+      { ...kb, index: "later" },
+      { index: "kb", local: join(dir, "later"), embedding },
+    ])
+      await expect(look(question("ferry"), index(missing))).rejects.toMatchObject({
+        name: "RetryableError",
+        code: "retrieve.no-index",
+      });
   });
 
   it("reads any store that the sink `vectors` keeps", async () => {
@@ -167,7 +201,9 @@ describe("retrieve", () => {
     );
     const own = { store: { use }, embedding };
     await fill(vectors, own, documents);
-    const { data } = await look(question("ferry pier"), { index: { store: "vectors", config: own } });
+    const { data } = await look(question("ferry pier"), {
+      index: { store: "vectors", config: own },
+    });
     expect(data.matches?.[0]?.metadata["_subject"]).toBe("ferry");
   });
 });

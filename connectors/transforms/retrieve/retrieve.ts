@@ -2,6 +2,7 @@ import {
   defineTransform,
   PoisonError,
   RetryableError,
+  SluiceError,
   z,
   type JsonObject,
   type QuestionAsked,
@@ -52,10 +53,13 @@ const config = z
       .default(8)
       .describe("Most questions that are looked up at once."),
   })
-  .refine(({ index, namespace }) => namespace !== undefined || !/\{[{%]/.test(index.config.namespace), {
-    error: "the index has many namespaces: say in which one to look",
-    path: ["namespace"],
-  });
+  .refine(
+    ({ index, namespace }) => namespace !== undefined || !/\{[{%]/.test(index.config.namespace),
+    {
+      error: "the index has many namespaces: say in which one to look",
+      path: ["namespace"],
+    },
+  );
 
 /** Finds in an index what fits a question. Reads what the sink of that index wrote; takes part in nothing of it. */
 export const retrieve = defineTransform({
@@ -71,7 +75,7 @@ export const retrieve = defineTransform({
     const embedder = await openEmbedder(embedding, context);
     const reader = await openIndex(index, embedding, context).catch(async (error: unknown) => {
       await embedder.close();
-      throw error;
+      throw isMissing(error) ? notYet(error) : error;
     });
     const template = context.config.namespace;
     const namespace = template === undefined ? undefined : namespaceOf(template);
@@ -115,7 +119,8 @@ export const retrieve = defineTransform({
         ...(minLsn !== undefined && { minLsn }),
       };
       const answer = await reader.search(query, run).catch((error: unknown) => {
-        throw isNotVisible(error) ? tooEarly(event, error) : error;
+        if (isNotVisible(error)) throw tooEarly(event, error);
+        throw isBadQuery(error) && event.data.filter ? refused(event, error) : error;
       });
       const { matches, lsn } = answer;
       if (minLsn !== undefined && lsn === undefined && matches.length > 0) throw untold();
@@ -133,10 +138,28 @@ export const retrieve = defineTransform({
   },
 });
 
+/** Its sink makes the index when it first runs, perhaps later than this. */
+function isMissing(error: unknown): error is SluiceError {
+  const codes = ["pinecone.index-missing", "pinecone.local-missing"];
+  return error instanceof SluiceError && codes.includes(error.code);
+}
+
+function notYet(cause: SluiceError): RetryableError {
+  return new RetryableError(`retrieve: there is no index yet: ${cause.message}`, {
+    code: "retrieve.no-index",
+    reason: "unreachable",
+    fix: "Start the sink that makes it, or correct `index`.",
+    cause,
+  });
+}
+
 function minLsnOf({ data: { minLsn } }: QuestionAsked): bigint | undefined {
   if (minLsn === undefined) return undefined;
   if (typeof minLsn === "string" && /^\d{1,20}$/.test(minLsn)) return BigInt(minLsn);
-  throw bad(`minLsn is ${JSON.stringify(minLsn)}`, "Ask with the log position as a decimal number.");
+  throw bad(
+    `minLsn is ${JSON.stringify(minLsn)}`,
+    "Ask with the log position as a decimal number.",
+  );
 }
 
 function bad(what: string, fix: string): PoisonError {
@@ -145,6 +168,22 @@ function bad(what: string, fix: string): PoisonError {
 
 function isNotVisible(error: unknown): boolean {
   return error instanceof RetryableError && error.code === "vectors.not-visible";
+}
+
+function isBadQuery(error: unknown): error is SluiceError {
+  return error instanceof SluiceError && error.code === "pinecone.bad-query";
+}
+
+/** By what somebody asked with, not by what is configured: the questions behind it are not held back. */
+function refused({ id }: QuestionAsked, cause: SluiceError): PoisonError {
+  return new PoisonError(
+    `retrieve: the index refuses the filter of the question ${JSON.stringify(id)}: ${cause.message}`,
+    {
+      code: "retrieve.bad-question",
+      fix: "Ask with a filter in the index's own language, or none.",
+      cause,
+    },
+  );
 }
 
 /** Not tried for ever: a position that is never reached would hold back the questions behind it. */

@@ -1,5 +1,8 @@
 import { PoisonError, type JsonObject, type QuestionAsked } from "sluice";
-import { questionTemplate, type QuestionTemplate } from "../../_shared/questions/question-template.ts";
+import {
+  questionTemplate,
+  type QuestionTemplate,
+} from "../../_shared/questions/question-template.ts";
 
 type Run = { readonly signal: AbortSignal };
 
