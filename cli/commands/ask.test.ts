@@ -60,16 +60,16 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-async function json(...args: readonly string[]) {
-  const { code, stdout } = await runCli(dir, [...args, "--json"]);
+interface Answer {
+  readonly code: number | null;
   // oxlint-disable-next-line typescript/no-explicit-any -- what a command answers, looked at by path
-  return {
-    code,
-    ...(JSON.parse(stdout) as {
-      result?: any;
-      error?: { code: string; message: string; fix: string };
-    }),
-  };
+  readonly result?: any;
+  readonly error?: { readonly code: string; readonly message: string; readonly fix: string };
+}
+
+async function json(...args: readonly string[]): Promise<Answer> {
+  const { code, stdout } = await runCli(dir, [...args, "--json"]);
+  return { ...(JSON.parse(stdout) as Omit<Answer, "code">), code };
 }
 const question = "What is the popular open source event streaming solution?";
 
@@ -83,7 +83,7 @@ describe("ask and feedback", () => {
 
   it("are answered by a pipeline that listens to its own answers", async () => {
     running = startCli(dir, ["start", "--json"]);
-    let last: Awaited<ReturnType<typeof json>> | undefined;
+    let last: Answer | undefined;
     await until(
       async () => {
         last = await json("ask", question, "--conversation", "ada", "--timeout", "5");

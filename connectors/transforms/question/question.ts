@@ -20,7 +20,8 @@ export const question = defineTransform({
           // A snapshot for whoever came late further on: what was answered is not asked again.
           if (event.audience?.includes("/")) return "skip";
           const data = askedIn(event);
-          if (data === undefined) return null;
+          // Not `null`: no record went further that could be gone.
+          if (data === undefined) return "skip";
           return { ...event, type: "dev.sluice.question.asked", data } satisfies QuestionAsked;
         }),
     };
