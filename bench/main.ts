@@ -8,6 +8,8 @@ const benchmarks: Readonly<
   pinecone: () => import("./pinecone.ts"),
   s3: () => import("./s3.ts"),
   sync: () => import("./sync.ts"),
+  scale: () => import("./scale.ts"),
+  files: () => import("./files.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);
