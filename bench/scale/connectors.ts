@@ -56,9 +56,11 @@ export const slow = defineTransform({
   emits: [""],
   open: async () => ({
     apply: async (events) => {
-      const turn = last.then(async () => {
+      const before = last;
+      const turn = (async () => {
+        await before;
         for (let left = events.length; left > 0; left--) await sleep(workMs);
-      });
+      })();
       last = turn;
       await turn;
       return events;

@@ -54,7 +54,11 @@ function correction(asked, comment, { time, id }) {
     version: version({ epoch: 1, position: BigInt(Date.parse(time)), rank: 1, tail: 0 }),
     time,
     op: "update",
-    after: { uri: `/feedback/${key}.md`, mediaType: "text/markdown", text: `# ${asked}\n\n${comment}\n` },
+    after: {
+      uri: `/feedback/${key}.md`,
+      mediaType: "text/markdown",
+      text: `# ${asked}\n\n${comment}\n`,
+    },
     meta: { feedback: id },
   });
 }

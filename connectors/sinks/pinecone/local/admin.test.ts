@@ -33,6 +33,12 @@ const has = async (id: string) => {
 describe("a fault", () => {
   const inject = (rule: object) => post("/_admin/faults", rule);
 
+  it.each(["", "__default__"])("takes the default namespace as %j", async (namespace) => {
+    await inject({ match: { namespace }, action: { status: 418 } });
+    expect((await post("/vectors/query", { topK: 1, vector: [1, 1] })).status).toBe(418);
+    expect((await upsert("a")).status).toBe(200);
+  });
+
   it("refuses headers that cannot be sent", async () => {
     for (const headers of [{ "x y": "1" }, { x: "a\nb" }, { "": "1" }])
       expect((await inject({ action: { status: 429, headers } })).status).toBe(400);
@@ -43,7 +49,14 @@ describe("a fault", () => {
   });
 
   it("refuses names that no request has, which would never match", async () => {
-    for (const match of [{ operation: "upserts" }, { method: "post" }, { operations: "upsert" }])
+    for (const match of [
+      { operation: "upserts" },
+      { method: "post" },
+      { operations: "upsert" },
+      { index: "UP" },
+      { index: "" },
+      { namespace: "x".repeat(513) },
+    ])
       expect((await inject({ match, action: "hang" })).status).toBe(400);
     const told = await inject({ match: { operation: "upserts" }, action: "hang" });
     expect(told.body).toMatchObject({
@@ -263,3 +276,37 @@ it("wants the key that it was started with, on the admin path too", async () => 
     expect((await asked(apiKey)).status, path).toBe(200);
   }
 });
+
+it("refuses what no setting, release or edit has", async () => {
+  expect((await configure({ namespaces: { kb: { indexDelayMs: 5 } } })).status).toBe(400);
+  const place = { index: "kb", namespace: "ns" };
+  expect((await post("/_admin/release", { ...place, counts: 1 })).status).toBe(400);
+  expect((await post("/_admin/edit", { ...place, deletes: ["a"] })).status).toBe(400);
+});
+
+it("refuses to make a namespace without a name", async () => {
+  for (const body of [{}, { name: "" }, { name: null }])
+    expect((await post("/namespaces", body)).status).toBe(400);
+});
+
+it(
+  "refuses a query or a fetch whose answer is too large, and says what to do",
+  { timeout: 60_000 },
+  async () => {
+    await post("/indexes", { name: "wide", dimension: 20_000, spec: serverless });
+    const values = Array.from({ length: 20_000 }, (_, at) => (at % 100) / 8 + 0.125);
+    const ids = Array.from({ length: 300 }, (_, at) => `${"x".repeat(500)}${at}`);
+    for (let at = 0; at < ids.length; at += 10) {
+      const vectors = ids.slice(at, at + 10).map((id) => ({ id, values, metadata: { a: 1 } }));
+      expect((await ask(server.url, "POST", "/i/wide/vectors/upsert", { vectors })).status).toBe(
+        200,
+      );
+    }
+    const wide = (path: string, body: object) =>
+      ask(server.url, "POST", `/i/wide/vectors/${path}`, body);
+    const fetched = await wide("fetch_by_metadata", { filter: { a: 1 }, limit: 10_000 });
+    expect(fetched.status).toBe(400);
+    expect(JSON.stringify(fetched.body)).toContain("ask for fewer vectors at once");
+    expect((await wide("fetch_by_metadata", { filter: { a: 1 }, limit: 100 })).status).toBe(200);
+  },
+);

@@ -31,7 +31,8 @@ interface Ask {
 
 export const adminPath = "/_admin";
 
-const place = z.object({ index: z.string(), namespace: namespaceName });
+const place = z.strictObject({ index: z.string(), namespace: namespaceName });
+const pageQuery = place.extend({ after: z.string().default("") });
 const releaseBody = place.extend({ count: z.number().int().min(1).default(1e9) });
 const editBody = place.extend({
   upsert: z.array(z.unknown()).default([]),
@@ -73,11 +74,11 @@ const calls: Readonly<Record<string, (server: Administered, ask: Ask) => Answer>
     return { body: { released: api.release({ namespace: home.id, count }) } };
   },
   "GET /vectors": ({ database }, { query }) => {
-    const { index, namespace } = parsed(place, Object.fromEntries(query));
+    const { index, namespace, after } = parsed(pageQuery, Object.fromEntries(query));
     const home = findNamespace(database, indexOf(database, index).id, namespace);
     const rows = database.rows(
       "SELECT * FROM vectors WHERE namespace = ? AND id > ? ORDER BY id LIMIT 1000",
-      [home?.id ?? 0, query.get("after") ?? ""],
+      [home?.id ?? 0, after],
     );
     return { body: { vectors: rows.map((row) => toRecord(row)) } };
   },
@@ -85,8 +86,8 @@ const calls: Readonly<Record<string, (server: Administered, ask: Ask) => Answer>
 };
 
 function change({ database, settings }: Administered, next: Settings): Answer {
-  settings.current = next;
   database.transaction("write", () => letGo(database, next));
+  settings.current = next;
   return { body: next };
 }
 

@@ -1,5 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from "node:http";
 import { z } from "sluice";
+import { indexName } from "./index-settings.ts";
 import { operations } from "./routes.ts";
 
 /** What a test does to a request instead of answering it truly. `reset-after` applies it first. */
@@ -55,8 +56,13 @@ export const ruleSchema = z.strictObject({
         .string()
         .refine((name) => operations.has(name), `is none of ${[...operations].join(", ")}`)
         .optional(),
-      index: z.string().optional(),
-      namespace: z.string().optional(),
+      index: indexName.optional(),
+      /** The default one has two names: "" and `__default__`. */
+      namespace: z
+        .string()
+        .max(512)
+        .transform((name) => name || "__default__")
+        .optional(),
       /** A text that the body or the query holds: an id, a value of metadata. */
       contains: z.string().min(1).optional(),
     })

@@ -6,6 +6,7 @@ import type { Row } from "./database.ts";
 import { parseFilter } from "./filter.ts";
 import { findNamespace } from "./namespace.ts";
 import { openPage, pageToken } from "./page.ts";
+import { invalid } from "./refusal.ts";
 import { toRecord } from "./row.ts";
 import { targets } from "./targets.ts";
 
@@ -62,7 +63,27 @@ function digest(text: string): string {
   return createHash("sha256").update(text).digest("base64url");
 }
 
+/** So much JSON at most: V8 makes no longer text than 512 MB, and the vectors take several times that on their way. */
+const maxAnswerBytes = 64 * 1024 * 1024;
+/** A float32 in its shortest form, with its comma. */
+const bytesOfNumber = 12;
+
 /** Not a literal, in which the id `__proto__` would be lost. */
 function byId(rows: readonly Row[]): object {
+  const bytes = rows.reduce((sum, row) => sum + bytesOf(row), 0);
+  if (bytes > maxAnswerBytes)
+    throw invalid(
+      `the answer would be larger than ${maxAnswerBytes} bytes: ask for fewer vectors at once`,
+    );
   return Object.fromEntries(rows.map((row) => [row["id"], toRecord(row)]));
+}
+
+/** About what it takes as JSON: embeddings are kept as four bytes a number. */
+function bytesOf(row: Row): number {
+  const size = (name: string) => {
+    const part = row[name];
+    if (typeof part === "string") return part.length;
+    return part instanceof ArrayBuffer || ArrayBuffer.isView(part) ? part.byteLength : 0;
+  };
+  return (size("embedding") / 4) * bytesOfNumber + size("metadata") + size("id");
 }

@@ -68,3 +68,8 @@ export interface IndexModel {
 export function withoutNull(value: object): object {
   return Object.fromEntries(Object.entries(value).filter(([, held]) => held != null));
 }
+
+/** What an index can be called. */
+export const indexName = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,43}[a-z0-9])?$/, "is no name that an index can have");

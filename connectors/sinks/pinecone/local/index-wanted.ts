@@ -7,6 +7,7 @@ import {
   deployment,
   dimension,
   embed,
+  indexName,
   metric,
   protection,
   tags,
@@ -191,7 +192,7 @@ function sparseShape(wanted: { readonly dimension?: unknown; readonly metric?: u
 }
 
 function checkedName(name: string): string {
-  if (!/^[a-z0-9]([a-z0-9-]{0,43}[a-z0-9])?$/.test(name)) {
+  if (!indexName.safeParse(name).success) {
     throw invalid(
       `Name must be 1 to 45 characters of a-z, 0-9 and '-', starting and ending with an alphanumeric character, got '${name}'`,
     );

@@ -11,7 +11,7 @@ import {
 } from "./namespace.ts";
 import { openPage, pageToken } from "./page.ts";
 import { applyRemove } from "./remove.ts";
-import { notFound, Refusal } from "./refusal.ts";
+import { invalid, notFound, Refusal } from "./refusal.ts";
 
 const createBody = z.object({
   name: namespaceName,
@@ -23,6 +23,7 @@ const createBody = z.object({
 // Creating and deleting namespaces is visible at once, whatever the delay of writes.
 export const createNamespace: Handler = ({ database, index, body }) => {
   const { name, schema } = parsed(createBody, body);
+  if (!Object(body).name) throw invalid("a namespace to be created needs a name");
   if (findNamespace(database, index.id, name)?.live === true)
     throw new Refusal(409, 6, `Namespace ${name} already exists`);
   const home = advance(database, index.id, name);

@@ -113,10 +113,20 @@ function matchesOf(
   best: readonly Scored[],
   parts: { readonly values: boolean; readonly metadata: boolean },
 ): readonly object[] {
-  if (!parts.values && !parts.metadata)
-    return best.map(({ id, score }) => ({ id, score, values: [] }));
   const matches: object[] = [];
   let bytes = 0;
+  const add = (match: object): void => {
+    bytes += Buffer.byteLength(JSON.stringify(match));
+    if (bytes > maxAnswerBytes)
+      throw invalid(
+        `the answer to the query is larger than the limit of ${maxAnswerBytes} bytes: lower topK or leave out values`,
+      );
+    matches.push(match);
+  };
+  if (!parts.values && !parts.metadata) {
+    for (const { id, score } of best) add({ id, score, values: [] });
+    return matches;
+  }
   for (let at = 0; at < best.length; at += rowsAtOnce) {
     const some = best.slice(at, at + rowsAtOnce);
     const rows = database.rows(
@@ -127,13 +137,7 @@ function matchesOf(
     for (const { number, score } of some) {
       const row = byNumber.get(number);
       if (row === undefined) continue;
-      const match = { ...toRecord(row, parts), score };
-      bytes += JSON.stringify(match).length;
-      if (bytes > maxAnswerBytes)
-        throw invalid(
-          `the answer to the query is larger than the limit of ${maxAnswerBytes} bytes: lower topK or leave out values`,
-        );
-      matches.push(match);
+      add({ ...toRecord(row, parts), score });
     }
   }
   return matches;

@@ -88,8 +88,10 @@ export async function startLocalPinecone(options: LocalOptions): Promise<LocalPi
     },
     (request, response) => {
       void serve(service, request, response).catch(() => {
-        // The connection broke while its body was read: there is nobody to answer.
+        // The connection broke while its body was read: there is nobody to answer. Or an answer cannot be written:
+        // a client must not wait for it.
         request.destroy();
+        response.destroy();
       });
     },
   );

@@ -34,7 +34,9 @@ export type ReadKind = (typeof readKinds)[number];
 export const settingsSchema = z.strictObject({
   ...delay.shape,
   /** Other delays for single namespaces, by `index/namespace`. */
-  namespaces: z.record(z.string(), delay).default({}),
+  namespaces: z
+    .record(z.string().regex(/^[^/]+\/./, "is not written index/namespace"), delay)
+    .default({}),
   /** Kinds of reads that see every accepted write at once. */
   fresh: z.array(z.enum(readKinds)).default([]),
   /** How old the counts of describe_index_stats may be. */
