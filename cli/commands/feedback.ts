@@ -32,7 +32,10 @@ export function feedback(output: Output): Command {
     .argument("<answer>", "id of the answer, as `sluice ask` shows it")
     .addArgument(new Argument("<rating>", "was it good?").choices(Object.keys(ratings)))
     .option("--config <file...>", "config files; default sluice.json", [])
-    .option("--topic <name>", "topic of feedback, if these files have several or none")
+    .option(
+      "--topic <name>",
+      "topic of feedback, if these files have several (and none called feedback) or none",
+    )
     .option("--text <text>", "what was wrong, or right")
     .action(async (answer: string, rating: string, options: FeedbackOptions) => {
       const pipeline = await openPipeline(options.config, options, output);
@@ -70,7 +73,9 @@ function topicOf({ connectors, topics }: Pipeline, wanted: string | undefined): 
   const found = connectors.flatMap((one) =>
     one.kind !== "source" && takes(one, "dev.sluice.feedback.given") ? one.from : [],
   );
-  const names = [...new Set(wanted === undefined ? found : [wanted])];
+  // A service that learns from feedback reads answers too, from a topic of their own.
+  const plain = found.includes("feedback") ? ["feedback"] : found;
+  const names = [...new Set(wanted === undefined ? plain : [wanted])];
   const [first] = names;
   if (first === undefined || !Object.hasOwn(topics, first))
     throw new SluiceError(
