@@ -69,7 +69,8 @@ export type Checkpoint = z.output<typeof checkpoint>;
  * The subject is the file's path inside the folder, with `/`, its characters as they are on disk (not
  * normalised: two names that only look alike are two files).
  *
- * Content decides, not time: a file that was touched emits nothing. While the folder itself is away
+ * What an event says decides: content, and when it was modified. Other rights or another inode emit
+ * nothing. While the folder itself is away
  * (an unmounted disk) nothing is deleted: the source holds until it is back.
  */
 export const file = defineSource({

@@ -230,16 +230,37 @@ describe("a change", () => {
     assert.ok(isSeen);
   });
 
-  it("of nothing but the times emits nothing", async () => {
+  it("of nothing but rights, inode and access time emits nothing", async () => {
     await put("a.md", "x");
     const run = await started();
-    await utimes(at("a.md"), new Date(), new Date());
+    const { mtime } = await stat(at("a.md"));
     await chmod(at("a.md"), 0o600);
+    await put(".a.md", "x");
+    await utimes(at(".a.md"), new Date(), mtime);
+    await rename(at(".a.md"), at("a.md"));
     await mark(run);
     assert.equal(said(run.events).filter((line) => line.endsWith(" a.md")).length, 1);
     await run.stop();
     const again = await started();
     assert.deepEqual(said(again.events), []);
+  });
+
+  it("of when it was modified is one, while it runs and after", async () => {
+    await put("a.md", "x");
+    const run = await started();
+    const [first, second] = [new Date("2020-01-01"), new Date("2021-01-01")];
+    await utimes(at("a.md"), first, first);
+    const modified = (events: readonly SluiceEvent[]) =>
+      events.flatMap((event) =>
+        isRecordChange(event) && event.type === "dev.sluice.record.upserted"
+          ? [`${event.data.op} ${String(event.data.after["modified"])}`]
+          : [],
+      );
+    await run.until((events) => modified(events).includes(`update ${first.toISOString()}`));
+    await run.stop();
+    await utimes(at("a.md"), second, second);
+    const again = await started();
+    assert.deepEqual(modified(again.events), [`update ${second.toISOString()}`]);
   });
 
   it("is seen after a restart even where size and mtime are as before", async () => {

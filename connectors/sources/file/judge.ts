@@ -56,7 +56,7 @@ export function judge(
     case "content": {
       const { bytes, stamp } = reading;
       const etag = createHash("sha256").update(bytes).digest("hex");
-      const isSame = known?.etag === etag;
+      const isSame = known?.etag === etag && isAsOld(known, stamp);
       const wanted = pass?.wants(path, known) ?? false;
       pass?.answer(path);
       problems.forget(path);
@@ -81,6 +81,11 @@ export function judge(
       return { event, write, bytes: emptyEventBytes + Math.ceil((bytes.length * 4) / 3) };
     }
   }
+}
+
+/** Its event says when the file was modified, as precisely as that is told. */
+function isAsOld(known: Stamp, stamp: Stamp): boolean {
+  return Math.trunc(known.mtimeMs) === Math.trunc(stamp.mtimeMs);
 }
 
 function contentOf(
