@@ -254,6 +254,8 @@ export interface Drift {
   readonly place: string;
   /** Ids in the target; none: the record as a whole. */
   readonly ids: readonly string[];
+  /** Ids that no record of ours can have: only a forced repair deletes them. */
+  readonly isForeign?: true;
 }
 
 /** What a verification went through. */
@@ -262,10 +264,21 @@ export interface Verified {
   readonly vectors: number;
   /** Vectors that were read whole. */
   readonly sampled: number;
+  /** Of those: whose numbers were compared with what the model makes of their text. */
+  readonly values: number;
+  /** Texts that were embedded for that, and what it cost where that is known. */
+  readonly embedded: { readonly texts: number; readonly tokens: number; readonly dollars?: number };
   /** Documents compared with their origin. */
   readonly compared: number;
-  /** Looked wrong and changed all the while: not counted as drift. */
+  /** Looked wrong and changed all the while: neither drift nor exact. */
   readonly unsettled: number;
+}
+
+/** Everything that some origins hold now, as documents. */
+export interface OriginReading {
+  readonly documents: AsyncIterable<DocumentUpserted>;
+  /** At the end of `documents`: whether every record of this `source` was read, should it have any. */
+  readonly isWhole: (source: string) => boolean;
 }
 
 /** `sluice verify` and `sluice erase`: needs no lease, and may run beside the sink. */
@@ -275,10 +288,12 @@ export interface Auditor {
     how: {
       /** How many vectors to read whole, chosen at random. */
       readonly sample: number;
+      /** Embed the texts of the sampled whose vector is not cached, to compare their numbers. */
+      readonly values: boolean;
       /** Marks of the transforms of now, `name@version:configHash`: another mark of the same name is an old one. */
       readonly lineage: readonly string[];
-      /** Reads every record of some origins, as documents of now; may be asked again. */
-      readonly documents?: () => AsyncIterable<DocumentUpserted>;
+      /** Reads every record of some origins; may be asked again. */
+      readonly origins?: () => OriginReading;
       /** Resolves to true when what was published before the call is handled. */
       readonly settled: () => Promise<boolean>;
       /** Milliseconds that a change at an origin may take to get here. */
@@ -288,12 +303,13 @@ export interface Auditor {
   ) => AsyncGenerator<Drift, Verified>;
   /**
    * Prepares repairs: from now on these records are compared with the target itself when they come
-   * again. Resolves to the deletes to be published for those that will not come again.
+   * again. Resolves to the deletes to be published for those that will not come again, and to how many foreign ids
+   * were removed from the target: with `force` all, else none.
    */
   readonly mend: (
     drifts: readonly Drift[],
-    run: { readonly signal: AbortSignal },
-  ) => Promise<readonly RecordDeleted[]>;
+    run: { readonly force: boolean; readonly signal: AbortSignal },
+  ) => Promise<{ readonly deletes: readonly RecordDeleted[]; readonly removed: number }>;
   /** What the sink has noted of a record. */
   readonly noteOf: (record: RecordName) => Promise<
     | {

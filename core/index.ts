@@ -15,6 +15,7 @@ export {
   type Estimator,
   type Finding,
   type Log,
+  type OriginReading,
   type Output,
   type Reader,
   type RecordName,

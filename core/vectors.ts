@@ -113,6 +113,8 @@ export interface Manifest {
   }[];
   /** Chunk ids that may be in `namespace` besides `chunks`. */
   readonly pending?: readonly string[];
+  /** Of `chunks`: whose vectors were found wrong, whatever the index says of them. They are written anew. */
+  readonly suspect?: readonly string[];
   /** While pending: what was there before; `null` for nothing, absent where that is not known. */
   readonly before?: Manifest | null;
   /** Chunk ids that may still be in namespaces it came from. */

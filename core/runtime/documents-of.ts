@@ -60,6 +60,8 @@ export interface Scan {
   readonly skipped: readonly { readonly source: string; readonly why: string }[];
   /** Known at the end: records read, and those that a transform refused. */
   readonly counts: { records: number; refused: number };
+  /** At the end: whether every record of a `source` was read, should it have any. */
+  readonly isWhole: (source: string) => boolean;
 }
 
 export function scanFor(
@@ -70,26 +72,38 @@ export function scanFor(
   const reasons = ways.map((way) => ({ way, why: whyNotScanned(way.source) }));
   const open = reasons.flatMap(({ way, why }) => (why === undefined ? [way] : []));
   const counts = { records: 0, refused: 0 };
+  const shown = new Map<SourceConnector, Set<string>>();
   return {
     scanned: open.map(({ source }) => source.name),
     skipped: reasons.flatMap(({ way, why }) =>
       why === undefined ? [] : [{ source: way.source.name, why }],
     ),
     counts,
-    documents: through(open, counts, run),
+    documents: through(open, { counts, shown }, run),
+    isWhole: (source) =>
+      [...shown].some(([connector, sources]) =>
+        isOf(source, connector, { sources, all: ways.map((way) => way.source) }),
+      ),
   };
 }
 
 async function* through(
   ways: readonly Way[],
-  counts: Scan["counts"],
+  found: {
+    readonly counts: Scan["counts"];
+    /** What connectors that were read whole named as the `source` of their records. */
+    readonly shown: Map<SourceConnector, Set<string>>;
+  },
   run: ScanRun & { readonly limit?: number },
 ): AsyncGenerator<DocumentUpserted, void> {
   const { signal, limit = Infinity } = run;
+  const { counts, shown } = found;
   for (const { source, consumers } of ways) {
+    const sources = shown.get(source) ?? new Set<string>();
     const hops = await Promise.all(consumers.map((consumer) => openHop(consumer, run)));
     try {
       for await (const batch of scanSource(source, run)) {
+        for (const event of batch) sources.add(event.source);
         // Deletes and clears are of no record that is there.
         const there = batch.filter((event) => isUpsert(event) || !isRecordChange(event));
         let events: readonly SluiceEvent[] = there.slice(0, limit - counts.records);
@@ -99,10 +113,34 @@ async function* through(
           if (isRecordChange(event) && event.type === "dev.sluice.document.upserted") yield event;
         if (counts.records >= limit) return;
       }
+      if (counts.records < limit) shown.set(source, sources);
     } finally {
       await Promise.all(hops.map(({ close }) => close()));
     }
   }
+}
+
+/**
+ * Whether records of this `source` come from a connector that was read whole. One that showed none tells by
+ * its name: `/file/notes`, or what lies under it; a database by what lies beside it (`/postgres/shop/…`); one
+ * that is empty by its type, if no other is of that.
+ */
+function isOf(
+  source: string,
+  { name, source: { name: type } }: SourceConnector,
+  { sources, all }: { readonly sources: Set<string>; readonly all: readonly SourceConnector[] },
+): boolean {
+  if (sources.has(source)) return true;
+  const own = `/${type}/${encodeURIComponent(name)}`;
+  if (`${source}/`.startsWith(`${own}/`)) return true;
+  const others = new Set(all.filter((one) => one.source.name === type).map((one) => one.name));
+  if (sources.size === 0) return others.size === 1 && source.startsWith(`/${type}/`);
+  // Two names at least: what lies beside `/file/notes` is another connector's.
+  const parent = source.slice(0, source.lastIndexOf("/") + 1);
+  return (
+    parent.split("/").length > 3 &&
+    [...sources].some((one) => one.slice(0, one.lastIndexOf("/") + 1) === parent)
+  );
 }
 
 async function openHop({ name, filter, transforms }: Consumer, { project, log, signal }: ScanRun) {

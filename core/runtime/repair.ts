@@ -7,12 +7,14 @@ import { waysTo } from "./documents-of.ts";
 import { askedWrite } from "./requests.ts";
 import type { VerifyReport } from "./verify-sink.ts";
 
-/** What a repair put on its way: nothing is written to the target here. */
+/** What a repair put on its way: nothing but what is no record's is written to the target here. */
 export interface Repair {
   /** Records whose next event is compared with the target itself. */
   readonly marked: number;
   /** Deletes published to the sink. */
   readonly deletes: number;
+  /** Ids that are no record's: removed from the target, with `force`. */
+  readonly removed: number;
   /** Sources asked to read everything again, for this sink only. */
   readonly asked: readonly string[];
   /** Sources that take no requests: restart them anew to have their records sent again. */
@@ -42,7 +44,7 @@ export async function repairSink(
   const { backend, auditor } = place;
   const { drifts, report, force, signal } = run;
   guard(drifts, report, { force, name: sink.name });
-  const deletes = await auditor.mend(drifts, { signal });
+  const { deletes, removed } = await auditor.mend(drifts, { force, signal });
   const [topic = ""] = sink.from;
   for (let from = 0; from < deletes.length; from += published) {
     const events = deletes.slice(from, from + published);
@@ -62,8 +64,10 @@ export async function repairSink(
       await state.each([askedWrite({ id: timedId(), audience })]);
       asked.add(source.name);
     }
-  const marked = drifts.filter(({ kind }) => kind !== "old-lineage").length;
-  return { marked, deletes: deletes.length, asked: [...asked], unable: [...unable] };
+  const marked = drifts.filter(
+    ({ kind, isForeign }) => kind !== "old-lineage" && !isForeign,
+  ).length;
+  return { marked, deletes: deletes.length, removed, asked: [...asked], unable: [...unable] };
 }
 
 function guard(
@@ -77,12 +81,12 @@ function guard(
     `${name}: the repair would delete ${doomed} records, of ${documents} that are noted.`,
     {
       code: "cli.too-many-deletes",
-      fix: "Check that the source holds what it should, and that no other sink fills this index. If so, add --force.",
+      fix: "Check that the source holds what it should (is its disk mounted?), and that no other sink fills this index. If so, add --force.",
     },
   );
 }
 
-/** Gone at its origin, or known to nobody. */
-function isDoomed({ kind, source, ids }: Drift): boolean {
-  return kind === "orphaned" && (source === undefined || ids.length === 0);
+/** Gone at its origin, or known to nobody. What is foreign goes by force only. */
+function isDoomed({ kind, source, ids, isForeign }: Drift): boolean {
+  return kind === "orphaned" && !isForeign && (source === undefined || ids.length === 0);
 }

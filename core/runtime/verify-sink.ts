@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend } from "../backend.ts";
 import type { Pipeline, SinkConnector } from "../config/pipeline.ts";
 import type { Auditor, Drift, Log, Verified } from "../connector.ts";
+import { isRecordChange } from "../event.ts";
 import { marksOf, scanFor, waysTo } from "./documents-of.ts";
 
 /** What a verification found. */
@@ -10,6 +11,12 @@ export interface VerifyReport extends Verified {
   /** How many of each; `old-lineage` is allowed and no drift. */
   readonly drift: Readonly<Record<Drift["kind"], number>>;
   readonly isDrifted: boolean;
+  /** No drift, and nothing that could not be judged. */
+  readonly isExact: boolean;
+  /** Of the orphaned: ids that are no record's, which only a forced repair deletes. */
+  readonly foreign: number;
+  /** Records with an open dead letter on their way here: what they should be is not known, and no drift. */
+  readonly deadLettered: number;
   /** The first of them. */
   readonly examples: readonly Drift[];
   /** Sources whose records were compared. */
@@ -33,6 +40,7 @@ export async function verifySink(
     /** Milliseconds that a change at an origin may take to get to the sink. */
     readonly patienceMs: number;
     readonly sample: number;
+    readonly values: boolean;
     readonly withSources: boolean;
     readonly found: (drift: Drift) => Promise<void> | void;
     readonly log: Log;
@@ -40,20 +48,23 @@ export async function verifySink(
   },
 ): Promise<VerifyReport> {
   const { backend, auditor } = place;
-  const { patienceMs, sample, withSources, found, log, signal } = run;
+  const { patienceMs, sample, values, withSources, found, log, signal } = run;
   const ways = waysTo(sink, pipeline);
   const scan = () => scanFor(sink, ways, { project: pipeline.project, log, signal });
   const { scanned, skipped } = withSources ? scan() : { scanned: [], skipped: [] };
   const drift = { missing: 0, stale: 0, orphaned: 0, "old-lineage": 0 };
   const examples: Drift[] = [];
   const names = new Set(ways.flatMap(({ consumers }) => consumers.map(({ name }) => name)));
+  const letters = await lettersOf([...names], backend);
+  let foreign = 0;
   const verifying = auditor.verify(
     {
       sample,
+      values,
       lineage: marksOf(ways, sink),
       settled: () => areHandled([...names], backend, signal),
       patienceMs,
-      ...(scanned.length > 0 && { documents: () => scan().documents }),
+      ...(scanned.length > 0 && { origins: scan }),
     },
     { signal },
   );
@@ -61,12 +72,44 @@ export async function verifySink(
     const next = await verifying.next();
     if (next.done) {
       const isDrifted = drift.missing + drift.stale + drift.orphaned > 0;
-      return { sink: sink.name, ...next.value, drift, isDrifted, examples, scanned, skipped };
+      return {
+        sink: sink.name,
+        ...next.value,
+        drift,
+        isDrifted,
+        isExact: !isDrifted && next.value.unsettled === 0,
+        foreign,
+        deadLettered: letters.size,
+        examples,
+        scanned,
+        skipped,
+      };
     }
-    drift[next.value.kind] += 1;
+    const { kind, ids, isForeign } = next.value;
+    // Given up on, not forgotten: a replay brings it.
+    const isOfOrigin = ids.length === 0 && kind !== "old-lineage";
+    if (isOfOrigin && letters.has(nameOf(next.value))) continue;
+    drift[kind] += 1;
+    if (isForeign) foreign += ids.length;
     if (examples.length < maxExamples) examples.push(next.value);
     await found(next.value);
   }
+}
+
+/** The records that consumers have open dead letters of. */
+async function lettersOf(
+  consumers: readonly string[],
+  { deadLetters }: Backend,
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  for (const name of consumers)
+    for await (const page of deadLetters.list(name))
+      for (const { event } of page) if (isRecordChange(event)) found.add(nameOf(event));
+  return found;
+}
+
+function nameOf({ source = "", subject = "" }: Pick<Drift, "source" | "subject">): string {
+  return `${source}\n${subject}`;
 }
 
 /** True once nothing waits for these consumers; false when that takes too long. */

@@ -1,4 +1,5 @@
 import type { Manifest, StateStore, Vector, VectorStore, WriteRun } from "sluice";
+import { docKeyOf } from "./doc-key.ts";
 import { manifestKeyOf, toJson } from "./manifest.ts";
 import { packs } from "./packs.ts";
 import { checkLease, storeRun } from "./requests.ts";
@@ -39,8 +40,10 @@ export async function adopt(options: {
         known.set(vector.id, vector);
     }
     const writes = batch.flatMap(({ docKey, ids }, at) => {
-      const manifest = adoptedOf(known.get(firsts[at] ?? ""), ids, namespace);
-      // Without `_src` it is not ours, and is left alone.
+      const first = known.get(firsts[at] ?? "");
+      // What names no record, or another one, is not ours and is left alone.
+      const isOurs = first !== undefined && isOfRecord(first, docKey);
+      const manifest = isOurs ? adoptedOf(first, ids, namespace) : undefined;
       return manifest ? [{ key: manifestKeyOf(docKey), value: toJson(manifest), expect: 0 }] : [];
     });
     const done = await state.each(writes, run.fence);
@@ -75,6 +78,12 @@ export async function* documentsOf(
       current = { docKey, ids: end < 0 ? [] : [id.slice(end + 1)], isForeign: end < 0 };
     }
   if (current) yield current;
+}
+
+/** True when the vector says of what record it is, and its id agrees: nobody else's vector does. */
+export function isOfRecord({ metadata: { _src, _subject } }: Vector, docKey: string): boolean {
+  const isNamed = typeof _src === "string" && typeof _subject === "string";
+  return isNamed && docKeyOf(_src, _subject) === docKey;
 }
 
 /** Notes of chunks that a listing shows; `vector` is one of them, read whole. `undefined` where it is not ours. */

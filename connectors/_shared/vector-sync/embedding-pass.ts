@@ -103,10 +103,13 @@ export function embeddingPass(options: {
       const missing = [...places].filter(
         ([embedKey]) => texts.has(embedKey) && !vectors.has(embedKey),
       );
-      const fresh = await readBack(new Map(missing), run);
+      // Not kept in the cache: nobody knows whether the index was left alone.
+      for (const [embedKey, vector] of await readBack(new Map(missing), run))
+        vectors.set(embedKey, vector);
+      const fresh = new Map<string, Float32Array>();
       let isWhole = false;
       try {
-        const unknown = [...texts].filter(([key]) => !vectors.has(key) && !fresh.has(key));
+        const unknown = [...texts].filter(([key]) => !vectors.has(key));
         const own = unknown.filter(([key]) => !theirs.has(key));
         await embedInto({ vectors: fresh, refused }, own, run);
         const rest = unknown.filter(([key]) => theirs.has(key));

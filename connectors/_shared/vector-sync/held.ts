@@ -36,11 +36,16 @@ export function toHeld(
   const { namespace, epoch, trust } = place;
   const own = { docKey, revision, manifest, namespace, epoch, isDoubtful: trust !== "whole" };
   if (manifest === undefined) return { ...own, certain: [], uncertain: [], elsewhere: [] };
-  const { chunks, pending = [], elsewhere = [] } = manifest;
+  const { chunks, pending = [], elsewhere = [], suspect = [] } = manifest;
   const ids = chunks.map(({ id }) => id);
   if (manifest.namespace === namespace)
     return trust === "whole"
-      ? { ...own, certain: chunks, uncertain: pending, elsewhere }
+      ? {
+          ...own,
+          certain: chunks.filter(({ id }) => !suspect.includes(id)),
+          uncertain: [...new Set([...pending, ...suspect])],
+          elsewhere,
+        }
       : { ...own, certain: [], uncertain: [...ids, ...pending], elsewhere };
   // It moves; what an earlier move left in the namespace it comes (back) to is uncertain there.
   const here = elsewhere.find((place) => place.namespace === namespace)?.ids ?? [];
@@ -55,12 +60,15 @@ export function toHeld(
 }
 
 /** What is held once the index was read: `found` are the document's chunks in its namespace. */
-export function inspected(held: Held, found: ReadonlyMap<string, Reading>): Held {
+export function inspected(held: Held, readings: ReadonlyMap<string, Reading>): Held {
   const { manifest, namespace } = held;
+  const suspect = manifest?.namespace === namespace ? (manifest.suspect ?? []) : [];
+  // Its metadata says that it is right, and it is not.
+  const found = new Map([...readings].filter(([id]) => !suspect.includes(id)));
   const noted = manifest?.namespace === namespace ? manifest.chunks : [];
   const certain = noted.filter((chunk) => isReadAs(found.get(chunk.id), chunk));
   const sure = new Set(certain.map(({ id }) => id));
-  const uncertain = [...new Set([...held.uncertain, ...found.keys()])];
+  const uncertain = [...new Set([...held.uncertain, ...readings.keys()])];
   return {
     ...held,
     certain,

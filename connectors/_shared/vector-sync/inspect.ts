@@ -60,4 +60,4 @@ export async function inspect(
   }
 }
 
-const nothingKnown: Reading = { mark: "", metadataHash: "" };
+const nothingKnown: Reading = { mark: "", metadataHash: "", version: "" };

@@ -205,10 +205,22 @@ export async function barrier(
   namespace: string,
   run: Bounds,
 ): Promise<bigint | undefined> {
-  checkLease(run);
-  const { lsn } = await store.remove([absentId], storeRun(run, namespace));
+  const lsn = await headOf(store, namespace, run);
   await visible.seen({ namespace, lsn, evidence: undefined }, run.signal);
   return lsn;
+}
+
+/**
+ * The end of a namespace's log, by a write that changes nothing; `undefined` where the store tells no
+ * position, or there is no such namespace.
+ */
+export async function headOf(
+  store: VectorStore,
+  namespace: string,
+  run: Bounds,
+): Promise<bigint | undefined> {
+  checkLease(run);
+  return (await store.remove([absentId], storeRun(run, namespace))).lsn;
 }
 
 /** No document has this id: a docKey is never empty. */

@@ -93,12 +93,15 @@ export function pendingOf(plan: Plan): Manifest {
   const { held, diff, outcome } = plan;
   const { elsewhere } = held;
   const before = outcome.state === "live" ? beforeOf(held) : undefined;
+  const suspect = held.manifest?.namespace === held.namespace ? held.manifest.suspect : undefined;
   return {
     ...outcome,
     state: "pending",
     chunks: diff.same,
     pending: [...diff.writes.map(({ chunk }) => chunk.id), ...diff.gone],
     ...(before !== undefined && { before }),
+    // Until it is written: a crash before that must not make it believed.
+    ...(suspect && { suspect }),
     ...(elsewhere.length > 0 && { elsewhere }),
   };
 }
@@ -162,7 +165,8 @@ export function vectorsHeld({
   readings,
 }: Held): ReadonlyMap<string, { readonly id: string; readonly mark: string }> {
   const isNothingThere = isDoubtful && readings === undefined;
-  const chunks = isNothingThere ? [] : (manifest?.chunks ?? []);
+  const { chunks: noted = [], suspect = [] } = manifest ?? {};
+  const chunks = isNothingThere ? [] : noted.filter(({ id }) => !suspect.includes(id));
   return new Map(chunks.map((chunk) => [chunk.embedKey, { id: chunk.id, mark: markOf(chunk) }]));
 }
 

@@ -47,7 +47,17 @@ export const pinecone = defineSink({
     await (await openPineconeStore({ config, signal, log, meter, readOnly: true })).close();
     const store = await openPineconeStore({ config, signal, log, meter });
     const rules = config.metadata;
-    return await openAudit({ store, state, embedder, namespace, rules, log, meter, signal });
+    return await openAudit({
+      store,
+      state,
+      embedder,
+      openEmbedder: () => openEmbedder(config.embedding, context),
+      namespace,
+      rules,
+      log,
+      meter,
+      signal,
+    });
   },
   openEstimator: async (context) =>
     estimator(await describeEmbedding(context.config.embedding, context)),

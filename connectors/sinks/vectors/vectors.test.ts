@@ -60,7 +60,13 @@ describe("the sink over a store of one's own", () => {
       matches: expect.any(Array),
     });
     const auditor = await vectors.openAuditor?.(contextOf());
-    const how = { sample: 10, lineage: [], settled: async () => true, patienceMs: 0 };
+    const how = {
+      sample: 10,
+      values: false,
+      lineage: [],
+      settled: async () => true,
+      patienceMs: 0,
+    };
     const first = await auditor?.verify(how, { signal }).next();
     // The state is another one: nobody knows these vectors.
     expect(first?.value).toMatchObject({ kind: "orphaned" });

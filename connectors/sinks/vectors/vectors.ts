@@ -44,7 +44,17 @@ export const vectors = defineSink({
     const embedder = await describeEmbedding(context.config.embedding, context);
     const store = await openStore(context, { readOnly: false });
     const rules = context.config.metadata;
-    return await openAudit({ store, state, embedder, namespace, rules, log, meter, signal });
+    return await openAudit({
+      store,
+      state,
+      embedder,
+      openEmbedder: () => openEmbedder(context.config.embedding, context),
+      namespace,
+      rules,
+      log,
+      meter,
+      signal,
+    });
   },
   openEstimator: async (context) =>
     estimator(await describeEmbedding(context.config.embedding, context)),

@@ -9,9 +9,8 @@ import { visibility } from "../visibility.ts";
 import { eraser } from "./erase.ts";
 import { mender } from "./mend.ts";
 import { notesOf } from "./note.ts";
+import { rightValues } from "./values.ts";
 import { verifier } from "./verify.ts";
-
-const visibleWithinMs = 10_000;
 
 /**
  * The audit of an index that vector sync keeps. Owns `store`: `close` closes it. Of another model than the
@@ -22,13 +21,18 @@ export async function openAudit(options: {
   /** The sink's own, as its writer has it. */
   readonly state: StateStore;
   readonly embedder: Pick<Embedder, "fingerprint" | "dimensions">;
+  /** The embedder itself, should texts have to be embedded. The audit closes it. */
+  readonly openEmbedder: () => Promise<Embedder>;
   readonly namespace: NamespaceTemplate;
   readonly rules: MetadataRules;
   readonly log: Context<unknown>["log"];
   readonly meter: Context<unknown>["meter"];
   readonly signal: AbortSignal;
+  /** Milliseconds that an index may be behind. Default 10 s. */
+  readonly visibleWithinMs?: number;
 }): Promise<Auditor> {
-  const { store, state, embedder, namespace, rules, signal } = options;
+  const { store, state, embedder, openEmbedder, namespace, rules, signal } = options;
+  const { visibleWithinMs = 10_000 } = options;
   const { fixed } = namespace;
   const { dimensions } = await store.describe({ signal }).catch(async (error: unknown) => {
     await store.close();
@@ -39,8 +43,9 @@ export async function openAudit(options: {
   const verify = verifier({
     store,
     state,
-    visible,
     fixed,
+    right: rightValues({ cache, openEmbedder }),
+    visibleWithinMs,
     origin: { state, embedder, limits: store.limits, rules, namespace },
   });
   return {

@@ -10,6 +10,7 @@ import {
 import { adoptedOf } from "../adopt.ts";
 import { docKeyOf } from "../doc-key.ts";
 import { manifestKeyOf, toJson } from "../manifest.ts";
+import { packs } from "../packs.ts";
 import { notesOf } from "./note.ts";
 
 /** Older than anything: it deletes what nobody has notes of, and nothing that comes by itself. */
@@ -18,7 +19,8 @@ const neverCompared = -1;
 
 /**
  * Prepares repairs: the notes of what drifted are no longer believed, so its next event is compared with
- * the index itself; what nobody has notes of gets some, and a delete. Nothing is written to the index here.
+ * the index itself; what nobody has notes of gets some, and a delete. Only ids that are no record's are deleted here,
+ * when that is forced: the index is written to by nobody else.
  */
 export function mender(options: {
   readonly store: VectorStore;
@@ -26,18 +28,30 @@ export function mender(options: {
 }): Auditor["mend"] {
   const { store, state } = options;
 
-  return async (drifts, { signal }) => {
+  return async (drifts, { force, signal }) => {
     const deletes: ReturnType<typeof deleted>[] = [];
+    let removed = 0;
     for (const drift of drifts) {
       signal.throwIfAborted();
       if (drift.kind === "old-lineage") continue;
-      const removal = isOfRecord(drift)
+      if (drift.isForeign) {
+        if (force) removed += await remove(drift, signal);
+        continue;
+      }
+      const removal = isNoted(drift)
         ? removalOf(drift, await doubted(drift))
         : await adopted(drift, signal);
       if (removal) deletes.push(removal);
     }
-    return deletes;
+    return { deletes, removed };
   };
+
+  /** At once: no event is about them, and no worker touches them. */
+  async function remove({ ids, place: namespace }: Drift, signal: AbortSignal): Promise<number> {
+    for (const pack of packs(ids, { maxCount: store.limits.maxDeleteIds }))
+      await store.remove(pack, { namespace, signal });
+    return ids.length;
+  }
 
   /** What is noted of the drift's record; from now on it is compared. */
   async function doubted({ kind, source, subject, place, ids }: Drift) {
@@ -50,9 +64,12 @@ export function mender(options: {
     // When it comes again, only its own namespace is looked at.
     const isStray = kind === "orphaned" && ids.length > 0 && place !== namespace;
     const stray = { namespace: place, ids: chunkIdsOf(ids) };
+    const wrong = kind === "stale" && place === namespace ? chunkIdsOf(ids) : [];
+    const suspect = [...new Set([...(manifest.suspect ?? []), ...wrong])];
     const value = toJson({
       ...manifest,
       epoch: neverCompared,
+      ...(suspect.length > 0 && { suspect }),
       ...(isStray && { elsewhere: [...elsewhere, stray] }),
     });
     // Changed meanwhile: then its event is under way, or was just handled.
@@ -81,7 +98,7 @@ export function mender(options: {
   }
 }
 
-function isOfRecord({ source, subject }: Drift): boolean {
+function isNoted({ source, subject }: Drift): boolean {
   return source !== undefined && subject !== undefined;
 }
 

@@ -3,13 +3,14 @@ import type {
   DocumentUpserted,
   Drift,
   Embedder,
+  Manifest,
   RecordName,
   StateStore,
   VectorStore,
 } from "sluice";
 import { breather } from "../../text/breathe.ts";
 import { docKeyOf } from "../doc-key.ts";
-import { docKeyIn, manifestsPrefix, toManifest } from "../manifest.ts";
+import { docKeyIn, idsIn, manifestsPrefix, toManifest } from "../manifest.ts";
 import type { MetadataRules } from "../metadata.ts";
 import type { NamespaceTemplate } from "../namespace-template.ts";
 import { packs } from "../packs.ts";
@@ -22,10 +23,10 @@ export interface OriginCheck {
   readonly begin: (signal: AbortSignal) => Promise<void>;
   /** One document of a whole origin. */
   readonly see: (document: DocumentUpserted, signal: AbortSignal) => Promise<void>;
+  /** After the last: what was noted before, of sources that were read whole, and was not seen has vanished. */
+  readonly end: (isWhole: (source: string) => boolean, signal: AbortSignal) => Promise<void>;
   /** Documents whose notes still say something else than what was seen. */
   readonly suspects: () => Promise<readonly Suspect[]>;
-  /** Notes of records that were there before and that their origin, read whole, did not show. */
-  readonly vanished: (signal: AbortSignal) => AsyncGenerator<Suspect, void>;
 }
 
 /** A document that is not what its origin holds. */
@@ -46,18 +47,20 @@ export function originCheck(options: {
   readonly limits: VectorStore["limits"];
   readonly rules: MetadataRules;
   readonly namespace: NamespaceTemplate;
+  /** Told of every text that a document makes. */
+  readonly offer: (embedKey: string, text: string) => void;
 }): OriginCheck {
-  const { state, embedder, limits, rules, namespace } = options;
+  const { state, embedder, limits, rules, namespace, offer } = options;
   /** 52 bits of each docKey: a number costs less than a text, and a collision only hides a drift. */
   const seen = new Set<number>();
   const before = new Set<number>();
-  const sources = new Set<string>();
   const different = new Map<string, Pick<Suspect, "docKey" | "wanted"> & RecordName>();
 
   async function contentOf(document: DocumentUpserted, signal: AbortSignal): Promise<string> {
     const docKey = docKeyOf(document.source, document.subject);
     const place = { embedder, limits, rules, breathe: breather(signal) };
     const chunks = await wantedChunks(document, docKey, place);
+    for (const { embedKey, embeddedText } of chunks) offer(embedKey, embeddedText);
     return fingerprintOf(namespace.of(document), chunks);
   }
 
@@ -72,7 +75,6 @@ export function originCheck(options: {
     async see(document, signal) {
       const { source, subject } = document;
       const docKey = docKeyOf(source, subject);
-      sources.add(source);
       seen.add(numberOf(docKey));
       let wanted: string;
       try {
@@ -100,7 +102,7 @@ export function originCheck(options: {
             continue;
           }
           const isThere = note !== undefined && note.manifest.state !== "tombstone";
-          const kind = isThere ? "stale" : "missing";
+          const kind = wanted === gone ? "orphaned" : isThere ? "stale" : "missing";
           const place = note?.manifest.namespace ?? namespace.fixed ?? "";
           const drift: Drift = { kind, source, subject, place, ids: [] };
           found.push({ drift, docKey, wanted, revision: note?.revision ?? 0 });
@@ -109,7 +111,7 @@ export function originCheck(options: {
       return found;
     },
 
-    async *vanished(signal) {
+    async end(isWhole, signal) {
       for await (const page of state.scan(manifestsPrefix)) {
         signal.throwIfAborted();
         for (const entry of page) {
@@ -118,19 +120,30 @@ export function originCheck(options: {
           const number = numberOf(docKey);
           // What came into being while the origin was read cannot have been seen there.
           if (seen.has(number) || !before.has(number)) continue;
-          if (manifest?.state !== "live" || manifest.chunks.length === 0) continue;
-          const { source, subject, namespace: place } = manifest;
-          if (!sources.has(source)) continue;
-          const drift: Drift = { kind: "orphaned", source, subject, place, ids: [] };
-          yield { drift, docKey, wanted: "", revision: entry.revision };
+          if (manifest === undefined || isGone(manifest) || !isWhole(manifest.source)) continue;
+          const { source, subject } = manifest;
+          different.set(docKey, { docKey, wanted: gone, source, subject });
         }
       }
     },
   };
 }
 
+/** What an origin holds that does not hold the record. */
+const gone = "";
+
 function isNoted(note: Note | undefined, wanted: string): boolean {
+  if (wanted === gone) return note === undefined || isGone(note.manifest);
   return note !== undefined && note.manifest.state !== "tombstone" && contentIn(note) === wanted;
+}
+
+/** Nothing of it is in the index, or soon will be. */
+function isGone(manifest: Manifest): boolean {
+  return (
+    manifest.state === "tombstone" ||
+    manifest.deletedAt !== undefined ||
+    idsIn(manifest, manifest.namespace).length === 0
+  );
 }
 
 function contentIn({ manifest }: Note): string {
