@@ -18,16 +18,7 @@ export async function checkIndex(
 ): Promise<{ readonly dimensions: number; readonly metric: string }> {
   const { model, metric, namespace, isCreated } = wanted;
   const index = await store.describe({ signal });
-  if (index.dimensions !== model.dimensions)
-    throw new ConfigError(
-      `vectors: the index holds ${index.dimensions} dimensions, the embedding model ${model.fingerprint} makes ${model.dimensions}.`,
-      {
-        code: "vectors.dimensions-mismatch",
-        fix: isCreated
-          ? 'Name another "index", which will be created, or use the model this one was made for.'
-          : `Use an index of ${model.dimensions} dimensions, or the model this one was made for.`,
-      },
-    );
+  checkDimensions(index, model, { isCreated });
   if (metric !== undefined && index.metric !== metric)
     throw new ConfigError(`vectors: the index measures by ${index.metric}, not by ${metric}.`, {
       code: "vectors.metric-mismatch",
@@ -36,4 +27,22 @@ export async function checkIndex(
   if (namespace !== undefined)
     checkModel(await firstModel(store, { namespace, signal }), model.fingerprint, namespace);
   return index;
+}
+
+/** Throws `ConfigError` where an index cannot hold a model's vectors. */
+export function checkDimensions(
+  index: { readonly dimensions: number },
+  model: Pick<Embedder, "dimensions" | "fingerprint">,
+  { isCreated }: { readonly isCreated: boolean },
+): void {
+  if (index.dimensions === model.dimensions) return;
+  throw new ConfigError(
+    `vectors: the index holds ${index.dimensions} dimensions, the embedding model ${model.fingerprint} makes ${model.dimensions}.`,
+    {
+      code: "vectors.dimensions-mismatch",
+      fix: isCreated
+        ? 'Name another "index", which will be created, or use the model this one was made for.'
+        : `Use an index of ${model.dimensions} dimensions, or the model this one was made for.`,
+    },
+  );
 }

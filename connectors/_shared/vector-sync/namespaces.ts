@@ -3,6 +3,7 @@ import { adopt } from "./adopt.ts";
 import { checkModel, firstModel } from "./first-vector.ts";
 import type { Trust } from "./held.ts";
 import type { Journal } from "./journal.ts";
+import { manifestsPrefix, toManifest } from "./manifest.ts";
 import { checkLease, storeRun, type Bounds } from "./requests.ts";
 import type { Visibility } from "./visibility.ts";
 
@@ -115,6 +116,11 @@ export function openNamespaces(options: {
     }
     if (model === undefined) {
       const epoch = after(known.epoch);
+      if (await isNoted(namespace))
+        log.warn(
+          { namespace },
+          "the index is empty, though state has notes of its documents: they are written as they change, `sluice verify --repair` has all of them sent again",
+        );
       return { target, lsn, epoch, emptyAt: root.epoch + epoch };
     }
     if (namespace !== fixed || position <= BigInt(known.lsn)) return known;
@@ -124,6 +130,15 @@ export function openNamespaces(options: {
       "the index has writes that state does not know of: documents are compared with it as they change, `sluice verify` tells of the others",
     );
     return { target, lsn, epoch: after(known.epoch) };
+  }
+
+  async function isNoted(namespace: string): Promise<boolean> {
+    for await (const page of state.scan(manifestsPrefix))
+      for (const entry of page) {
+        const manifest = toManifest(entry);
+        if (manifest?.state === "live" && manifest.namespace === namespace) return true;
+      }
+    return false;
   }
 
   async function positionOf(namespace: string, run: WriteRun): Promise<bigint | undefined> {

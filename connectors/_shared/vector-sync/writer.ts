@@ -27,6 +27,7 @@ import { packs } from "./packs.ts";
 import { together } from "./requests.ts";
 import { shareWriter, type DocumentChange } from "./share.ts";
 import { vectorCache } from "./vector-cache.ts";
+import { watchedStore } from "./watched-store.ts";
 import { visibility, type Written } from "./visibility.ts";
 
 export interface VectorWriterOptions {
@@ -66,7 +67,8 @@ type Failures = Map<number, RetryableError | PoisonError>;
  * `embedder`: `close` closes them. `write` may run for several partitions at once.
  */
 export function vectorWriter(options: VectorWriterOptions): Writer {
-  const { store, embedder, state, target, namespace, log, meter, signal } = options;
+  const { embedder, state, target, namespace, log, meter, signal } = options;
+  const store = watchedStore(options.store, embedder);
   const { acknowledge = "written", metadata = defaultRules, visibleWithinMs } = options;
   const { tombstoneMs = 30 * 24 * 3_600_000, vectorCacheBytes = 64 * 1024 * 1024 } = options;
   const { dimensions, fingerprint: model } = embedder;

@@ -260,7 +260,14 @@ describe("a fault that stays", () => {
     [401, { reason: "refused", code: "pinecone.unauthorized", fix: expect.any(String) }],
     [402, { reason: "refused", code: "pinecone.forbidden", fix: expect.any(String) }],
     [403, { reason: "refused", code: "pinecone.forbidden", fix: expect.any(String) }],
-    [404, { reason: "refused", code: "pinecone.index-missing", fix: expect.any(String) }],
+    [
+      404,
+      {
+        name: "ConfigError",
+        code: "pinecone.index-gone",
+        fix: expect.stringContaining("sluice verify SINK --repair"),
+      },
+    ],
     [418, { reason: "refused", code: "pinecone.unexpected", fix: expect.any(String) }],
   ] as const) {
     it(`is told from others by its status: ${status}`, async () => {
@@ -274,7 +281,7 @@ describe("a fault that stays", () => {
     expect(await store.remove(["a"], { ...run, namespace: "nowhere" })).toEqual({});
     faults = [{ status: 404, body: { code: 5, message: "Index kb not found" } }];
     await expect(store.remove(["a"], run)).rejects.toMatchObject({
-      code: "pinecone.index-missing",
+      code: "pinecone.index-gone",
     });
   });
 });

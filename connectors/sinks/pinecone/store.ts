@@ -49,7 +49,13 @@ export async function openPineconeStore(options: PineconeStoreOptions): Promise<
       ...(address !== undefined && { controllerHostUrl: address }),
     });
     const model = await readyIndex(client, http, options);
-    return storeOf({ client, http, config, model, close: async () => local?.close() });
+    return storeOf({
+      client,
+      http: whileThere(http, options),
+      config,
+      model,
+      close: async () => local?.close(),
+    });
   } catch (error) {
     await local?.close();
     throw error;
@@ -162,6 +168,34 @@ function storeOf(context: {
     },
     close,
   };
+}
+
+/**
+ * An index that was there when it was opened and is missing now holds nothing of what was noted since: a writer has to
+ * open it anew, and to judge its notes, before it goes on.
+ */
+function whileThere(http: Requests, { config, dimensions }: PineconeStoreOptions): Requests {
+  if (dimensions === undefined) return http;
+  return {
+    ...http,
+    call: (how, work) =>
+      http.call(how, work).catch((error: unknown) => {
+        const isGone = error instanceof SluiceError && error.code === "pinecone.index-missing";
+        throw isGone ? indexGone(config, error) : error;
+      }),
+  };
+}
+
+function indexGone(config: PineconeConfig, cause: SluiceError): ConfigError {
+  const isCreated = creationOf(config) !== undefined;
+  const first = isCreated
+    ? "Nothing: it is created when the sink opens again, in a moment."
+    : 'Create it, or set "create": true.';
+  return new ConfigError(`pinecone: the index ${config.index} is gone since it was opened.`, {
+    code: "pinecone.index-gone",
+    fix: `${first} Then \`sluice verify SINK --repair\` has all documents sent again.`,
+    cause,
+  });
 }
 
 const namespacesAPage = 100;
