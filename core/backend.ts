@@ -11,6 +11,11 @@ export interface Backend {
   readonly topics: Topics;
   readonly state: StatePlace;
   readonly deadLetters: DeadLetters;
+  /**
+   * Has the files of this machine rewritten without what was deleted from them; false when others left no room for
+   * it. `undefined` where there is none: queue and state are in Redis.
+   */
+  readonly compact: () => Promise<boolean | undefined>;
   readonly close: (graceMs: number) => Promise<void>;
 }
 
@@ -38,6 +43,7 @@ export async function openBackend(pipeline: Pipeline, options: { log: Log }): Pr
       topics,
       state,
       deadLetters: openDeadLetters(state.scope),
+      compact: () => compactAll([queue, pipeline.state]),
       close: async (graceMs) => {
         await topics.close(graceMs);
         await state.close();
@@ -65,4 +71,12 @@ async function openState({ project, state }: Pipeline, log: Log): Promise<StateP
   }
   const { openEmbeddedState } = await import("./state/embedded/index.ts");
   return openEmbeddedState({ dir: state.dir, project });
+}
+
+async function compactAll(places: readonly Place[]): Promise<boolean | undefined> {
+  const dirs = new Set(places.flatMap((place) => (place.kind === "embedded" ? [place.dir] : [])));
+  if (dirs.size === 0) return undefined;
+  const { compact } = await import("./state/embedded/compact.ts");
+  const done = await Promise.all([...dirs].map(compact));
+  return done.every(Boolean);
 }

@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { openEmbeddedState } from "../../core/state/embedded/index.ts";
-import { auditedFolder, listed } from "./audit.test.data.ts";
+import { auditedFolder, listed, textOf } from "./audit.test.data.ts";
 
 const { cli, configure, path, remove, start, stop, synced, tamper, until, write } = auditedFolder();
 
@@ -18,6 +18,12 @@ async function traces(name: string): Promise<readonly string[]> {
   }
 }
 
+/** What the files of queue and state hold, deleted or not. */
+function bytes(): string {
+  const files = readdirSync(path(".sluice")).filter((name) => /^sluice\.db(-wal)?$/.test(name));
+  return files.map((name) => readFileSync(path(".sluice", name), "latin1")).join("");
+}
+
 describe("erase", () => {
   it.each([
     ["beside a running pipeline", true],
@@ -32,6 +38,7 @@ describe("erase", () => {
       remove("ada.md");
       // Nothing of it was ever written: only the letter holds it.
       write("secret.bin", Buffer.from([0, 1, 2, 3]));
+      expect(bytes()).toContain(textOf("ada.md", 1).split("\n").at(-1));
       await until(async () => (await cli("status")).result.deadLetters.search === 1);
       if (!isRunning) await stop();
       const receiptFile = path("receipt.json");
@@ -43,8 +50,11 @@ describe("erase", () => {
         isErased: true,
         deadLetters: 0,
         notErasable: [],
+        isFileRewritten: true,
         sinks: [{ sink: "search", remaining: 0 }],
       });
+      // Not in free pages either.
+      expect(bytes()).not.toContain(textOf("ada.md", 1).split("\n").at(-1));
       expect(erased.result.sinks[0].cachedEmbeddings).toBeGreaterThan(0);
       expect(JSON.parse(readFileSync(receiptFile, "utf8"))).toEqual(erased.result);
       const letter = await cli("erase", "--source", "/file/folder", "--key", "secret.bin", "--yes");

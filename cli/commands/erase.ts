@@ -116,6 +116,7 @@ function unknownSource(source: string, known: readonly string[]): SluiceError {
 
 function human(receipt: Receipt, { paint }: Output): string {
   const { record, parts, sinks, deadLetters, queuedEvents, notErasable, isErased } = receipt;
+  const { isFileRewritten } = receipt;
   const whole = parts > 0 ? ` and its ${parts} parts` : "";
   const verb = parts > 0 ? "are" : "is";
   const glyph = isErased ? paint("green", "✓") : paint("red", "✗");
@@ -129,6 +130,12 @@ function human(receipt: Receipt, { paint }: Output): string {
     );
   }
   lines.push(`  ${deadLetters} dead letters, ${queuedEvents} waiting events`);
+  if (isFileRewritten === true)
+    lines.push("  the state file is rewritten: its free pages hold nothing of it");
+  if (isFileRewritten === false)
+    lines.push(
+      `  ${paint("yellow", "!")} the state file was busy: its free pages may still hold texts. Ask again when less is running`,
+    );
   for (const name of notErasable)
     lines.push(`  ${paint("yellow", "!")} ${name} cannot take back what it wrote`);
   return lines.join("\n");

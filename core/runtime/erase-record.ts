@@ -24,6 +24,11 @@ export interface Receipt {
   readonly queuedEvents: number;
   /** Of what transforms remember of records that they split. */
   readonly splits: number;
+  /**
+   * The files of queue and state were rewritten: what was deleted from them is not in their free pages either.
+   * False: others were busy with them. Absent: queue and state are in Redis.
+   */
+  readonly isFileRewritten?: boolean;
   /** True when looking again found nothing. */
   readonly isErased: boolean;
   /** Sinks that cannot take back what they wrote. */
@@ -87,6 +92,7 @@ export async function eraseRecord(
     for (const { state, key } of splits) await state.each([{ key, value: undefined }]);
 
     const left = await Promise.all(audits.map(notesLeft));
+    const isFileRewritten = await backend.compact();
     const subjects = new Set(audits.flatMap(({ names }) => names.map(({ subject }) => subject)));
     subjects.delete(record.subject);
     return {
@@ -98,6 +104,7 @@ export async function eraseRecord(
       deadLetters,
       queuedEvents,
       splits: splits.length,
+      ...(isFileRewritten !== undefined && { isFileRewritten }),
       isErased:
         erased.every(({ remaining }) => remaining === 0) && left.every((count) => count === 0),
       notErasable: sinks.filter((one) => !able.includes(one)).map(({ name }) => name),

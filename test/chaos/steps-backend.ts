@@ -45,6 +45,7 @@ export async function openStepsBackend(
     topics,
     state,
     deadLetters: openDeadLetters(state.scope),
+    compact: async () => undefined,
     close: async (graceMs) => {
       await topics.close(graceMs);
       await state.close();
