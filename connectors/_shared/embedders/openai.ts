@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { z, type Context, type Embedder, type EmbedderDescription } from "sluice";
+import { RetryableError, z, type Context, type Embedder, type EmbedderDescription } from "sluice";
 import { openService } from "./ask.ts";
 import { estimatedCount, tokenizerCount } from "./count-tokens.ts";
 import { remoteEmbedder, type Protocol } from "./remote.ts";
@@ -128,10 +128,13 @@ export async function openOpenAi(
   });
 }
 
+/** What nobody asks for at once. */
+const maxIndex = 1_000_000;
+
 const answer = z.object({
   data: z.array(
     z.object({
-      index: z.number().int().optional(),
+      index: z.number().int().min(0).max(maxIndex).optional(),
       embedding: z.union([z.string(), z.array(z.number())]),
     }),
   ),
@@ -154,13 +157,28 @@ function protocolOf(
       const parsed = answer.safeParse(body);
       if (!parsed.success) return undefined;
       const { data } = parsed.data;
-      return data
-        .map((one, at) => ({ at: one.index ?? at, vector: toVector(one.embedding) }))
-        .toSorted((a, b) => a.at - b.at)
-        .map(({ vector }) => vector);
+      const ordered: Float32Array[] = [];
+      for (const [at, { index = at, embedding }] of data.entries())
+        ordered[index] = toVector(embedding);
+      const places = new Set(data.map(({ index }, at) => index ?? at));
+      const isWhole = places.size === data.length && ordered.length === data.length;
+      // A vector under another text's name would be found by nobody, and blamed on nobody.
+      if (!isWhole) throw outOfOrder(model, data.length);
+      return ordered;
     },
     tokens: (body) => answer.safeParse(body).data?.usage?.total_tokens,
   };
+}
+
+function outOfOrder(model: string, count: number): RetryableError {
+  return new RetryableError(
+    `embed: ${model} answered ${count} vectors whose \`index\` is not 0 to ${count - 1}, each once.`,
+    {
+      code: "embed.bad-order",
+      reason: "unreachable",
+      fix: "Wait: it is asked again. If it lasts, the service is not OpenAI-compatible: use another, or a newer version of it.",
+    },
+  );
 }
 
 function toVector(embedding: string | readonly number[]): Float32Array {

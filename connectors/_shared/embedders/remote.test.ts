@@ -64,6 +64,29 @@ async function open(
 }
 
 describe("openai", () => {
+  it.each([
+    ["the same twice", [0, 0, 2]],
+    ["one too high", [0, 1, 3]],
+    ["one missing", [1, undefined, 2]],
+  ])("refuses to guess whose a vector is: %s", async (_, indexes) => {
+    const { embedder } = await open(({ body: { input = [] } }) => ({
+      body: { data: input.map((text, at) => ({ index: indexes[at], embedding: vectorOf(text) })) },
+    }));
+    await expect(embedder.embed(["one", "three", "a"], passage)).rejects.toMatchObject({
+      name: "RetryableError",
+      code: "embed.bad-order",
+      message: expect.stringContaining("0 to 2"),
+    });
+  });
+
+  it("takes vectors in the order of the texts where the service numbers none", async () => {
+    const { embedder } = await open(({ body: { input = [] } }) => ({
+      body: { data: input.map((text) => ({ embedding: vectorOf(text) })) },
+    }));
+    const vectors = await embedder.embed(["one", "a"], passage);
+    expect(vectors).toEqual(["one", "a"].map((text) => Float32Array.from(vectorOf(text))));
+  });
+
   it("asks any compatible service, with the texts in order and the key where there is one", async () => {
     const { embedder, asked, counters } = await open(openAi, { apiKey: "secret" });
     const vectors = await embedder.embed(["one", "three", "a"], passage);

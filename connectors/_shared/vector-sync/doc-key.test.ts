@@ -55,3 +55,10 @@ it("is cut at the border of an escape", () => {
     expect(kept.length).toBeGreaterThan(157);
   }
 });
+
+it("is no key's that spells a shortened one", () => {
+  const shortened = docKeyOf("s", "x".repeat(300));
+  const spelled = shortened.slice("s:".length);
+  expect(shortened).toContain("~");
+  expect(docKeyOf("s", spelled)).not.toBe(shortened);
+});

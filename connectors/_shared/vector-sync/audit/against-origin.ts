@@ -40,12 +40,12 @@ export async function* againstOrigin(
     const origin = originCheck(options);
     await origin.begin(signal);
     counts.compared = 0;
-    const { documents, isWhole } = read();
-    for await (const document of documents) {
+    const reading = read();
+    for await (const document of reading.documents) {
       await origin.see(document, signal);
       counts.compared += 1;
     }
-    await origin.end(isWhole, signal);
+    await origin.end(reading, signal);
     const first = await origin.suspects();
     const revisions = new Map(first.map(({ docKey, revision }) => [docKey, revision]));
     const until = performance.now() + patienceMs;

@@ -4,6 +4,7 @@ import type {
   Drift,
   Embedder,
   Manifest,
+  OriginReading,
   RecordName,
   StateStore,
   VectorStore,
@@ -24,7 +25,10 @@ export interface OriginCheck {
   /** One document of a whole origin. */
   readonly see: (document: DocumentUpserted, signal: AbortSignal) => Promise<void>;
   /** After the last: what was noted before, of sources that were read whole, and was not seen has vanished. */
-  readonly end: (isWhole: (source: string) => boolean, signal: AbortSignal) => Promise<void>;
+  readonly end: (
+    reading: Pick<OriginReading, "isWhole" | "isGivenUp">,
+    signal: AbortSignal,
+  ) => Promise<void>;
   /** Documents whose notes still say something else than what was seen. */
   readonly suspects: () => Promise<readonly Suspect[]>;
 }
@@ -111,7 +115,7 @@ export function originCheck(options: {
       return found;
     },
 
-    async end(isWhole, signal) {
+    async end({ isWhole, isGivenUp }, signal) {
       for await (const page of state.scan(manifestsPrefix)) {
         signal.throwIfAborted();
         for (const entry of page) {
@@ -125,6 +129,7 @@ export function originCheck(options: {
           different.set(docKey, { docKey, wanted: gone, source, subject });
         }
       }
+      for (const [docKey, record] of different) if (isGivenUp(record)) different.delete(docKey);
     },
   };
 }

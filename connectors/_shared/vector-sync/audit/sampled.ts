@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Drift, StateStore, Vector, VectorStore } from "sluice";
 import { embedKeyOf, markOf } from "../content-hash.ts";
 import { vectorIdOf } from "../doc-key.ts";
@@ -8,6 +9,9 @@ import { isClose } from "./closeness.ts";
 import { driftOf } from "./drift.ts";
 import { notesOf, type Note } from "./note.ts";
 import type { RightValues } from "./values.ts";
+
+const maxLooks = 4;
+const lookAgainMs = 250;
 
 type NotedChunk = Note["manifest"]["chunks"][number];
 
@@ -54,21 +58,26 @@ export function sampleCheck(options: {
 
   /** The drift, if it is one: what is worked on, or not yet to be seen, is none. */
   async function confirmed(
-    one: Sampled,
+    { docKey, namespace, chunk }: Sampled,
     isWrong: (vector: Vector, note: Note) => boolean,
     signal: AbortSignal,
   ): Promise<Drift | "unsettled" | undefined> {
-    const { docKey, namespace, chunk } = one;
-    const [before] = await notesOf(state, [docKey]);
-    const since = performance.now();
-    const noted = before?.manifest.chunks.find(({ id }) => id === chunk.id);
-    const isMoving = noted === undefined || markOf(noted) !== markOf(chunk);
-    if (isMoving || !(await caughtUp(before, { since, signal }))) return "unsettled";
-    const [vector] = await store.fetch([vectorIdOf(docKey, chunk.id)], { namespace, signal });
-    const [note] = await notesOf(state, [docKey]);
-    if (note === undefined || note.revision !== before?.revision) return "unsettled";
-    if (vector === undefined || !isWrong(vector, note)) return undefined;
-    return driftOf({ docKey, namespace, note }, "stale", [chunk.id]);
+    for (let looks = 1; ; looks++) {
+      const [before] = await notesOf(state, [docKey]);
+      const since = performance.now();
+      const noted = before?.manifest.chunks.find(({ id }) => id === chunk.id);
+      // Another one by now, or gone: there is nothing left to judge.
+      if (noted === undefined || markOf(noted) !== markOf(chunk)) return undefined;
+      const isSeen = await caughtUp(before, { since, signal });
+      const [vector] = await store.fetch([vectorIdOf(docKey, chunk.id)], { namespace, signal });
+      const [note] = await notesOf(state, [docKey]);
+      if (isSeen && note !== undefined && note.revision === before?.revision) {
+        if (vector === undefined || !isWrong(vector, note)) return undefined;
+        return driftOf({ docKey, namespace, note }, "stale", [chunk.id]);
+      }
+      if (looks === maxLooks) return "unsettled";
+      await sleep(lookAgainMs, undefined, { signal });
+    }
   }
 
   async function* judged(

@@ -80,6 +80,7 @@ const originOf = (now: readonly DocumentUpserted[], whole = [source]) => {
       yield* now;
     })(),
     isWhole: (one) => whole.includes(one),
+    isGivenUp: ({ subject }) => subject === "given up",
   });
   return read;
 };
@@ -134,6 +135,9 @@ describe("an origin", () => {
     expect(exact.found.compared).toBe(3);
     const empty = await verified(here, { origins: originOf([]) });
     expect(kinds(empty.drifts)).toEqual(["orphaned a", "orphaned b", "orphaned c"]);
+    await here.open().write([doc("given up", ["old"], at(1))], run());
+    const seen = [...newest, doc("given up", ["new"], at(2))];
+    expect((await verified(here, { origins: originOf(seen) })).drifts).toEqual([]);
     const unread = await verified(here, { origins: originOf([], []) });
     expect(unread.drifts).toEqual([]);
   });
