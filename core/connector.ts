@@ -279,6 +279,8 @@ export interface OriginReading {
   readonly documents: AsyncIterable<DocumentUpserted>;
   /** At the end of `documents`: whether every record of this `source` was read, should it have any. */
   readonly isWhole: (source: string) => boolean;
+  /** Whether a record waits as a dead letter: then nobody knows what it should be. */
+  readonly isGivenUp: (record: RecordName) => boolean;
 }
 
 /** `sluice verify` and `sluice erase`: needs no lease, and may run beside the sink. */

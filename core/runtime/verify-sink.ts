@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend } from "../backend.ts";
 import type { Pipeline, SinkConnector } from "../config/pipeline.ts";
-import type { Auditor, Drift, Log, Verified } from "../connector.ts";
+import type { Auditor, Drift, Log, RecordName, Verified } from "../connector.ts";
+import { isPartOf } from "../child.ts";
 import { isRecordChange } from "../event.ts";
 import { marksOf, scanFor, waysTo } from "./documents-of.ts";
 
@@ -64,7 +65,9 @@ export async function verifySink(
       lineage: marksOf(ways, sink),
       settled: () => areHandled([...names], backend, signal),
       patienceMs,
-      ...(scanned.length > 0 && { origins: scan }),
+      ...(scanned.length > 0 && {
+        origins: () => ({ ...scan(), isGivenUp: letters.has }),
+      }),
     },
     { signal },
   );
@@ -79,16 +82,13 @@ export async function verifySink(
         isDrifted,
         isExact: !isDrifted && next.value.unsettled === 0,
         foreign,
-        deadLettered: letters.size,
+        deadLettered: letters.count,
         examples,
         scanned,
         skipped,
       };
     }
     const { kind, ids, isForeign } = next.value;
-    // Given up on, not forgotten: a replay brings it.
-    const isOfOrigin = ids.length === 0 && kind !== "old-lineage";
-    if (isOfOrigin && letters.has(nameOf(next.value))) continue;
     drift[kind] += 1;
     if (isForeign) foreign += ids.length;
     if (examples.length < maxExamples) examples.push(next.value);
@@ -96,20 +96,23 @@ export async function verifySink(
   }
 }
 
-/** The records that consumers have open dead letters of. */
-async function lettersOf(
-  consumers: readonly string[],
-  { deadLetters }: Backend,
-): Promise<ReadonlySet<string>> {
-  const found = new Set<string>();
+/** The records that consumers have open dead letters of, and which these are, with their parts. */
+async function lettersOf(consumers: readonly string[], { deadLetters }: Backend) {
+  const subjects = new Map<string, Set<string>>();
   for (const name of consumers)
     for await (const page of deadLetters.list(name))
-      for (const { event } of page) if (isRecordChange(event)) found.add(nameOf(event));
-  return found;
-}
-
-function nameOf({ source = "", subject = "" }: Pick<Drift, "source" | "subject">): string {
-  return `${source}\n${subject}`;
+      for (const { event } of page) {
+        if (!isRecordChange(event)) continue;
+        const known = subjects.get(event.source) ?? new Set<string>();
+        subjects.set(event.source, known.add(event.subject));
+      }
+  return {
+    count: [...subjects.values()].reduce((sum, { size }) => sum + size, 0),
+    has: ({ source, subject }: RecordName): boolean => {
+      const known = subjects.get(source) ?? new Set();
+      return known.has(subject) || [...known].some((record) => isPartOf(subject, record));
+    },
+  };
 }
 
 /** True once nothing waits for these consumers; false when that takes too long. */
