@@ -1,6 +1,5 @@
 import { utimesSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { Json } from "../../core/event.ts";
 import { openEmbeddedState } from "../../core/state/embedded/index.ts";
 import type { Manifest } from "../../core/vectors.ts";
 import { auditedFolder, listed, textOf } from "./audit.test.data.ts";
@@ -174,7 +173,7 @@ describe("verify of what it cannot call exact", () => {
           const { chunks, ...manifest } = value as unknown as Manifest;
           const pending = chunks.map(({ id }) => id);
           const half = { ...manifest, chunks: [], state: "pending", before: null, pending };
-          await own.each([{ key, value: half as unknown as Json }]);
+          await own.each([{ key, value: half }]);
         }
     } finally {
       await state.close();

@@ -253,14 +253,14 @@ describe("a change", () => {
     const modified = (events: readonly SluiceEvent[]) =>
       events.flatMap((event) =>
         isRecordChange(event) && event.type === "dev.sluice.record.upserted"
-          ? [`${event.data.op} ${String(event.data.after["modified"])}`]
+          ? [`${event.data.op} ${JSON.stringify(event.data.after["modified"])}`]
           : [],
       );
-    await run.until((events) => modified(events).includes(`update ${first.toISOString()}`));
+    await run.until((events) => modified(events).includes(`update ${JSON.stringify(first)}`));
     await run.stop();
     await utimes(at("a.md"), second, second);
     const again = await started();
-    assert.deepEqual(modified(again.events), [`update ${second.toISOString()}`]);
+    assert.deepEqual(modified(again.events), [`update ${JSON.stringify(second)}`]);
   });
 
   it("is seen after a restart even where size and mtime are as before", async () => {
