@@ -36,16 +36,11 @@ export function toHeld(
   const { namespace, epoch, trust } = place;
   const own = { docKey, revision, manifest, namespace, epoch, isDoubtful: trust !== "whole" };
   if (manifest === undefined) return { ...own, certain: [], uncertain: [], elsewhere: [] };
-  const { chunks, pending = [], elsewhere = [], suspect = [] } = manifest;
+  const { chunks, pending = [], elsewhere = [] } = manifest;
   const ids = chunks.map(({ id }) => id);
   if (manifest.namespace === namespace)
     return trust === "whole"
-      ? {
-          ...own,
-          certain: chunks.filter(({ id }) => !suspect.includes(id)),
-          uncertain: [...new Set([...pending, ...suspect])],
-          elsewhere,
-        }
+      ? { ...own, certain: chunks, uncertain: pending, elsewhere }
       : { ...own, certain: [], uncertain: [...ids, ...pending], elsewhere };
   // It moves; what an earlier move left in the namespace it comes (back) to is uncertain there.
   const here = elsewhere.find((place) => place.namespace === namespace)?.ids ?? [];

@@ -3,7 +3,7 @@ import type { Auditor, DocumentUpserted, Drift, OriginReading, Verified } from "
 import { fakes } from "sluice/testing";
 import { assertEqualsOracle, at, doc, namespace, source, world, type World } from "../harness.ts";
 import { memoryStore, type MemoryStore } from "../memory-store.ts";
-import { manifestsPrefix, toManifest } from "../manifest.ts";
+import { manifestsPrefix, toJson, toManifest } from "../manifest.ts";
 import { defaultRules } from "../metadata.ts";
 import { rootKey } from "../namespaces.ts";
 import { fixedNamespace } from "../namespace-template.ts";
@@ -197,6 +197,24 @@ describe("numbers of a vector that are not its text's", () => {
     expect(drifts).toMatchObject([{ kind: "stale", ids: [id] }]);
     expect(found).toMatchObject({ sampled: 6, values: 6, embedded: { texts: 0 } });
     await mended(here, drifts);
+  });
+
+  it("are not believed after a crash that left their document in doubt", async () => {
+    const here = await synced();
+    await spoil(here, (_, n) => Math.sin(n + 1));
+    const audit = await auditOf(here, here.store);
+    await audit.mend((await verified(here)).drifts, { force: false, signal });
+    const upsert = () => Promise.reject(new Error("the process dies"));
+    const dying = here.open({ store: { ...here.store, upsert } });
+    await expect(dying.write(newest, run())).rejects.toThrow("the process dies");
+    for await (const page of here.state.scan(manifestsPrefix))
+      for (const entry of page) {
+        const manifest = toManifest(entry);
+        if (manifest)
+          await here.state.each([{ key: entry.key, value: toJson({ ...manifest, epoch: -1 }) }]);
+      }
+    await here.open().write(newest, run());
+    await assertEqualsOracle(here.store, newest);
   });
 
   it("are told by the model where the cache is lost, when that is asked for", async () => {
