@@ -37,7 +37,7 @@ it("acknowledges a batch only when its dead letter is durable (Invariant 8)", as
   };
   // Only what a consumer uses.
   const backend = {
-    topics: { consume },
+    topics: { consume, subscribe: async () => "known" },
     deadLetters: { add },
     state: { scope: () => fakes.state() },
   } as unknown as Backend;
