@@ -31,8 +31,11 @@ export interface Bucket {
     range: { readonly prefix: string; readonly after: string },
     run: { readonly signal: AbortSignal; readonly throttled?: () => void },
   ) => AsyncIterable<readonly ListedObject[]>;
-  /** True if a listing shows it: the one way to tell absent from forbidden. */
-  readonly isListed: (key: string, run: { readonly signal: AbortSignal }) => Promise<boolean>;
+  /** As a listing shows it: the one way to tell absent from forbidden. */
+  readonly find: (
+    key: string,
+    run: { readonly signal: AbortSignal },
+  ) => Promise<ListedObject | undefined>;
   /** The object as it is now, its body not yet read; with `ifMatch` only in that state, else 412. */
   readonly get: (
     key: string,
@@ -41,7 +44,15 @@ export interface Bucket {
   readonly close: () => void;
 }
 
-const timeouts = { connectionTimeout: 5_000, socketTimeout: 30_000 };
+/** The SDK tries three times: a server that hangs is one that is away within a minute. */
+const timeouts = {
+  connectionTimeout: 5_000,
+  /** Until an answer begins. */
+  requestTimeout: 15_000,
+  throwOnRequestTimeout: true,
+  /** Between two pieces of it. */
+  socketTimeout: 30_000,
+};
 /** For listings, and for what is asked about single keys. */
 const spareSockets = 8;
 
@@ -128,10 +139,10 @@ export async function openBucket(options: Options): Promise<Bucket> {
         if (objects.length > 0) yield objects;
       }
     },
-    isListed: async (key, { signal }) => {
+    find: async (key, { signal }) => {
       // A key sorts before all that it begins.
       const { objects } = await page({ prefix: key, maxKeys: 1 }, signal);
-      return objects[0]?.key === key;
+      return objects[0]?.key === key ? objects[0] : undefined;
     },
     get: async (key, { signal, ifMatch }) => {
       const command = new GetObjectCommand({ Bucket, Key: key, IfMatch: ifMatch, ...payer });

@@ -10,8 +10,8 @@ export type Content =
   | { readonly kind: "bytes"; readonly contentBase64: string; readonly md5: string }
   /** More than `maxBytes`, perhaps only after decompression. */
   | { readonly kind: "too-large" }
-  /** The body is not what its type, charset or encoding says: only its bytes can be told. */
-  | { readonly kind: "undecodable" };
+  /** Not in its charset; or, unless `isUnpacked`, not in its encodings: only bytes can be told. */
+  | { readonly kind: "undecodable"; readonly isUnpacked: boolean };
 
 /** What the body is packed in, as HTTP names it: the first to be taken off last. */
 export type Encoding = "gzip" | "deflate" | "br";
@@ -34,21 +34,33 @@ export async function readContent(
       yield chunk;
     }
   };
+  // Where a stage fails the pipeline aborts the others, and may throw their aborts instead of what it was.
+  let first: unknown;
+  const note = (error: unknown) => {
+    if (isVerdict(error)) first ??= error;
+  };
   const collect = async (chunks: AsyncIterable<Buffer>) => {
     let bytes = 0;
-    for await (const chunk of chunks) {
-      bytes += chunk.length;
-      if (bytes > as.maxBytes) throw tooLarge;
-      collected.add(chunk);
+    try {
+      for await (const chunk of chunks) {
+        bytes += chunk.length;
+        if (bytes > as.maxBytes) throw tooLarge;
+        collected.add(chunk);
+      }
+    } catch (error) {
+      note(error);
+      throw error;
     }
   };
+  const unpack = (encoding: Encoding) => decompressor(encoding).once("error", note);
   try {
-    await through(body, hashed, ...as.encodings.map(decompressor), collect);
+    await through(body, hashed, ...as.encodings.map(unpack), collect);
     return { ...collected.end(), md5: md5.digest("hex") };
-  } catch (error) {
+  } catch (thrown) {
+    const error = first ?? thrown;
+    if (!isVerdict(error)) throw error;
     if (error === tooLarge) return { kind: "too-large" };
-    if (error === notText || isOfZlib(error)) return { kind: "undecodable" };
-    throw error;
+    return { kind: "undecodable", isUnpacked: error === notText };
   }
 }
 
@@ -123,6 +135,11 @@ function base64() {
 function decompressor(encoding: Encoding) {
   if (encoding === "br") return createBrotliDecompress();
   return encoding === "gzip" ? createGunzip() : createInflate();
+}
+
+/** True for what says something about the content; all else is about the way here. */
+function isVerdict(error: unknown): boolean {
+  return error === tooLarge || error === notText || isOfZlib(error);
 }
 
 function isOfZlib(error: unknown): boolean {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { openDesk, type Desk } from "./desk.ts";
 import type { Reading } from "./read-object.ts";
 
@@ -18,21 +18,40 @@ const contentOf = (text: string): Reading => ({
   },
 });
 
-/** Looks at small objects that grow when they are unpacked; says how many of them were in memory at most. */
-async function peakOf(
-  maxBytes: number,
-): Promise<{ readonly peak: number; readonly taken: number }> {
+interface Reader {
+  readonly key: string;
+  readonly bytes: number;
+  /** What there is said to be. */
+  readonly told: number;
+}
+
+/** Reads these, and says what was held at most, how many reads had begun at most, and how often one had to wait. */
+async function peakOf(readers: readonly Reader[], maxBytes: number) {
   const stop = new AbortController();
-  let held = 0;
-  let peak = 0;
+  const held = new Map<string, number>();
+  const seen = { bytes: 0, begun: 0, waits: 0 };
   const desk: Desk = openDesk({
-    read: (_look, unpack) =>
-      unpack(async () => {
-        held += 1;
-        peak = Math.max(peak, held);
-        await sleep(2);
-        return contentOf("x".repeat(2 ** 20));
-      }),
+    read: async ({ key }, room) => {
+      begun += 1;
+      seen.begun = Math.max(seen.begun, begun);
+      await sleep(1);
+      const bytes = readers.find((reader) => reader.key === key)?.bytes ?? 0;
+      const turn = room(bytes);
+      if (turn) seen.waits += 1;
+      await turn;
+      held.set(key, bytes);
+      seen.bytes = Math.max(
+        seen.bytes,
+        [...held.values()].reduce((a, b) => a + b, 0),
+      );
+      await sleep(2);
+      held.delete(key);
+      begun -= 1;
+      return contentOf("x");
+    },
+    giveUp: async (_look, cause) => {
+      throw cause;
+    },
     readsAtOnce: 32,
     maxBytes,
     signal: stop.signal,
@@ -41,25 +60,56 @@ async function peakOf(
       throw error;
     },
   });
-  for (let n = 0; n < 40; n++)
-    desk.add({ key: `${n}`, isForced: false, isOfPass: true, size: 10, messages: [] }, false);
-  let taken = 0;
-  while (taken < 40) {
-    await sleep(1);
-    const some = desk.take();
-    taken += some.length;
-    held -= some.length;
-    desk.freed(some.map(({ look }) => look));
+  let begun = 0;
+  const look = { isForced: false, isOfPass: true, messages: [] } as const;
+  for (const { key, told } of readers) desk.add({ ...look, key, size: told }, false);
+  const taken: string[] = [];
+  for (const deadline = performance.now() + 20_000; taken.length < readers.length; await sleep(1)) {
+    if (performance.now() > deadline) throw new Error(`only ${taken.length} were read`);
+    const looks = desk.take().map((one) => one.look);
+    taken.push(...looks.map(({ key }) => key));
+    desk.freed(looks);
   }
   stop.abort();
-  return { peak, taken };
+  return { ...seen, taken: new Set(taken).size };
 }
 
-it("unpacks only as much side by side as there is memory for, whatever the packed sizes say", async () => {
-  const large = await peakOf(64 * 2 ** 20);
-  expect(large.taken).toBe(40);
-  expect(large.peak).toBeLessThanOrEqual(3);
-  const small = await peakOf(5 * 2 ** 20);
-  expect(small.peak).toBeGreaterThan(3);
-  expect(small.peak).toBeLessThanOrEqual(13);
+const mebi = 2 ** 20;
+const readersOf = (count: number, each: (at: number) => Omit<Reader, "key">): Reader[] =>
+  Array.from({ length: count }, (_, at) => ({ key: `${at}`, ...each(at) }));
+
+describe("a desk", () => {
+  it("holds no more than there is memory for, however little it was told to expect", async () => {
+    for (const told of [0, 5, -1]) {
+      const readers = readersOf(32, () => ({ bytes: 40 * mebi, told }));
+      const { taken, bytes, waits } = await peakOf(readers, 64 * mebi);
+      expect({ taken, bytes }).toEqual({ taken: 32, bytes: 40 * mebi });
+      expect(waits).toBeGreaterThan(0);
+    }
+  });
+
+  it("begins no read that there is no memory for, where that is known", async () => {
+    const readers = readersOf(12, () => ({ bytes: 40 * mebi, told: 40 * mebi }));
+    const seen = await peakOf(readers, 64 * mebi);
+    expect(seen).toEqual({ taken: 12, bytes: 40 * mebi, begun: 1, waits: 0 });
+  });
+
+  it("shares one memory among all kinds and sizes, and nobody waits for ever", async () => {
+    const sizes = [64, 1, 0.1, 33, 5, 64, 2, 40];
+    const readers = readersOf(200, (at) => ({
+      bytes: (sizes[at % sizes.length] ?? 0) * mebi,
+      told: at % 3 === 0 ? 5 : (sizes[(at * 5) % sizes.length] ?? 0) * mebi,
+    }));
+    const { taken, bytes } = await peakOf(readers, 64 * mebi);
+    expect(taken).toBe(200);
+    expect(bytes).toBeLessThanOrEqual(64 * mebi);
+  });
+
+  it("reads small objects side by side", async () => {
+    const seen = await peakOf(
+      readersOf(100, () => ({ bytes: 1_000, told: 1_000 })),
+      5 * mebi,
+    );
+    expect(seen).toMatchObject({ taken: 100, begun: 32, waits: 0 });
+  });
 });

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ListedObject } from "./bucket.ts";
+import { openBudget, type Share } from "./budget.ts";
 import type { Message } from "./notifications/messages.ts";
 import { pace } from "./pace.ts";
 import { patiently } from "./patience.ts";
@@ -10,12 +11,14 @@ export interface Look {
   readonly key: string;
   /** Emitted whatever is known of it: a snapshot wants it, or a crash left it in doubt. */
   readonly isForced: boolean;
+  /** Its state may be known and yet be unwanted now. */
+  readonly isRecheck?: boolean;
   /** The pass that is under way waits for the answer. */
   readonly isOfPass: boolean;
   readonly listed?: ListedObject | undefined;
   /** The state that was emitted, as far as the listing knew. */
   readonly known?: string | undefined;
-  /** Bytes to expect. */
+  /** Bytes to expect; what there is may be more. */
   readonly size?: number | undefined;
   /** When it was removed, if that is what we were told. RFC 3339. */
   readonly removedAt?: string | undefined;
@@ -30,8 +33,8 @@ export interface Looked {
   readonly bytes: number;
 }
 
-/** Runs `work` when there is memory for it, and tells it whether it had to wait. */
-export type Unpack = <T>(work: (hasWaited: boolean) => Promise<T>) => Promise<T>;
+/** How much memory a reading may hold from now on. To be asked before it holds that: see `Share`. */
+export type Room = Share["resize"];
 
 /**
  * Reads objects side by side, as many as memory allows, and holds what was read until it is taken. No key
@@ -61,10 +64,11 @@ const fairEvery = 4;
 const maxTries = 3;
 
 export function openDesk(run: {
-  /** `unpack` runs what may grow to `maxBytes` whatever the object's size is, when there is memory for it. */
-  readonly read: (look: Look, unpack: Unpack) => Promise<Reading>;
+  readonly read: (look: Look, room: Room) => Promise<Reading>;
+  /** What becomes of a look that failed again and again; `isAlone` unless others were read meanwhile. Throws what is an outage. */
+  readonly giveUp: (look: Look, cause: unknown, isAlone: boolean) => Promise<Reading>;
   readonly readsAtOnce: number;
-  /** Bytes to expect of an object whose size nobody told. */
+  /** An object that is larger is not read. */
   readonly maxBytes: number;
   readonly signal: AbortSignal;
   /** Something can be taken. */
@@ -81,32 +85,13 @@ export function openDesk(run: {
   let readyBytes = 0;
   let readySince = 0;
   let inFlight = 0;
-  let inFlightBytes = 0;
   let succeededAt = 0;
   const speed = pace(readsAtOnce);
 
-  const weightOf = ({ size }: Look) => Math.min(size ?? run.maxBytes, run.maxBytes);
-  const unpacksAtOnce = Math.max(1, Math.floor(bytesAtOnce / run.maxBytes));
-  const unpackers: (() => void)[] = [];
-  let unpacking = 0;
-  const letUnpack = () => {
-    for (const resume of unpackers.splice(0)) resume();
-  };
-  const unpack: Unpack = async (work) => {
-    let hasWaited = false;
-    while (unpacking >= unpacksAtOnce || isFull()) {
-      signal.throwIfAborted();
-      hasWaited = true;
-      await new Promise<void>((resolve) => void unpackers.push(resolve));
-    }
-    unpacking += 1;
-    try {
-      return await work(hasWaited);
-    } finally {
-      unpacking -= 1;
-      letUnpack();
-    }
-  };
+  const isFull = () => ready.length >= maxEvents || readyBytes >= maxBytes;
+  const budget = openBudget({ maxBytes: bytesAtOnce, isHeld: isFull, signal });
+  /** What nobody told, the object itself will say. */
+  const expected = ({ size = 0 }: Look) => Math.min(size, run.maxBytes);
   let turn = 0;
   const next = (): Look | undefined => {
     turn += 1;
@@ -115,23 +100,23 @@ export function openDesk(run: {
     for (const lane of lanes) for (const [key, look] of lane) if (!busy.has(key)) return look;
     return undefined;
   };
-  const isFull = () => ready.length >= maxEvents || readyBytes >= maxBytes;
 
   const start = () => {
     while (inFlight < speed.atOnce() && !isFull() && !signal.aborted) {
       const look = next();
       if (look === undefined) break;
-      const weight = weightOf(look);
-      if (inFlight > 0 && inFlightBytes + weight > bytesAtOnce) break;
+      const bytes = expected(look);
+      if (bytes > 0 && !budget.fits(bytes)) break;
       for (const lane of [urgent, listed]) lane.delete(look.key);
       busy.add(look.key);
       inFlight += 1;
-      inFlightBytes += weight;
-      work(look)
+      const share = budget.open();
+      void share.resize(bytes);
+      work(look, share)
         .catch(fail)
         .finally(() => {
           inFlight -= 1;
-          inFlightBytes -= weight;
+          void share.resize(0);
           start();
           wake();
         });
@@ -148,23 +133,27 @@ export function openDesk(run: {
     for (const resume of waiting.splice(0)) resume();
   };
   signal.addEventListener("abort", letIn, { once: true });
-  signal.addEventListener("abort", letUnpack, { once: true });
 
-  /** What fails is given up on, for now, only if other objects can be read meanwhile: else it is an outage. */
-  const work = async (look: Look) => {
+  const work = async (look: Look, { resize }: Share) => {
     const began = performance.now();
+    const once = async () => {
+      try {
+        return await run.read(look, resize);
+      } catch (error) {
+        void resize(0); // it may be long until the next try
+        throw error;
+      }
+    };
     for (let tries = 1; ; tries++)
       try {
-        const throttled = speed.slower;
-        const reading = await patiently(() => run.read(look, unpack), { signal, throttled });
+        const reading = await patiently(once, { signal, throttled: speed.slower });
         succeededAt = performance.now();
         speed.succeeded();
         return done(look, reading);
       } catch (cause) {
         if (signal.aborted) return;
-        if (tries >= maxTries && succeededAt > began)
-          return done(look, { kind: "unreadable", cause });
-        if (tries >= maxTries) throw cause;
+        if (tries >= maxTries)
+          return done(look, await run.giveUp(look, cause, succeededAt <= began));
         await sleep(200 * 2 ** tries, undefined, { signal }).catch(() => {}); // aborted: the next try ends it
       }
   };
@@ -204,7 +193,7 @@ export function openDesk(run: {
       readyBytes -= bytes;
       const taken = ready.splice(0, count);
       readySince = performance.now();
-      letUnpack();
+      budget.look();
       start();
       return taken;
     },
@@ -220,8 +209,9 @@ function joined(a: Look, b: Look): Look {
   return {
     key: b.key,
     isForced: a.isForced || b.isForced,
+    isRecheck: (a.isRecheck ?? false) || (b.isRecheck ?? false),
     isOfPass: a.isOfPass || b.isOfPass,
-    size: b.size ?? a.size,
+    size: Math.max(a.size ?? 0, b.size ?? 0),
     removedAt: b.removedAt ?? a.removedAt,
     messages: [...a.messages, ...b.messages],
   };

@@ -3,10 +3,13 @@ import { cleared, type RecordChange, type SourceBatch, type SourceContext } from
 import { bell } from "../../_shared/bell.ts";
 import type { Bucket } from "./bucket.ts";
 import type { Checkpoint, Options } from "./config.ts";
-import { openDesk, type Look, type Looked, type Unpack } from "./desk.ts";
+import { openDesk, type Look, type Looked, type Room } from "./desk.ts";
+import { giveUp, unreadable } from "./give-up.ts";
 import { integrity } from "./integrity.ts";
 import { judge } from "./judge.ts";
 import type { Doubts } from "./memory/doubts.ts";
+import type { Failures } from "./memory/failures.ts";
+import type { Limit } from "./memory/limit.ts";
 import type { Memory } from "./memory/memory.ts";
 import { listen } from "./notifications/listen.ts";
 import { beginPass, type Pass } from "./pass.ts";
@@ -20,6 +23,16 @@ import { isFolder, suspects } from "./suspects.ts";
 const maxUnpacked = 10_000;
 /** A listing that finds nothing new moves the checkpoint all the same, this often. */
 const heartbeatMs = 10_000;
+/** A page that takes longer is waited for. */
+const silenceMs = 5_000;
+
+/** What the source's state holds. */
+export interface Notes {
+  readonly memory: Memory;
+  readonly doubts: Doubts;
+  readonly failures: Failures;
+  readonly limit: Limit;
+}
 
 /**
  * Whatever may have changed becomes a key to look at: found by a listing, told by a notification, left
@@ -29,8 +42,7 @@ const heartbeatMs = 10_000;
 export async function* follow(
   context: SourceContext<Options, Checkpoint>,
   bucket: Bucket,
-  memory: Memory,
-  doubts: Doubts,
+  { memory, doubts, failures, limit }: Notes,
 ): AsyncGenerator<SourceBatch<Checkpoint>> {
   const { config, nextVersion, progress } = context;
   const over = new AbortController();
@@ -50,11 +62,14 @@ export async function* follow(
   /** States that are too large once they are unpacked, so that not every listing does that again. */
   const unpacked = new Map<string, string>();
 
-  const read = async (look: Look, unpack: Unpack): Promise<Reading> => {
-    const { key, listed, isForced } = look;
+  const read = async (look: Look, room: Room): Promise<Reading> => {
+    const { key, listed, isForced, isRecheck = false } = look;
     if (!selected.wants(key)) return { kind: "none" };
     if (listed && (listed.size > config.maxBytes || unpacked.get(key) === listed.fingerprint))
       return { kind: "too-large", bytes: listed.size };
+    const isTold = isForced || look.messages.length > 0;
+    const reason = isTold ? undefined : failures.resting(key, listed?.fingerprint ?? "");
+    if (reason !== undefined) return unreadable(key, reason);
     const known = listed ? look.known : (await memory.open([key])).get(key);
     const { maxBytes } = config;
     const isWanted = isForced || doubts.has(key);
@@ -63,13 +78,18 @@ export async function* follow(
       known: isWanted ? undefined : known,
       maxBytes,
       isIntact,
+      isRecheck,
       signal,
-      unpack,
+      room,
     };
     const reading = await readObject(bucket, key, wish).catch((error: unknown) => {
       signal.throwIfAborted();
       throw unavailable(`bucket "${bucket.name}"`, error);
     });
+    if (reading.kind === "unreadable") {
+      const { message } = unavailable(`object "${key}"`, reading.cause);
+      await failures.failed(key, listed?.fingerprint ?? "", message);
+    }
     if (reading.kind === "too-large" && listed) {
       if (unpacked.size === maxUnpacked) unpacked.clear();
       unpacked.set(key, listed.fingerprint);
@@ -79,8 +99,18 @@ export async function* follow(
       : reading;
   };
   const { readsAtOnce, maxBytes } = config;
-  const desk = openDesk({ read, readsAtOnce, maxBytes, signal, wake, fail });
+  const desk = openDesk({
+    read,
+    giveUp: (look, cause, isAlone) => giveUp(look, cause, { isAlone, bucket, failures, signal }),
+    readsAtOnce,
+    maxBytes,
+    signal,
+    wake,
+    fail,
+  });
 
+  /** The current pass began with the first key. */
+  let isWhole = false;
   const source = `/s3/${encodeURIComponent(context.name)}`;
   const judging = { source, bucket, doubts, problems: tell, nextVersion };
   const everyMs = config.notifications?.listEveryMs ?? config.everyMs;
@@ -94,13 +124,16 @@ export async function* follow(
     fail,
     begin: ({ isFirst, after, snapshot, isPartial }) => {
       for (const key of doubts.keys())
-        desk.add({ key, isForced: true, isOfPass: false, messages: [] }, true);
+        if (failures.resting(key) === undefined)
+          desk.add({ key, isForced: true, isOfPass: false, messages: [] }, true);
       const isForced = snapshot?.isForced ?? false;
+      isWhole = after === "";
+      const isRecheck = limit.isLowered();
       return beginPass(
         (spare) =>
           suspects(
             { bucket, memory, select: selected, problems: tell },
-            { after, isForced, maxBytes, signal, spare },
+            { after, isForced, isRecheck, maxBytes, signal, spare },
           ),
         { isFirst, snapshot, isPartial, after, desk, wake, fail },
       );
@@ -114,16 +147,18 @@ export async function* follow(
     const known = await memory.open(looked.map(({ look }) => look.key));
     const events: RecordChange[] = [];
     const settled: string[] = [];
+    const mended: string[] = [];
     for (const one of looked) {
       const event = judge(one, known, pass, judging);
       if (one.look.isOfPass) pass?.answer(one.look.key);
       if (typeof event === "object") events.push(event);
+      if (event !== "doubtful") mended.push(one.look.key);
       // What is in doubt was emitted now, or is not there and never was.
       if (typeof event === "object" || (event === undefined && one.look.isForced))
         settled.push(one.look.key);
     }
     desk.freed(looked.map(({ look }) => look));
-    const writes = [...known.writes(), ...doubts.settle(settled)];
+    const writes = [...known.writes(), ...doubts.settle(settled), ...failures.mended(mended)];
     if (events.length > 0) {
       plan.changed();
       const lowest = events[0]?.sequence ?? "";
@@ -146,7 +181,7 @@ export async function* follow(
       if (failure) throw failure.error;
       plan.advance();
       const pass = plan.current();
-      if (pass) tellProgress(pass, progress, told?.lag());
+      if (pass) tellProgress(pass, progress, lagWhile(pass, told?.lag()));
 
       // A pass that is over ends before anything else is taken: under load there is always more.
       const looked = pass?.isOver() ? [] : desk.take();
@@ -157,9 +192,10 @@ export async function* follow(
       } else if (pass?.isOver()) {
         const completes = plan.finish();
         const events = sweepOf(pass, source, context.log);
+        const writes = isWhole ? limit.checked() : [];
         // A listing that found nothing has nothing to store.
-        if (events.length + completes.length > 0 || stored !== "{}")
-          yield note({ events, checkpoint: {}, completes });
+        if (events.length + completes.length + writes.length > 0 || stored !== "{}")
+          yield note({ events, checkpoint: {}, completes, writes });
         progress({ phase: "streaming", ...lagOf(told?.lag()) });
       } else if (pass && performance.now() - storedAt > heartbeatMs)
         yield note({ events: [], checkpoint: checkpointOf(pass) });
@@ -204,6 +240,12 @@ function tellProgress(
 ): void {
   const phase = pass.isFirst || pass.snapshot ? "snapshot" : "streaming";
   progress({ phase, done: pass.answered(), ...lagOf(lag) });
+}
+
+/** Since when no page came that was asked for, where that is long: what changed meanwhile nobody knows. */
+function lagWhile(pass: Pass, toldLag: string | undefined): string | undefined {
+  const silentMs = pass.silentMs();
+  return silentMs < silenceMs ? toldLag : `at least ${Math.round(silentMs / 1_000)} s`;
 }
 
 function lagOf(lag: string | undefined) {

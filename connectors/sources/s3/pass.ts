@@ -26,6 +26,8 @@ export interface Pass {
   readonly isPartial: () => boolean;
   /** Milliseconds of listing, without what the desk made it wait. */
   readonly tookMs: () => number;
+  /** Milliseconds since the last page came, while the next is waited for. */
+  readonly silentMs: () => number;
 }
 
 /** Begins to list, as fast as the desk takes it up. */
@@ -51,18 +53,25 @@ export function beginPass(
   let tookMs = 0;
   const spare = () => void (isPartial = true);
 
+  let heardAt = performance.now();
+  let isAsking = true;
+
   const list = async () => {
-    let began = performance.now();
+    let began = heardAt;
     for await (const finding of find(spare)) {
+      heardAt = performance.now();
       if (finding.look) {
-        tookMs += performance.now() - began;
+        tookMs += heardAt - began;
+        isAsking = false;
         await desk.room();
-        began = performance.now();
+        isAsking = true;
+        began = heardAt = performance.now();
         owed.set(finding.look.key, position);
         desk.add(finding.look, false);
       }
       position = finding.position;
     }
+    isAsking = false;
     tookMs += performance.now() - began;
     isListed = true;
     run.wake();
@@ -81,5 +90,6 @@ export function beginPass(
     spare,
     isPartial: () => isPartial,
     tookMs: () => tookMs,
+    silentMs: () => (isAsking ? performance.now() - heardAt : 0),
   };
 }

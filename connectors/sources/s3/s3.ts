@@ -4,6 +4,8 @@ import { check } from "./check.ts";
 import { checkpoint, config } from "./config.ts";
 import { follow } from "./follow.ts";
 import { openDoubts } from "./memory/doubts.ts";
+import { openFailures } from "./memory/failures.ts";
+import { openLimit } from "./memory/limit.ts";
 import { openMemory } from "./memory/memory.ts";
 import { scan } from "./scan.ts";
 
@@ -25,11 +27,16 @@ export const s3 = defineSource({
   check,
   scan,
   async *read(context) {
-    const memory = await openMemory(context.state);
-    const doubts = await openDoubts(context.state);
-    const bucket = await openBucket(context.config);
+    const { state, config } = context;
+    const notes = {
+      memory: await openMemory(state),
+      doubts: await openDoubts(state),
+      failures: await openFailures(state),
+      limit: await openLimit(state, config.maxBytes),
+    };
+    const bucket = await openBucket(config);
     try {
-      yield* follow(context, bucket, memory, doubts);
+      yield* follow(context, bucket, notes);
     } finally {
       bucket.close();
     }

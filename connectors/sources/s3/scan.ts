@@ -1,8 +1,7 @@
 import { version, type Context, type SluiceEvent } from "sluice";
 import { openBucket } from "./bucket.ts";
 import type { Options } from "./config.ts";
-import { follow } from "./follow.ts";
-import type { Doubts } from "./memory/doubts.ts";
+import { follow, type Notes } from "./follow.ts";
 import { openMemory } from "./memory/memory.ts";
 
 /**
@@ -25,7 +24,8 @@ export async function* scan(context: Context<Options>): AsyncGenerator<readonly 
     progress: () => {},
   };
   try {
-    const batches = follow(run, bucket, await openMemory(context.state), nothingInDoubt);
+    const notes = { ...untouched, memory: await openMemory(context.state) };
+    const batches = follow(run, bucket, notes);
     for await (const { events, checkpoint } of batches) {
       if (checkpoint.pass === undefined) return;
       yield events;
@@ -35,11 +35,10 @@ export async function* scan(context: Context<Options>): AsyncGenerator<readonly 
   }
 }
 
-const nothingInDoubt: Doubts = {
-  keys: () => [],
-  has: () => false,
-  announce: async () => [],
-  settle: () => [],
+const untouched: Omit<Notes, "memory"> = {
+  doubts: { keys: () => [], has: () => false, announce: async () => [], settle: () => [] },
+  failures: { resting: () => undefined, failed: async () => 1, mended: () => [] },
+  limit: { isLowered: () => false, checked: () => [] },
 };
 
 async function* nobody(): AsyncGenerator<never> {}

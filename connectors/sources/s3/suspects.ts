@@ -1,4 +1,4 @@
-import type { Bucket, ListedObject } from "./bucket.ts";
+import type { Bucket } from "./bucket.ts";
 import { byBytes } from "./byte-order.ts";
 import type { Look } from "./desk.ts";
 import type { Memory } from "./memory/memory.ts";
@@ -18,7 +18,7 @@ export function isFolder(key: string, size: number): boolean {
 
 /**
  * Goes through the bucket and through what is known of it side by side, both in byte order, and finds the
- * keys where they differ: new, replaced and gone ones, wherever they sort; with `isForced` every key.
+ * keys where they differ: new, replaced, gone and unwanted ones, wherever they sort; with `isForced` every key.
  * Only a few pages of either are in memory. `spare` is told of known objects that cannot be read now.
  */
 export async function* suspects(
@@ -26,12 +26,14 @@ export async function* suspects(
   run: {
     readonly after: string;
     readonly isForced: boolean;
+    /** Also what is known and as it was may be unwanted now. */
+    readonly isRecheck: boolean;
     readonly maxBytes: number;
     readonly signal: AbortSignal;
     readonly spare: () => void;
   },
 ): AsyncGenerator<Finding> {
-  const { after, isForced, maxBytes, signal, spare } = run;
+  const { after, isForced, isRecheck, maxBytes, signal, spare } = run;
   const remembered = memory.behind(after);
   let next = await remembered.next();
 
@@ -54,14 +56,16 @@ export async function* suspects(
           if (known !== undefined) yield { position: key, look: gone(key) };
           continue;
         }
-        const problem = problemOf(object, maxBytes);
-        if (problem !== undefined && (problem === "archived" || known === undefined)) {
-          problems.tell(problem, key, { bytes: object.size });
+        const isTooLarge = object.size > maxBytes;
+        if (isTooLarge && known === undefined)
+          problems.tell("too-large", key, { bytes: object.size });
+        else if (!isTooLarge && object.isArchived) {
+          problems.tell("archived", key, { bytes: object.size });
           if (known !== undefined) spare();
-        } else if (isForced || known !== object.fingerprint)
+        } else if (isForced || isTooLarge || known !== object.fingerprint || isRecheck)
           yield {
             position: key,
-            look: { key, isForced, known, listed: object, size: object.size, ...ofPass },
+            look: { key, isForced, isRecheck, known, listed: object, size: object.size, ...ofPass },
           };
       }
       yield { position };
@@ -84,8 +88,3 @@ function gone(key: string): Look {
 }
 
 const ofPass = { isOfPass: true, messages: [] } as const;
-
-function problemOf({ size, isArchived }: ListedObject, maxBytes: number) {
-  if (isArchived) return "archived";
-  return size > maxBytes ? "too-large" : undefined;
-}

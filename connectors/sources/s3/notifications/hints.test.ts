@@ -26,6 +26,11 @@ describe("hints", () => {
     expect(told).toEqual({ kind: "hints", hints: [{ key, size: 5 }] });
   });
 
+  it.each([0, -1, 1.5, null])("take a size of %s for one that nobody knows", (size) => {
+    const told = hintsOf(body("aws:s3", "ObjectCreated:Copy", { key: "k", size }), as);
+    expect(told).toEqual({ kind: "hints", hints: [{ key: "k" }] });
+  });
+
   it.each([
     ["aws:s3", "ObjectRemoved:Delete"],
     ["aws:s3", "ObjectRemoved:DeleteMarkerCreated"],

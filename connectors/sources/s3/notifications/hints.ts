@@ -117,8 +117,9 @@ function sequenced(sequencer: string | null | undefined, isAws: boolean) {
   return isAws && sequencer && /^[0-9A-F]{16,}$/i.test(sequencer) ? { sequencer } : {};
 }
 
+/** Some stores say 0 where they mean that they do not know. */
 function sized(size: number | null | undefined) {
-  return typeof size === "number" ? { size } : {};
+  return Number.isSafeInteger(size) && Number(size) > 0 ? { size: Number(size) } : {};
 }
 
 function removed(isRemoved: boolean, time: string | null | undefined) {

@@ -25,6 +25,8 @@ const maxOwed = 500;
 const parkedSeconds = 900;
 const maxRetryMs = 30_000;
 const handBackMs = 500;
+/** For so long a queue may fail to answer unseen. */
+const maxSilenceMs = 60_000;
 
 export async function listen(
   { config, log, meter }: Pick<SourceContext<Options, Checkpoint>, "config" | "log" | "meter">,
@@ -77,20 +79,25 @@ export async function listen(
   };
 
   const receive = async () => {
+    let askedAt = 0;
+    let failingSince: number | undefined;
     for (let failures = 0; !signal.aborted;)
       try {
         while (owed >= maxOwed && !signal.aborted)
           await new Promise<void>((resolve) => {
             resume = resolve;
           });
+        askedAt = performance.now();
         const messages = await queue.receive({ signal });
         failures = 0;
+        failingSince = undefined;
         for (const message of messages) take(message);
       } catch (cause) {
         if (signal.aborted) return;
         const error = unavailable(what, cause);
-        // It needs a person. All else passes; until then the listing finds what happens.
-        if (isRefused(error)) throw error;
+        failingSince ??= askedAt;
+        // It needs a person, or lasts. All else passes; until then the listing finds what happens.
+        if (isRefused(error) || performance.now() - failingSince > maxSilenceMs) throw error;
         failures += 1;
         log.warn({ error, failures }, "the queue does not answer, trying again");
         const waitMs = Math.min(maxRetryMs, 500 * 2 ** failures);

@@ -34,7 +34,11 @@ describe("s3 that is told by a queue", () => {
   });
   const read = async (
     notifications: object = {},
-    more: { readonly place?: FakeState; readonly endpoint?: string } = {},
+    more: {
+      readonly place?: FakeState;
+      readonly endpoint?: string;
+      readonly maxBytes?: number;
+    } = {},
   ) => {
     const { place = fakes.state(), ...others } = more;
     const told = { queueUrl: queue.url, visibilitySeconds: 2, ...notifications };
@@ -193,6 +197,80 @@ describe("s3 that is told by a queue", () => {
       await between.close();
     }
   });
+
+  it("deletes a late message about a key only when that key was looked at, not others of its message", async () => {
+    const between = await standBetween(server);
+    let release = () => {};
+    const isReleased = new Promise<void>((resolve) => (release = resolve));
+    try {
+      const run = await read({}, { endpoint: between.endpoint });
+      await emptied();
+      const silent = await makeQueue(server, bucket); // its events go there; these messages are made here
+      const told = (sequencer: string, ...keys: readonly string[]) =>
+        queue.send(
+          JSON.stringify({
+            Records: keys.map((key) => ({
+              eventName: "ObjectCreated:Put",
+              eventSource: "aws:s3",
+              s3: { bucket: { name: bucket.name }, object: { key, sequencer } },
+            })),
+          }),
+        );
+      for (const key of ["a.txt", "b.txt", "c.txt"]) await bucket.put(key, key);
+      between.intercept = async ({ url = "" }) => {
+        if (url.includes("b.txt?")) await isReleased;
+        return undefined;
+      };
+      await told("0000000000000005", "a.txt", "b.txt");
+      await shows(run, { "a.txt": "a.txt" });
+      await told("0000000000000004", "b.txt");
+      await until(async () => (await queue.count()).waiting === 0, "the late message to be taken");
+      await told("0000000000000006", "c.txt");
+      await shows(run, { "a.txt": "a.txt", "c.txt": "c.txt" });
+      // Both messages about `b.txt`: the one about `c.txt` is deleted by and by.
+      await until(async () => (await queue.count()).hidden <= 2, "the message about c.txt to go");
+      for (let look = 0; look < 10; look++) {
+        expect((await queue.count()).hidden).toBe(2);
+        await sleep(20);
+      }
+      release();
+      await shows(run, { "a.txt": "a.txt", "b.txt": "b.txt", "c.txt": "c.txt" });
+      await emptied();
+      await silent.discard(await silent.take(1));
+    } finally {
+      release();
+      await between.close();
+    }
+  });
+
+  it("asks again for what is larger than it was told, once there is memory for it", async () => {
+    const keys = ["a.txt", "b.txt", "c.txt"];
+    const large = (key: string) => key.repeat(5_000_000);
+    const between = await standBetween(server);
+    try {
+      const run = await read({}, { endpoint: between.endpoint, maxBytes: 30 * 2 ** 20 });
+      await emptied();
+      run.pause();
+      await run.stop();
+      for (const key of keys) await bucket.put(key, "small");
+      await makeQueue(server, bucket); // nobody tells us of what they become
+      for (const key of keys) await bucket.put(key, large(key));
+      const asked = () => between.seen.filter(({ url }) => url?.includes(".txt?")).length;
+      // Two fit; each holds its memory until the third was let go.
+      let letGo = () => {};
+      const isLetGo = new Promise<void>((resolve) => (letGo = resolve));
+      between.intercept = async ({ url = "", socket }) => {
+        if (url.includes(".txt?")) socket.once("close", letGo);
+        return undefined;
+      };
+      between.midway = () => Promise.race([isLetGo, sleep(15_000)]);
+      const again = await read({}, { endpoint: between.endpoint, maxBytes: 30 * 2 ** 20 });
+      await shows(again, Object.fromEntries(keys.map((key) => [key, large(key)])));
+      expect(asked()).toBeGreaterThan(keys.length);
+    } finally {
+      await between.close();
+    }
+  }, 60_000);
 
   it("finds by listing what no message told", async () => {
     const run = await read({ listEveryMs: 1_000 });

@@ -35,7 +35,12 @@ export async function openQueue(
   const client: SQSClient = new sqs.SQSClient({
     ...clientOptions({ ...options, ...placeOf(QueueUrl, options) }),
     // Longer than a poll lasts.
-    requestHandler: { connectionTimeout: 5_000, socketTimeout: 40_000 },
+    requestHandler: {
+      connectionTimeout: 5_000,
+      requestTimeout: 25_000,
+      throwOnRequestTimeout: true,
+      socketTimeout: 40_000,
+    },
   });
   // A poll that was given up by a process that stopped may still take a message and hide it.
   const waitSeconds = Math.min(20, visibilitySeconds);

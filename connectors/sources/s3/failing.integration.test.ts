@@ -1,0 +1,155 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import { fakes } from "sluice/testing";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { startMinistack } from "../../../test/s3-servers.ts";
+import { heldBy, makeBucket, standBetween, type Between, type TestBucket } from "./harness.ts";
+import { s3 } from "./s3.ts";
+
+type Run = Awaited<ReturnType<typeof fakes.run>>;
+type Place = ReturnType<typeof fakes.state>;
+
+const server = await startMinistack();
+afterAll(() => server.stop());
+
+describe("an object that fails by itself", () => {
+  let bucket: TestBucket;
+  let between: Between;
+  const runs: Run[] = [];
+  beforeEach(async () => {
+    bucket = await makeBucket(server);
+    between = await standBetween(server);
+  });
+  afterEach(async () => {
+    for (const run of runs.splice(0)) await run.stop().catch(() => {});
+    bucket.client.destroy();
+    await between.close();
+  });
+  const read = async (place: Place, more: object = {}) => {
+    const config = { ...bucket.config, endpoint: between.endpoint, ...more };
+    const run = await fakes.run(s3, { config, state: place, patienceMs: 30_000 });
+    runs.push(run);
+    return run;
+  };
+  const asked = (part: string) => between.seen.filter(({ url }) => url?.includes(part)).length;
+  const listings = async (count: number) => {
+    const wanted = asked("list-type") + count;
+    for (const deadline = performance.now() + 60_000; asked("list-type") < wanted; await sleep(20))
+      if (performance.now() > deadline) throw new Error("it lists no more");
+  };
+  const fails = (part: string) => {
+    between.intercept = async ({ url = "" }) =>
+      url.includes(part) ? { status: 500, body: "<html>oops</html>" } : undefined;
+  };
+
+  it("holds up the source only for some looks, and is not asked for at every listing after", async () => {
+    await bucket.put("bad.txt", "1");
+    await bucket.put("still.txt", "1");
+    const place = fakes.state();
+    const first = await read(place);
+    await first.until((events) => heldBy(events).size === 2, "both objects");
+    await first.stop();
+
+    await bucket.put("bad.txt", "2");
+    fails("bad.txt?");
+    // Nothing else changes, so nothing else can be read: at first it looks like an outage.
+    for (let look = 1; look <= 2; look++)
+      await expect((await read(place)).ended).rejects.toMatchObject({ code: "s3.unreachable" });
+    const run = await read(place);
+    await run.until(
+      () => run.counters.get("objects_skipped{reason=unreadable}") === 1,
+      "the failing object to be told of",
+    );
+    expect(run.lines.at(-1)?.fields).toMatchObject({
+      key: "bad.txt",
+      error: { code: "s3.unreadable", message: expect.stringContaining("(500)") },
+    });
+    const gets = asked("bad.txt?");
+    await listings(4);
+    expect(asked("bad.txt?")).toBe(gets);
+    await run.stop();
+    const again = await read(place); // nor by another process
+    await listings(3);
+    expect(asked("bad.txt?")).toBe(gets);
+    // Others come, as ever.
+    await bucket.put("still.txt", "2");
+    await again.until((events) => heldBy(events).get("still.txt") === "2", "another object");
+
+    between.intercept = async () => undefined;
+    await bucket.put("bad.txt", "3");
+    await again.until((events) => heldBy(events).get("bad.txt") === "3", "its next state");
+    for await (const page of place.state.scan("f/")) expect(page).toEqual([]);
+  }, 120_000);
+
+  it("is left alone too where others can be read meanwhile, and a snapshot asks again and spares it", async () => {
+    await bucket.put("bad.txt", "1");
+    const place = fakes.state();
+    const first = await read(place);
+    await first.until((events) => events.some(({ type }) => /cleared/.test(type)));
+    await first.stop();
+    await bucket.put("bad.txt", "2");
+    fails("bad.txt?");
+    const run = await read(place);
+    const busy = setInterval(() => void bucket.put("good.txt", String(Math.random())), 100);
+    try {
+      for (let gets = -1; gets !== asked("bad.txt?"); await listings(3)) gets = asked("bad.txt?");
+      // Three looks of three tries, each of which the SDK tries three times.
+      expect(asked("bad.txt?")).toBe(1 + 27);
+      await run.request({ id: "now" });
+      await run.until(
+        () => run.batches.some(({ completes }) => completes?.includes("now") ?? false),
+        "the end of the snapshot",
+      );
+    } finally {
+      clearInterval(busy);
+    }
+    expect(asked("bad.txt?")).toBeGreaterThan(28);
+    expect(run.events.some(({ type }) => /cleared/.test(type))).toBe(false);
+  }, 120_000);
+
+  it("counts nothing in an outage: while the bucket cannot be listed either, it is none of the object's", async () => {
+    await bucket.put("a.txt", "1");
+    const place = fakes.state();
+    for (let look = 1; look <= 4; look++) {
+      between.intercept = async ({ url = "" }) => {
+        if (!url.includes("a.txt?")) return undefined;
+        fails("/");
+        return { status: 500, body: "" };
+      };
+      await expect((await read(place)).ended).rejects.toMatchObject({ code: "s3.unreachable" });
+    }
+    between.intercept = async () => undefined;
+    const run = await read(place);
+    await run.until((events) => heldBy(events).get("a.txt") === "1", "the object");
+  }, 120_000);
+
+  it("is too large, or no text, also where it is packed twice, and no outage", async () => {
+    const twice = { ContentType: "text/plain", ContentEncoding: "gzip, gzip" };
+    await bucket.put("a.txt", gzipSync(gzipSync("old")), twice);
+    const run = await read(fakes.state());
+    await run.until((events) => heldBy(events).get("a.txt") === "old", "the small one");
+    await bucket.put("a.txt", gzipSync(gzipSync(Buffer.alloc(6_000_000, "x "))), twice);
+    await run.until((events) => heldBy(events).size === 0, "the large one to be taken as absent");
+    expect(run.counters.get("objects_skipped{reason=too-large}")).toBe(1);
+  });
+});
+
+describe("a server that hangs", () => {
+  it("is an outage within a minute, and the lag says so before", async () => {
+    const bucket = await makeBucket(server);
+    await bucket.put("a.txt", "1");
+    const run = await fakes.run(s3, { config: bucket.config, patienceMs: 30_000 });
+    await run.until((events) => heldBy(events).size === 1, "the object");
+    server.signal("SIGSTOP");
+    try {
+      const began = performance.now();
+      await expect(run.ended).rejects.toMatchObject({ code: "s3.unreachable" });
+      expect(performance.now() - began).toBeLessThan(60_000);
+      expect(run.progress.at(-1)?.lag).toMatch(/^at least \d+ s$/);
+    } finally {
+      server.signal("SIGCONT");
+      await run.stop().catch(() => {});
+      bucket.client.destroy();
+    }
+  }, 90_000);
+});
