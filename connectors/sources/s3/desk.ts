@@ -91,7 +91,7 @@ export function openDesk(run: {
   const isFull = () => ready.length >= maxEvents || readyBytes >= maxBytes;
   const budget = openBudget({ maxBytes: bytesAtOnce, isHeld: isFull, signal });
   /** What nobody told, the object itself will say. */
-  const expected = ({ size = 0 }: Look) => Math.min(size, run.maxBytes);
+  const expected = ({ size = 0 }: Look) => Math.max(0, Math.min(size, run.maxBytes));
   let turn = 0;
   const next = (): Look | undefined => {
     turn += 1;
@@ -147,7 +147,8 @@ export function openDesk(run: {
     for (let tries = 1; ; tries++)
       try {
         const reading = await patiently(once, { signal, throttled: speed.slower });
-        succeededAt = performance.now();
+        // Only these are answers of the store, about an object that can be read.
+        if (reading.kind === "content" || reading.kind === "same") succeededAt = performance.now();
         speed.succeeded();
         return done(look, reading);
       } catch (cause) {

@@ -3,36 +3,22 @@ import { cleared, type RecordChange, type SourceBatch, type SourceContext } from
 import { bell } from "../../_shared/bell.ts";
 import type { Bucket } from "./bucket.ts";
 import type { Checkpoint, Options } from "./config.ts";
-import { openDesk, type Look, type Looked, type Room } from "./desk.ts";
-import { giveUp, unreadable } from "./give-up.ts";
-import { integrity } from "./integrity.ts";
+import { openDesk, type Looked } from "./desk.ts";
+import { giveUp } from "./give-up.ts";
 import { judge } from "./judge.ts";
-import type { Doubts } from "./memory/doubts.ts";
-import type { Failures } from "./memory/failures.ts";
-import type { Limit } from "./memory/limit.ts";
-import type { Memory } from "./memory/memory.ts";
+import { lookAt } from "./look-at.ts";
+import type { Notes } from "./memory/notes.ts";
 import { listen } from "./notifications/listen.ts";
 import { beginPass, type Pass } from "./pass.ts";
 import { passes } from "./passes.ts";
 import { problems } from "./problems.ts";
-import { readObject, type Reading } from "./read-object.ts";
-import { unavailable } from "./refusal.ts";
 import { select } from "./select.ts";
-import { isFolder, suspects } from "./suspects.ts";
+import { suspects } from "./suspects.ts";
 
-const maxUnpacked = 10_000;
 /** A listing that finds nothing new moves the checkpoint all the same, this often. */
 const heartbeatMs = 10_000;
 /** A page that takes longer is waited for. */
 const silenceMs = 5_000;
-
-/** What the source's state holds. */
-export interface Notes {
-  readonly memory: Memory;
-  readonly doubts: Doubts;
-  readonly failures: Failures;
-  readonly limit: Limit;
-}
 
 /**
  * Whatever may have changed becomes a key to look at: found by a listing, told by a notification, left
@@ -42,9 +28,10 @@ export interface Notes {
 export async function* follow(
   context: SourceContext<Options, Checkpoint>,
   bucket: Bucket,
-  { memory, doubts, failures, limit }: Notes,
+  notes: Notes,
 ): AsyncGenerator<SourceBatch<Checkpoint>> {
   const { config, nextVersion, progress } = context;
+  const { memory, doubts, failures, limit } = notes;
   const over = new AbortController();
   const signal = AbortSignal.any([context.signal, over.signal]);
   setMaxListeners(0, signal); // one for each request on its way
@@ -57,47 +44,7 @@ export async function* follow(
   const wake = alarm.ring;
   const selected = select(config);
   const tell = problems(context);
-  const isIntact = integrity();
-
-  /** States that are too large once they are unpacked, so that not every listing does that again. */
-  const unpacked = new Map<string, string>();
-
-  const read = async (look: Look, room: Room): Promise<Reading> => {
-    const { key, listed, isForced, isRecheck = false } = look;
-    if (!selected.wants(key)) return { kind: "none" };
-    if (listed && (listed.size > config.maxBytes || unpacked.get(key) === listed.fingerprint))
-      return { kind: "too-large", bytes: listed.size };
-    const isTold = isForced || look.messages.length > 0;
-    const reason = isTold ? undefined : failures.resting(key, listed?.fingerprint ?? "");
-    if (reason !== undefined) return unreadable(key, reason);
-    const known = listed ? look.known : (await memory.open([key])).get(key);
-    const { maxBytes } = config;
-    const isWanted = isForced || doubts.has(key);
-    const wish = {
-      listed,
-      known: isWanted ? undefined : known,
-      maxBytes,
-      isIntact,
-      isRecheck,
-      signal,
-      room,
-    };
-    const reading = await readObject(bucket, key, wish).catch((error: unknown) => {
-      signal.throwIfAborted();
-      throw unavailable(`bucket "${bucket.name}"`, error);
-    });
-    if (reading.kind === "unreadable") {
-      const { message } = unavailable(`object "${key}"`, reading.cause);
-      await failures.failed(key, listed?.fingerprint ?? "", message);
-    }
-    if (reading.kind === "too-large" && listed) {
-      if (unpacked.size === maxUnpacked) unpacked.clear();
-      unpacked.set(key, listed.fingerprint);
-    }
-    return reading.kind === "content" && isFolder(key, reading.object.size)
-      ? { kind: "none" }
-      : reading;
-  };
+  const read = lookAt({ config, bucket, notes, select: selected, signal });
   const { readsAtOnce, maxBytes } = config;
   const desk = openDesk({
     read,
@@ -181,7 +128,9 @@ export async function* follow(
       if (failure) throw failure.error;
       plan.advance();
       const pass = plan.current();
-      if (pass) tellProgress(pass, progress, lagWhile(pass, told?.lag()));
+      // Until its first answer a run has nothing to tell, and takes back nothing that the one before told.
+      if (pass && (pass.isAnswered() || !pass.isFirst))
+        tellProgress(pass, progress, lagWhile(pass, told?.lag()));
 
       // A pass that is over ends before anything else is taken: under load there is always more.
       const looked = pass?.isOver() ? [] : desk.take();

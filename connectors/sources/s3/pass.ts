@@ -26,6 +26,8 @@ export interface Pass {
   readonly isPartial: () => boolean;
   /** Milliseconds of listing, without what the desk made it wait. */
   readonly tookMs: () => number;
+  /** A page came. */
+  readonly isAnswered: () => boolean;
   /** Milliseconds since the last page came, while the next is waited for. */
   readonly silentMs: () => number;
 }
@@ -54,12 +56,14 @@ export function beginPass(
   const spare = () => void (isPartial = true);
 
   let heardAt = performance.now();
+  let isAnswered = false;
   let isAsking = true;
 
   const list = async () => {
     let began = heardAt;
     for await (const finding of find(spare)) {
       heardAt = performance.now();
+      isAnswered = true;
       if (finding.look) {
         tookMs += heardAt - began;
         isAsking = false;
@@ -72,6 +76,7 @@ export function beginPass(
       position = finding.position;
     }
     isAsking = false;
+    isAnswered = true;
     tookMs += performance.now() - began;
     isListed = true;
     run.wake();
@@ -90,6 +95,7 @@ export function beginPass(
     spare,
     isPartial: () => isPartial,
     tookMs: () => tookMs,
+    isAnswered: () => isAnswered,
     silentMs: () => (isAsking ? performance.now() - heardAt : 0),
   };
 }

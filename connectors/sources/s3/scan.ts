@@ -1,8 +1,9 @@
 import { version, type Context, type SluiceEvent } from "sluice";
 import { openBucket } from "./bucket.ts";
 import type { Options } from "./config.ts";
-import { follow, type Notes } from "./follow.ts";
+import { follow } from "./follow.ts";
 import { openMemory } from "./memory/memory.ts";
+import type { Notes } from "./memory/notes.ts";
 
 /**
  * Every object there is, once, as the first snapshot would emit it. Takes no message from the queue: it

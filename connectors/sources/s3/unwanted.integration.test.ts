@@ -111,7 +111,9 @@ describe("what is in the index and is wanted no longer", () => {
     const run = await read({}, place);
     await run.until(isSwept, "the snapshot");
     await bucket.put("a.txt", "frozen", { StorageClass: "GLACIER" });
-    await run.until(() => run.counters.get("objects_skipped{reason=archived}") === 1);
+    await expect
+      .poll(() => run.counters.get("objects_skipped{reason=archived}"), { timeout: 20_000 })
+      .toBe(1);
     await run.request({ id: "now" });
     await run.until(
       () => run.batches.some(({ completes }) => completes?.includes("now") ?? false),
