@@ -94,6 +94,17 @@ describe("what is in the index and is wanted no longer", () => {
     }
   });
 
+  it("is deleted when it is too large, also under a state that does not say what it was read under", async () => {
+    await bucket.put("a.txt", "more than ten bytes");
+    const place = fakes.state();
+    const first = await read({}, place);
+    await first.until(isSwept, "the snapshot");
+    await first.stop();
+    await place.state.each([{ key: "m", value: undefined }]);
+    const second = await read({ maxBytes: 10 }, place);
+    await second.until((events) => isHeldBy([...first.events, ...events], {}), "a delete");
+  });
+
   it("comes back when `maxBytes` is raised again", async () => {
     await bucket.put("a.txt", "more than ten bytes");
     const { first, second, shows, place } = await change({}, { maxBytes: 10 });
