@@ -128,6 +128,7 @@ describe("an object that fails by itself", () => {
         return { status: 500, body: "" };
       };
       await expect((await read(place)).ended).rejects.toMatchObject({ code: "s3.unreachable" });
+      for await (const page of place.state.scan("f/")) expect(page).toEqual([]);
     }
     between.intercept = async () => undefined;
     const run = await read(place);
