@@ -20,8 +20,11 @@ import { versionClock } from "./versions.ts";
 /** How long a source may take to return after an abort before it is left behind. */
 const returnWithinMs = 2_000;
 const compareEveryMs = 5_000;
+const wellAfterMs = 60_000;
 
 export interface SourceRun extends TaskRun {
+  /** The runs before it that failed, one after the other: it counts as failing until there is a sign that it is not. */
+  readonly failures: number;
   /** The position was lost: read everything again. The stored checkpoint stays until the first batch replaces it. */
   readonly isAnew: boolean;
   /** A batch was published, and its checkpoint stored. */
@@ -59,6 +62,9 @@ export async function readSource(
     },
     { isAnew: resumed === undefined, asked: asked.look },
   );
+  // A source that yields nothing and tells of no progress is well when it has not failed again for long.
+  const isWell = () => board.become("running");
+  const unfailing = setTimeout(isWell, wellAfterMs).unref();
   const context: SourceContext<unknown, unknown> = {
     name: connector.name,
     project: backend.project,
@@ -74,13 +80,16 @@ export async function readSource(
         ...tapping,
         signal: AbortSignal.any([signal, tapping.signal]),
       }),
-    progress: board.progress,
+    progress: (value) => {
+      isWell();
+      board.progress(value);
+    },
     meter: board.meter,
     log,
     signal,
   };
   const bury = undertaker(connector.name, run);
-  board.become("running");
+  if (run.failures === 0) isWell();
   log.info({ resumed: resumed !== undefined }, "source started");
 
   // Invariant 1: a store that went back (Redis restarted from an older file) is noticed also while nothing happens.
@@ -98,10 +107,11 @@ export async function readSource(
       const next = await untilAborted(batches.next(), signal);
       if (next.done) return signal.throwIfAborted(); // it ended because it had to, or because it had no more
       await store(next.value);
-      board.become("running");
+      isWell();
     }
   } finally {
     clearInterval(watch);
+    clearTimeout(unfailing);
     await Promise.race([
       batches
         .return?.(undefined)

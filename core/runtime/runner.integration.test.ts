@@ -580,6 +580,29 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     expect(tries).toBe(3);
   });
 
+  it("shows a source that fails again and again as failing all the while, since the first time", async () => {
+    let tries = 0;
+    const hanging = sourceOf(async function* (context) {
+      if ((tries += 1) < 4) {
+        await sleep(100, undefined, { signal: context.signal });
+        throw new Error("no answer");
+      }
+      yield { events: [], checkpoint: { next: 1 } };
+      await sleep(3_600_000, undefined, { signal: context.signal }).catch(() => undefined);
+    });
+    const one = await start(pipelineOf([hanging, sinkOf(async () => {})]));
+    const shown = async () => (await one.status()).connectors[0];
+    await eventually(async () => (await shown())?.state === "failing", "failing");
+    const since = (await shown())?.error?.since;
+    while (tries < 4) {
+      const now = await shown();
+      if (now?.state !== "running" || tries < 4)
+        expect(now).toMatchObject({ state: "failing", error: { since } });
+      await sleep(20);
+    }
+    await eventually(async () => (await shown())?.state === "running", "running");
+  });
+
   it("runs a source once in two processes, and the standby takes over after a stop", async () => {
     let readers = 0;
     let most = 0;

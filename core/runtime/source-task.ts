@@ -31,6 +31,7 @@ export async function runSource(connector: SourceConnector, run: TaskRun): Promi
         isStandby = false;
         await readSource(lease, connector, scope, {
           ...run,
+          failures,
           isAnew,
           advanced: () => (isAnew = false),
         });
@@ -43,6 +44,7 @@ export async function runSource(connector: SourceConnector, run: TaskRun): Promi
         );
       isStandby = true;
       isAnew = false;
+      failures = 0;
       board.become("standby");
       await sleep(standbyPollMs, undefined, { signal });
     } catch (error) {
