@@ -15,26 +15,35 @@ export interface RedisServer {
   readonly stop: () => Promise<void>;
   /** Starts it again on the same port and data; kills it first when it runs. */
   readonly restart: () => Promise<void>;
+  /** Stands still, as a machine under too much load does, until it is to go on. */
+  readonly freeze: () => void;
+  readonly thaw: () => void;
 }
 
 /**
  * Starts a `redis-server` of our own on a free port with its data in a fresh directory: append-only
  * file, fsync every second. `args` go behind these, so they win.
  */
-export async function startRedis(args: readonly string[] = []): Promise<RedisServer> {
+export function startRedis(args: readonly string[] = []): Promise<RedisServer> {
+  return startServer(({ port, dir }) =>
+    `--port ${port} --bind 127.0.0.1 --dir ${dir} --appendonly yes --appendfsync everysec --auto-aof-rewrite-min-size 1gb`
+      .split(" ")
+      .concat("--save", "", args),
+  );
+}
+
+/** Starts a `redis-server` with other arguments altogether: those of a sentinel. */
+export async function startServer(
+  argumentsOf: (place: { readonly port: number; readonly dir: string }) => readonly string[],
+): Promise<RedisServer> {
   const dir = await mkdtemp(join(tmpdir(), "sluice-redis-"));
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
+  const args = argumentsOf({ port, dir });
   let server: ChildProcess | undefined;
 
   const start = async () => {
-    const child = spawn(
-      "redis-server",
-      `--port ${port} --bind 127.0.0.1 --dir ${dir} --appendonly yes --appendfsync everysec --auto-aof-rewrite-min-size 1gb`
-        .split(" ")
-        .concat("--save", "", args),
-      { stdio: ["ignore", "pipe", "pipe"] },
-    );
+    const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "pipe"] });
     server = child;
     let output = "";
     for (const stream of [child.stdout, child.stderr])
@@ -76,6 +85,8 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
       await kill();
       await start();
     },
+    freeze: () => void server?.kill("SIGSTOP"),
+    thaw: () => void server?.kill("SIGCONT"),
   };
 }
 
@@ -107,7 +118,8 @@ function ping(port: number): Promise<string> {
   });
 }
 
-async function freePort(): Promise<number> {
+/** Free a moment ago. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { filterSchema } from "../filter.ts";
-import { redisPlace } from "../state/redis/url.ts";
+import { redisForms, redisPlace } from "../state/redis/url.ts";
 
 const name = z
   .string()
@@ -11,12 +11,12 @@ const topic = z
 const place = z
   .string()
   .regex(
-    /^(?:embedded(?::.+)?|rediss?:\/\/.+)$/,
+    /^(?:embedded(?::.+)?|rediss?(?:\+cluster|\+sentinel)?:\/\/.+)$/,
     '"embedded", "embedded:DIR", "redis://HOST:PORT" or "rediss://HOST:PORT"',
   )
   .refine(
-    (text) => !/^rediss?:/.test(text) || redisPlace(text) !== undefined,
-    "Redis cannot be reached by this URL: write redis://HOST:PORT, user and password percent-encoded",
+    (text) => !/^rediss?[:+]/.test(text) || redisPlace(text) !== undefined,
+    `Redis cannot be reached by this URL: write ${redisForms}, user and password percent-encoded`,
   );
 const schemaUrl = z.string().optional().describe("Where editors find this schema.");
 const options = z.record(z.string(), z.unknown()).default({});

@@ -1,4 +1,5 @@
 import { secretsIn } from "./marks.ts";
+import { redisSecrets } from "../state/redis/url.ts";
 import type { Pipeline, Place } from "./pipeline.ts";
 
 /** Shorter ones are part of too many words to be taken out of a text (docs/design.md). */
@@ -28,8 +29,5 @@ function schemaOf(connector: Extract<Pipeline["connectors"][number], { config: u
 }
 
 function passwordOf(place: Place): readonly string[] {
-  if (place.kind !== "redis" || !URL.canParse(place.url)) return [];
-  const { password } = new URL(place.url);
-  // Loading the config refused one that does not decode.
-  return password === "" ? [] : [password, decodeURIComponent(password)];
+  return place.kind === "redis" ? redisSecrets(place.url) : [];
 }

@@ -42,16 +42,22 @@ export function openAdder(options: {
     room = Math.max(1, Math.min(jobsBetweenCounts, maxWaiting - waiting));
   }
 
+  async function addAll(
+    jobs: readonly NewJob[],
+    { signal, mayWait }: { readonly signal: AbortSignal; readonly mayWait: boolean },
+  ): Promise<"done" | "full"> {
+    for (const job of jobs) {
+      if (room <= 0) await insist(() => makeRoom(signal, mayWait), { signal, log });
+      if (room <= 0) return "full";
+      room--;
+      await insist(() => queue.add(job), { signal, log });
+    }
+    return "done";
+  }
+
   return {
-    add: async (jobs, { signal, mayWait }) => {
-      for (const job of jobs) {
-        if (room <= 0) await insist(() => makeRoom(signal, mayWait), { signal, log });
-        if (room <= 0) return "full";
-        room--;
-        await insist(() => queue.add(job), { signal, log });
-      }
-      return "done";
-    },
+    // Invariant 1: what follows (a checkpoint, an acknowledgement) may lie on another server.
+    add: (jobs, run) => insist(() => queue.kept(() => addAll(jobs, run)), { ...run, log }),
   };
 }
 

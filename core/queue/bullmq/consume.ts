@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import type { Redis } from "ioredis";
+import type { RedisClient } from "../../state/redis/client.ts";
 import { pause, sharePartitions } from "../assign.ts";
 import type { TopicsOptions } from "../options.ts";
 import type { Handle } from "../queue.ts";
@@ -21,7 +21,7 @@ export type Consume = (
 
 export function openConsumer(
   options: TopicsOptions & {
-    readonly client: Redis;
+    readonly client: RedisClient;
     readonly registry: Registry;
     readonly queueOf: (place: QueuePlace) => Promise<PartitionQueue>;
     readonly partitions: Partitions;

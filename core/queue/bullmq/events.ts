@@ -1,6 +1,6 @@
-import type { Redis } from "ioredis";
 import type { Log } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
+import type { RedisClient } from "../../state/redis/client.ts";
 import { bodiesKey, pieceKeys, type QueueNames } from "./names.ts";
 
 /** What a job of ours knows itself. */
@@ -19,7 +19,7 @@ export interface JobEvents {
 }
 
 export function openJobEvents(options: {
-  readonly client: Redis;
+  readonly client: RedisClient;
   readonly names: QueueNames;
   readonly log: Log;
 }): JobEvents {

@@ -24,11 +24,12 @@ export async function openBullmqTopics(
   options: TopicsOptions & { readonly url: string },
 ): Promise<Topics> {
   const { project, scope, log } = options;
-  const client = await connectRedis(options);
-  await warnOfEviction(client, log);
+  const redis = await connectRedis(options);
+  const { client } = redis;
+  await warnOfEviction(redis, log);
 
-  const registry = openRegistry(client, project);
-  const queueOf = openQueues(client, log);
+  const registry = openRegistry(redis, project);
+  const queueOf = openQueues(redis, log);
   const partitions = openPartitions({ ...options, registry, queueOf });
   const closing = new AbortController();
   const abandon = new AbortController();
@@ -68,15 +69,15 @@ export async function openBullmqTopics(
   };
 
   return {
-    durability: () => durabilityOf(client),
+    durability: () => durabilityOf(redis),
     check: async () => [
-      ...(await checkRedis(client, options.url)),
-      ...durabilityFindings(await durabilityOf(client)),
+      ...(await checkRedis(redis, options.url)),
+      ...durabilityFindings(await durabilityOf(redis)),
     ],
     publish: (topic, events, { signal }) =>
       tracked(signal, (signal) => orAbort(publish(topic, events, signal), signal)),
     settled: async ({ signal }) => {
-      if ((await durabilityOf(client)) === "second") await sleep(settleMs, undefined, { signal });
+      if ((await durabilityOf(redis)) === "second") await sleep(settleMs, undefined, { signal });
     },
     subscribe: async (subscription) => {
       const { topic } = subscription;
@@ -168,7 +169,7 @@ export async function openBullmqTopics(
         sleep(graceMs, undefined, { signal: timer.signal }).catch(() => {}), // all had ended
       ]);
       abandon.abort();
-      client.disconnect();
+      redis.close();
     },
   };
 }

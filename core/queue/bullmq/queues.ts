@@ -1,7 +1,7 @@
 import { Queue, type JobJson } from "bullmq";
-import type { Redis } from "ioredis";
 import type { Log } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
+import type { RedisPlace } from "../../state/redis/connect.ts";
 import { bodiesKey, jobOf, pieceKeys, queueNames, type QueuePlace } from "./names.ts";
 import type { Records } from "../queue.ts";
 import { withoutRecords } from "../without.ts";
@@ -13,6 +13,8 @@ const orphanedAfterMs = 24 * 60 * 60 * 1_000;
 export interface PartitionQueue {
   /** First the events, then the job that makes them visible. The same id again adds nothing, as long as the first one is known. */
   readonly add: (job: NewJob) => Promise<void>;
+  /** Runs `add`s and resolves once no fail-over can take them back; runs them again where one did. */
+  readonly kept: <T>(add: () => Promise<T>) => Promise<T>;
   /** Jobs waiting; the one being worked on is not counted. */
   readonly waiting: () => Promise<number>;
   /** Jobs and events not yet acknowledged, and since when (`Date.now()`) the oldest is there. */
@@ -46,9 +48,9 @@ for _, list in ipairs(KEYS) do
 end
 return { jobs, events, oldest and string.format('%.0f', oldest) or false }`;
 
-/** Opens queues once each; all share `client`. */
+/** Opens queues once each; all share one client. */
 export function openQueues(
-  client: Redis,
+  redis: RedisPlace,
   log: Log,
 ): (place: QueuePlace) => Promise<PartitionQueue> {
   const opened = new Map<string, Promise<PartitionQueue>>();
@@ -56,7 +58,7 @@ export function openQueues(
     const { prefix } = queueNames(place);
     const known = opened.get(prefix);
     if (known) return known;
-    const opening = openQueue(client, place, log);
+    const opening = openQueue(redis, place, log);
     opened.set(prefix, opening);
     opening.catch(() => opened.delete(prefix)); // the caller has the error; the next one tries again
     return opening;
@@ -68,7 +70,11 @@ if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1`;
 
-async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<PartitionQueue> {
+async function openQueue(
+  { client, replication }: RedisPlace,
+  place: QueuePlace,
+  log: Log,
+): Promise<PartitionQueue> {
   const names = queueNames(place);
   const { prefix } = names;
   const bodies = bodiesKey(names);
@@ -95,6 +101,7 @@ async function openQueue(client: Redis, place: QueuePlace, log: Log): Promise<Pa
       const job = { id, name: `${events} events`, data, opts: {}, progress: 0 };
       await backend.addJob({ ...job, attemptsMade: 0, timestamp: Date.now() } as JobJson, id);
     },
+    kept: (add) => replication.kept(prefix, add, { repeatable: true }),
     waiting: () => client.llen(queue.toKey("wait")),
     backlog: async () => {
       const keys = [queue.toKey("wait"), queue.toKey("active")];

@@ -1,5 +1,4 @@
-import type { Redis } from "ioredis";
-import { toRedisError } from "../../state/redis/connect.ts";
+import { toRedisError, type RedisPlace } from "../../state/redis/connect.ts";
 import { timedId } from "../../timed-id.ts";
 import type { Subscription, SubscriptionStatus } from "../queue.ts";
 import { listenForMs } from "../tap.ts";
@@ -58,8 +57,11 @@ redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
 return 1`;
 
 /** One hash a topic: `partitions`, `dropped`, `s:NAME` → generation, `t:ID` → until when somebody taps it (ms), `d:NAME` where it ends when full, `x:NAME` → when it did, as JSON. */
-export function openRegistry(client: Redis, project: string): Registry {
+export function openRegistry(
+  { client, replication }: Pick<RedisPlace, "client" | "replication">, project: string): Registry {
   const root = keyRoot(project);
+  /** Every write can be repeated: what a fail-over took is written again. */
+  const kept = <T>(write: () => Promise<T>) => replication.kept(root, write, { repeatable: true });
   const keyOf = (topic: string) => `${root}:topic:${topic}`;
 
   const registry: Registry = {
@@ -88,26 +90,35 @@ export function openRegistry(client: Redis, project: string): Registry {
     },
     topics: () => client.smembers(`${root}:topics`),
     subscribe: async ({ topic, name, whenFull }) => {
-      await client.sadd(`${root}:topics`, topic);
-      if (whenFull === "detach") await client.hset(keyOf(topic), detachingField + name, 1);
-      else await client.hdel(keyOf(topic), detachingField + name);
-      const isNew = await client.hsetnx(keyOf(topic), subscriptionField + name, timedId());
-      if (isNew === 1) await client.hdel(keyOf(topic), detachedField + name);
-      return isNew === 1 ? "new" : "known";
+      const generation = timedId();
+      let isNew = false;
+      await kept(async () => {
+        await client.sadd(`${root}:topics`, topic);
+        if (whenFull === "detach") await client.hset(keyOf(topic), detachingField + name, 1);
+        else await client.hdel(keyOf(topic), detachingField + name);
+        const added = await client.hsetnx(keyOf(topic), subscriptionField + name, generation);
+        isNew ||= added === 1;
+        if (isNew) await client.hdel(keyOf(topic), detachedField + name);
+      });
+      return isNew ? "new" : "known";
     },
     unsubscribe: async (topic, name) => {
       const generation = await client.hget(keyOf(topic), subscriptionField + name);
       const fields = [subscriptionField, detachingField, detachedField].map((one) => one + name);
-      await client.hdel(keyOf(topic), ...fields);
+      await kept(() => client.hdel(keyOf(topic), ...fields));
       return generation ?? undefined;
     },
     detach: async ({ topic, name, generation }, detached) => {
       const [from, to] = [subscriptionField + name, detachedField + name];
       const values = [from, generation, to, JSON.stringify(detached)];
-      return (await client.eval(detachScript, 1, keyOf(topic), ...values)) === 1;
+      let isOurs = false;
+      await kept(async () => {
+        isOurs = (await client.eval(detachScript, 1, keyOf(topic), ...values)) === 1 || isOurs;
+      });
+      return isOurs;
     },
     repartition: async (topic, from, to) => {
-      await client.eval(compareAndSet, 1, keyOf(topic), from ?? "", to);
+      await kept(() => client.eval(compareAndSet, 1, keyOf(topic), from ?? "", to));
     },
     dropped: async (topic, events) => {
       await client.hincrby(keyOf(topic), "dropped", events);

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import type { Redis } from "ioredis";
 import type { Log } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
 import { toRedisError } from "../../state/redis/connect.ts";
+import type { RedisClient } from "../../state/redis/client.ts";
 import { listenAgainMs } from "../tap.ts";
 import type { Topics } from "../queue.ts";
 import { keyRoot } from "./names.ts";
@@ -10,6 +10,9 @@ import type { Registry } from "./registry.ts";
 
 /** Events that one who taps may be behind. */
 const capacity = 1_000;
+
+/** Through a script, a cluster's client sends all copies of a topic to one server, which keeps their order. */
+const publishScript = "return redis.call('PUBLISH', KEYS[1], ARGV[1])";
 
 export interface Taps {
   /** After the events are durable; best effort, so it is not waited for. */
@@ -19,7 +22,7 @@ export interface Taps {
 
 /** Copies go over a channel a topic, and only while the topic's record says that somebody listens. */
 export function openTaps(options: {
-  readonly client: Redis;
+  readonly client: RedisClient;
   readonly project: string;
   readonly registry: Registry;
   readonly log: Log;
@@ -30,7 +33,7 @@ export function openTaps(options: {
   return {
     copy: (topic, events) => {
       client
-        .publish(channelOf(topic), JSON.stringify(events))
+        .eval(publishScript, 1, channelOf(topic), JSON.stringify(events))
         .catch((error: unknown) => log.debug({ topic, error }, "not copied to those who tap"));
     },
     read: async (topic, { signal, missed }) => {

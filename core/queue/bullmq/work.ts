@@ -1,7 +1,7 @@
 import { WaitingError, type Job } from "bullmq";
-import type { Redis } from "ioredis";
 import type { Log, WriteRun } from "../../connector.ts";
 import { FencedError } from "../../errors.ts";
+import type { RedisClient } from "../../state/redis/client.ts";
 import { backoffMs, pause, type Tenure } from "../assign.ts";
 import type { Handle } from "../queue.ts";
 import { orAbort } from "./add.ts";
@@ -10,7 +10,7 @@ import type { QueueNames } from "./names.ts";
 import { PartitionWorker } from "./worker.ts";
 
 export interface Work {
-  readonly client: Redis;
+  readonly client: RedisClient;
   readonly names: QueueNames;
   readonly tenure: Tenure;
   readonly handle: Handle;

@@ -1,11 +1,30 @@
-import type { Redis } from "ioredis";
+import { Cluster, type Redis } from "ioredis";
 import type { Finding } from "../../connector.ts";
-import { toRedisError, useOneServer } from "./connect.ts";
+import { primariesOf } from "./client.ts";
+import { nameTheCluster, toRedisError, type RedisPlace } from "./connect.ts";
 import { redisPlace } from "./url.ts";
+import { parseHistory } from "./wanted.ts";
 
-/** What is wrong, or may go wrong, with a Redis that answers: version, role, cluster, eviction. */
-export async function checkRedis(client: Redis, url: string): Promise<readonly Finding[]> {
+/** What is wrong, or may go wrong, with a Redis that answers: version, role, cluster, eviction, replicas. */
+export async function checkRedis(redis: RedisPlace, url: string): Promise<readonly Finding[]> {
+  const { client, replicas } = redis;
   const place = redisPlace(url) ?? "redis";
+  const isCluster = client instanceof Cluster;
+  const found = await Promise.all(
+    primariesOf(client).map((server) => {
+      const { host, port } = server.options;
+      const named = isCluster ? `${host}:${port} of ${place}` : place;
+      return checkServer(server, { place: named, isCluster, replicas });
+    }),
+  );
+  return found.flat();
+}
+
+async function checkServer(
+  client: Redis,
+  expected: { readonly place: string; readonly isCluster: boolean; readonly replicas: number },
+): Promise<readonly Finding[]> {
+  const { place, isCluster, replicas } = expected;
   const info = await client.info().catch((error: unknown) => {
     throw toRedisError(error);
   });
@@ -26,7 +45,7 @@ export async function checkRedis(client: Redis, url: string): Promise<readonly F
       message: `redis: version ${version} of ${place} is old.`,
       fix: "Use 6.2 or newer; 5.0 is the least that works.",
     });
-  if (fact("cluster_enabled") === "1") {
+  if (fact("cluster_enabled") === "1" && !isCluster) {
     const isAlone = /^cluster_size:[01]\r?$/m.test(await client.cluster("INFO"));
     found.push({
       severity: isAlone ? "warning" : "error",
@@ -34,9 +53,17 @@ export async function checkRedis(client: Redis, url: string): Promise<readonly F
       message: isAlone
         ? `redis: ${place} is in cluster mode: it works while this one server has all keys.`
         : `redis: ${place} is part of a cluster, which keeps keys on other servers too.`,
-      fix: useOneServer,
+      fix: nameTheCluster,
     });
   }
+  const online = parseHistory(info)?.online ?? 0;
+  if (online < replicas)
+    found.push({
+      severity: "warning",
+      code: "redis.replicas",
+      message: `redis: ${place} has ${online} replicas, ${replicas} should confirm each write: losing it may lose what was confirmed.`,
+      fix: "Start its replicas, or say how many there are: ?replicas=0 at the end of the URL.",
+    });
   const policy = fact("maxmemory_policy") ?? "noeviction";
   if (policy !== "noeviction" && fact("maxmemory") !== "0")
     found.push({

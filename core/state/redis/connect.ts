@@ -1,16 +1,24 @@
-import { Redis, type RedisOptions } from "ioredis";
+import { Cluster } from "ioredis";
 import type { Log } from "../../connector.ts";
 import { ConfigError, RetryableError, SluiceError } from "../../errors.ts";
-import { redisPlace } from "./url.ts";
+import { clientOf, firstConnectMs, type RedisClient } from "./client.ts";
+import { openReplication, unreplicated, type Replication } from "./replication.ts";
+import { parseRedisUrl, redisForms, type RedisUrl } from "./url.ts";
 
-export const useOneServer =
-  "Name a Redis that is not in cluster mode; a replica makes it highly available.";
-const firstConnectMs = 5_000;
+export const nameTheCluster = "Name it as a cluster: redis+cluster://HOST:PORT,HOST:PORT.";
 const newestFormat = 1;
 
+/** An open Redis, whatever its form. */
+export interface RedisPlace {
+  readonly client: RedisClient;
+  readonly replication: Replication;
+  /** How many replicas must have a write before it counts. */
+  readonly replicas: number;
+  readonly close: () => void;
+}
+
 /**
- * Connects to the Redis at `url` (`redis://` or `rediss://`, user, password and database number
- * included). Once open, commands wait for as long as Redis is away. The first connect does not: a
+ * Connects to the Redis at `url`: one server, a cluster or what sentinels call by a name (`redisForms`). Once open, commands wait for as long as Redis is away. The first connect does not: a
  * wrong address throws `RetryableError` `redis.unreachable` after 5 s, wrong credentials
  * `ConfigError` `redis.unauthorized` at once, data of a newer Sluice `ConfigError` `state.format-newer`.
  */
@@ -18,19 +26,13 @@ export async function connectRedis(options: {
   readonly url: string;
   readonly project: string;
   readonly log: Log;
-}): Promise<Redis> {
-  const { url, project, log } = options;
-  const place = placeOf(url);
-  const client = new Redis(url, {
-    lazyConnect: true,
-    maxRetriesPerRequest: null,
-    connectTimeout: firstConnectMs,
-    retryStrategy: (tries) => Math.min(tries * 100, 2_000),
-    // A fail-over leaves us on a replica: the command is sent again to the new primary.
-    reconnectOnError: (error) => (error.message.startsWith("READONLY") ? 2 : false),
-  } satisfies RedisOptions);
+}): Promise<RedisPlace> {
+  const { project, log } = options;
+  const url = urlOf(options.url);
+  const { place, replicas } = url;
+  const client = clientOf(url, options.url);
   try {
-    await firstConnect(client, place);
+    await firstConnect(client, url);
     await refuseReplica(client, place);
     await checkFormat(client, project, place);
   } catch (error) {
@@ -38,7 +40,23 @@ export async function connectRedis(options: {
     throw error;
   }
   reportOutages(client, place, log);
-  return client;
+  const replication = replicas === 0 ? unreplicated : replicationOf(url, options.url, log);
+  return {
+    client,
+    replication,
+    replicas,
+    close: () => {
+      client.disconnect();
+      replication.close();
+    },
+  };
+}
+
+function replicationOf(url: RedisUrl, text: string, log: Log): Replication {
+  const { place, replicas } = url;
+  const client = clientOf(url, text);
+  client.on("error", () => {}); // it connects again; whether Redis is away is told by the other client
+  return openReplication({ client, replicas, place, log });
 }
 
 /** What a rejected command means to the runner. Foreign errors of ioredis are never passed on: they hold the command's arguments. */
@@ -54,7 +72,7 @@ export function toRedisError(error: unknown): SluiceError {
   if (/^(MOVED|ASK|CLUSTERDOWN|CROSSSLOT)\b/.test(message))
     return new ConfigError(`redis: part of a cluster, which keeps keys elsewhere (${message}).`, {
       code: "redis.cluster",
-      fix: useOneServer,
+      fix: nameTheCluster,
     });
   if (/connection is closed|connection is in closing/i.test(message))
     return new RetryableError(`redis: ${message}`, {
@@ -64,7 +82,8 @@ export function toRedisError(error: unknown): SluiceError {
   return new RetryableError(`redis: ${message}`, { code: "redis.refused", reason: "refused" });
 }
 
-async function firstConnect(client: Redis, place: string): Promise<void> {
+async function firstConnect(client: RedisClient, url: RedisUrl): Promise<void> {
+  const { place } = url;
   let timer: NodeJS.Timeout | undefined;
   let last = "no answer";
   let onError = (_error: Error): void => {};
@@ -76,6 +95,8 @@ async function firstConnect(client: Redis, place: string): Promise<void> {
         if (refusal) reject(refusal);
       };
       client.on("error", onError);
+      // What single servers of a cluster say, which its own error hides.
+      if (client instanceof Cluster) client.on("node error", onError);
       client.once("ready", resolve);
       timer = setTimeout(
         () =>
@@ -94,6 +115,7 @@ async function firstConnect(client: Redis, place: string): Promise<void> {
   } finally {
     clearTimeout(timer);
     client.off("error", onError);
+    client.off("node error", onError);
   }
 }
 
@@ -102,6 +124,11 @@ function toRefusal(message: string, place: string): ConfigError | undefined {
     return new ConfigError(`redis: ${place} refuses the user or password.`, {
       code: "redis.unauthorized",
       fix: "Put valid credentials into the URL: redis://USER:PASSWORD@HOST:PORT (percent-encoded).",
+    });
+  if (/cluster support disabled/i.test(message))
+    return new ConfigError(`redis: ${place} is no cluster.`, {
+      code: "redis.no-cluster",
+      fix: "Name it as one server: redis://HOST:PORT.",
     });
   if (/DB index is out of range/i.test(message))
     return new ConfigError(`redis: ${place} has no such database.`, {
@@ -112,7 +139,8 @@ function toRefusal(message: string, place: string): ConfigError | undefined {
 }
 
 /** Writing to one would be tried again and again, as after a fail-over, where it becomes a primary. */
-async function refuseReplica(client: Redis, place: string): Promise<void> {
+async function refuseReplica(client: RedisClient, place: string): Promise<void> {
+  if (client instanceof Cluster) return; // it sends writes to primaries only
   const info = await client.info("replication").catch(() => ""); // forbidden here: it shows with the first write
   if (/^role:slave/m.test(info))
     throw new RetryableError(`redis: ${place} is a replica, which takes no writes.`, {
@@ -122,7 +150,7 @@ async function refuseReplica(client: Redis, place: string): Promise<void> {
     });
 }
 
-async function checkFormat(client: Redis, project: string, place: string): Promise<void> {
+async function checkFormat(client: RedisClient, project: string, place: string): Promise<void> {
   const key = `sluice:{${encodeURIComponent(project)}}:format`;
   const found = await client.get(key).catch((error: unknown) => {
     throw toRedisError(error);
@@ -143,7 +171,7 @@ async function checkFormat(client: Redis, project: string, place: string): Promi
 }
 
 /** An outage is worth one line when it begins and one when it ends, not one a retry. */
-function reportOutages(client: Redis, place: string, log: Log): void {
+function reportOutages(client: RedisClient, place: string, log: Log): void {
   let away = false;
   let reason = "connection closed";
   client.on("error", (error) => {
@@ -160,11 +188,10 @@ function reportOutages(client: Redis, place: string, log: Log): void {
   });
 }
 
-/** The URL without credentials, for messages. */
-function placeOf(url: string): string {
-  const place = redisPlace(url);
-  if (place !== undefined) return place;
-  throw new ConfigError("redis: the URL is not redis://HOST:PORT or rediss://HOST:PORT.", {
+function urlOf(text: string): RedisUrl {
+  const url = parseRedisUrl(text);
+  if (url) return url;
+  throw new ConfigError(`redis: the URL is not ${redisForms}.`, {
     code: "redis.url",
     fix: 'Write "queue": "redis://localhost:6379", and percent-encode user and password.',
   });

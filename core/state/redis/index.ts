@@ -17,15 +17,19 @@ export async function openRedisState(options: {
   readonly log: Log;
 }): Promise<StatePlace> {
   const { project } = options;
-  const client = await connectRedis(options);
+  const redis = await connectRedis(options);
+  const { client, replication } = redis;
   const scripts = scriptsOn(client);
   return {
     scope: (connector) => {
       // The braces make one slot of a cluster out of all keys of a connector.
       const scope = `sluice:{${encodeURIComponent(project)}/${encodeURIComponent(connector)}}`;
-      return { state: redisStore(scripts, scope), leases: redisLeases(scripts, scope) };
+      return {
+        state: redisStore(scripts, scope, replication),
+        leases: redisLeases(scripts, scope, replication),
+      };
     },
-    check: () => checkRedis(client, options.url),
-    close: async () => client.disconnect(),
+    check: () => checkRedis(redis, options.url),
+    close: async () => redis.close(),
   };
 }

@@ -2,19 +2,22 @@ import { randomUUID } from "node:crypto";
 import { holdLease } from "../lease.ts";
 import type { Leases } from "../state.ts";
 import { toRedisError } from "./connect.ts";
+import type { Replication } from "./replication.ts";
 import { keysOf, type Scripts } from "./scripts.ts";
 
 /** The leases under one scope: a key with a TTL while somebody holds it, a token that only grows. */
-export function redisLeases(scripts: Scripts, scope: string): Leases {
+export function redisLeases(scripts: Scripts, scope: string, { kept }: Replication): Leases {
+  // A server that is promoted without them would give the same token to the next one who asks.
+  const repeatedly = { repeatable: true };
   return {
     acquire: async (lease, ttlMs) => {
       const keys = [...keysOf(scope), `${scope}:l:${lease}`];
+      const nonce = randomUUID();
       const sentAt = performance.now();
-      const answer = await scripts
-        .acquire(...keys, lease, ttlMs, randomUUID())
-        .catch((error: unknown) => {
-          throw toRedisError(error);
-        });
+      const acquire = () => scripts.acquire(...keys, lease, ttlMs, nonce);
+      const answer = await kept(scope, acquire, repeatedly).catch((error: unknown) => {
+        throw toRedisError(error);
+      });
       if (!Array.isArray(answer)) return undefined;
       const [token, inherited] = answer.map(Number) as [number, number];
       return holdLease({
@@ -22,7 +25,8 @@ export function redisLeases(scripts: Scripts, scope: string): Leases {
         ttlMs,
         sentAt,
         inherited: inherited === 1,
-        renew: async () => (await scripts.renew(...keys, token, ttlMs)) === 1,
+        renew: async () =>
+          (await kept(scope, () => scripts.renew(...keys, token, ttlMs), repeatedly)) === 1,
         release: async () => {
           await scripts.release(...keys, lease, token).catch((error: unknown) => {
             throw toRedisError(error);

@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import type { RedisClient } from "./client.ts";
 
 /**
  * One scope's data, all under one hash tag so that one Lua call sees all of it, in a cluster too:
@@ -157,7 +157,7 @@ export interface Scripts {
 }
 
 /** Registers the scripts on the client; ioredis sends each body once a connection. */
-export function scriptsOn(client: Redis): Scripts {
+export function scriptsOn(client: RedisClient): Scripts {
   const script = (name: string, numberOfKeys: number, lua: string): Script => {
     const command = `sluice${name}`;
     client.defineCommand(command, { numberOfKeys, lua });

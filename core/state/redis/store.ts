@@ -2,28 +2,36 @@ import { FencedError } from "../../errors.ts";
 import type { Json } from "../../event.ts";
 import type { Entry, Fence, StateStore, StateWrite } from "../state.ts";
 import { toRedisError } from "./connect.ts";
+import type { Replication } from "./replication.ts";
 import { keysOf, type Scripts } from "./scripts.ts";
 
 const defaultPageSize = 500;
 
 /** The state under one scope, e.g. `sluice:{shop/articles}`. */
-export function redisStore(scripts: Scripts, scope: string): StateStore {
+export function redisStore(
+  scripts: Scripts,
+  scope: string,
+  { kept }: Replication,
+): StateStore {
   const keys = keysOf(scope);
 
-  const write = (script: "each" | "all", writes: readonly StateWrite[], fence?: Fence) =>
-    scripts[script](
-      ...keys,
-      fence?.lease ?? "",
-      fence?.token ?? "",
-      ...writes.flatMap(({ key, value, expect, ttlMs }) => [
-        key,
-        expect ?? "",
-        ttlMs ?? "",
-        value === undefined ? "" : JSON.stringify(value),
-      ]),
+  /** Invariant 1: what is written elsewhere because of this must never outlive it. */
+  const write = (script: "each" | "all", writes: readonly StateWrite[], fence?: Fence) => {
+    const values = writes.flatMap(({ key, value, expect, ttlMs }) => [
+      key,
+      expect ?? "",
+      ttlMs ?? "",
+      value === undefined ? "" : JSON.stringify(value),
+    ]);
+    const repeatable = writes.every(({ expect }) => expect === undefined);
+    return kept(
+      scope,
+      () => scripts[script](...keys, fence?.lease ?? "", fence?.token ?? "", ...values),
+      { repeatable },
     ).catch((error: unknown) => {
       throw toWriteError(error, fence);
     });
+  };
 
   return {
     get: async (wanted) => {
