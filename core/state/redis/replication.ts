@@ -53,6 +53,7 @@ export function openReplication(options: {
   const running = new Map<string, Promise<string>>();
   const next = new Map<string, Promise<string>>();
   let held = 0;
+  let isClosed = false;
 
   /** Resolves with the server's history once all before it is on enough replicas. */
   async function confirm(tag: string): Promise<string> {
@@ -83,6 +84,7 @@ export function openReplication(options: {
   }
 
   async function ask(tag: string, wanted: number) {
+    if (isClosed) throw new Error("Connection is closed."); // a cluster's pipeline would wait for it
     const key = `${tag}:kept`;
     const pipeline = client.pipeline().eval(mark, 1, key);
     if (wanted > 0) pipeline.wait(wanted, waitMs);
@@ -133,6 +135,9 @@ export function openReplication(options: {
         before = after;
       }
     },
-    close: () => client.disconnect(),
+    close: () => {
+      isClosed = true;
+      client.disconnect();
+    },
   };
 }
