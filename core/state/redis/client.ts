@@ -49,7 +49,7 @@ export function clientOf(url: RedisUrl, text: string): RedisClient {
   }
 }
 
-/** Refuses commands once it was told to disconnect, as the client of one server does: ioredis may keep them for ever. */
+/** Refuses commands while it is told to be disconnected, as the client of one server does: ioredis may keep them for ever. */
 class EndingCluster extends Cluster {
   readonly #nodes: ClusterNode[];
   #isOver = false;
@@ -57,6 +57,11 @@ class EndingCluster extends Cluster {
   constructor(nodes: ClusterNode[], options: ClusterOptions) {
     super(nodes, options);
     this.#nodes = nodes;
+  }
+
+  override connect() {
+    this.#isOver = false;
+    return super.connect();
   }
 
   override disconnect(reconnect = false) {
