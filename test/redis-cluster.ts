@@ -74,16 +74,23 @@ async function joined(
       const infos = await Promise.all(
         clients
           .filter(({ status }) => status === "ready")
-          .map(async (client) => [
-            String(await client.cluster("INFO")),
-            await client.info("replication"),
-          ]),
+          .map(async (client) => ({
+            state: String(await client.cluster("INFO")),
+            replication: await client.info("replication"),
+            nodes: String(await client.cluster("NODES")),
+          })),
       );
       const following = infos.filter(
-        ([, info = ""]) => /^role:slave/m.test(info) && /^master_link_status:up/m.test(info),
+        ({ replication }) =>
+          /^role:slave/m.test(replication) && /^master_link_status:up/m.test(replication),
       );
-      const isOk = infos.every(([state = ""]) => /^cluster_state:ok/m.test(state));
-      return isOk && following.length === replicas;
+      // Each must have heard of it, or it may name no replica.
+      const isKnown = infos.every(
+        ({ state, nodes }) =>
+          /^cluster_state:ok/m.test(state) &&
+          nodes.match(/ (?:myself,)?slave [^]*? connected/g)?.length === replicas,
+      );
+      return isKnown && following.length === replicas;
     });
   };
   await healthy(3);
@@ -116,7 +123,9 @@ async function nodesOf(client: Redis) {
   return text
     .trim()
     .split("\n")
-    .map((line) => ({ isUp: /connected(?: |$)/.test(line) && !/handshake|fail|disconnected/.test(line) }));
+    .map((line) => ({
+      isUp: /connected(?: |$)/.test(line) && !/handshake|fail|disconnected/.test(line),
+    }));
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {

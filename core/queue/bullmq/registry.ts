@@ -58,7 +58,9 @@ return 1`;
 
 /** One hash a topic: `partitions`, `dropped`, `s:NAME` → generation, `t:ID` → until when somebody taps it (ms), `d:NAME` where it ends when full, `x:NAME` → when it did, as JSON. */
 export function openRegistry(
-  { client, replication }: Pick<RedisPlace, "client" | "replication">, project: string): Registry {
+  { client, replication }: Pick<RedisPlace, "client" | "replication">,
+  project: string,
+): Registry {
   const root = keyRoot(project);
   /** Every write can be repeated: what a fail-over took is written again. */
   const kept = <T>(write: () => Promise<T>) => replication.kept(root, write, { repeatable: true });

@@ -1,4 +1,5 @@
-import { Cluster, Redis, type ClusterNode, type ClusterOptions, type RedisOptions } from "ioredis";
+import { Cluster, Redis, type RedisOptions } from "ioredis";
+import { SteadyCluster } from "./steady-cluster.ts";
 import type { RedisUrl } from "./url.ts";
 
 /** One connection to a server, or one to each primary of a cluster. Most commands are the same on both. */
@@ -38,7 +39,7 @@ export function clientOf(url: RedisUrl, text: string): RedisClient {
         ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: {} }),
       });
     case "cluster":
-      return new EndingCluster([...hosts], {
+      return new SteadyCluster([...hosts], {
         lazyConnect: true,
         redisOptions: common,
         clusterRetryStrategy: retryStrategy,
@@ -46,38 +47,6 @@ export function clientOf(url: RedisUrl, text: string): RedisClient {
         // Certificates name hosts, not addresses.
         ...(tls && { dnsLookup: (host, answer) => answer(null, host) }),
       });
-  }
-}
-
-/** Refuses commands while it is told to be disconnected, as the client of one server does: ioredis may keep them for ever. */
-class EndingCluster extends Cluster {
-  readonly #nodes: ClusterNode[];
-  #isOver = false;
-
-  constructor(nodes: ClusterNode[], options: ClusterOptions) {
-    super(nodes, options);
-    this.#nodes = nodes;
-  }
-
-  override connect() {
-    this.#isOver = false;
-    return super.connect();
-  }
-
-  override disconnect(reconnect = false) {
-    this.#isOver ||= !reconnect;
-    super.disconnect(reconnect);
-  }
-
-  override sendCommand(...sent: Parameters<Cluster["sendCommand"]>) {
-    const [command] = sent;
-    if (!this.#isOver) return super.sendCommand(...sent);
-    command.reject(new Error("Connection is closed."));
-    return command.promise;
-  }
-
-  override duplicate(nodes: ClusterNode[] = [], options: ClusterOptions = {}) {
-    return new EndingCluster(nodes.length > 0 ? nodes : this.#nodes, { ...this.options, ...options });
   }
 }
 

@@ -78,7 +78,8 @@ export function openReplication(options: {
       }
     }
     function done(id: string): string {
-      if (isHeld && --held === 0) log.info({ redis: place }, "redis: replicas confirm writes again");
+      if (isHeld && --held === 0)
+        log.info({ redis: place }, "redis: replicas confirm writes again");
       return id;
     }
   }

@@ -8,11 +8,7 @@ import { keysOf, type Scripts } from "./scripts.ts";
 const defaultPageSize = 500;
 
 /** The state under one scope, e.g. `sluice:{shop/articles}`. */
-export function redisStore(
-  scripts: Scripts,
-  scope: string,
-  { kept }: Replication,
-): StateStore {
+export function redisStore(scripts: Scripts, scope: string, { kept }: Replication): StateStore {
   const keys = keysOf(scope);
 
   /** Invariant 1: what is written elsewhere because of this must never outlive it. */

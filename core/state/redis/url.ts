@@ -17,7 +17,8 @@ export interface RedisUrl {
   readonly place: string;
 }
 
-const whole = /^(rediss?)(?:\+(cluster|sentinel))?:\/\/(?:([^/?#]*)@)?([^@/?#]+)([^?#]*)(\?[^#]*)?$/;
+const whole =
+  /^(rediss?)(?:\+(cluster|sentinel))?:\/\/(?:([^/?#]*)@)?([^@/?#]+)([^?#]*)(\?[^#]*)?$/;
 const defaultPorts = { one: 6379, cluster: 6379, sentinel: 26_379 };
 
 /** What `queue` and `state` may say, for messages. */
