@@ -16,8 +16,10 @@ export interface Counting {
   readonly topics: Topics;
   /** Numbers that the source has published, as far as it knows. */
   readonly published: () => number;
+  /** Whether the sink handles what comes; until it goes on, everything waits in the queue. */
+  readonly hold: () => void;
+  readonly goOn: () => void;
   /** Resolves once so many different numbers have reached the sink. */
-  readonly count: () => number;
   readonly handled: (count: number) => Promise<void>;
   /** Stops counting, and waits for the rest to arrive. */
   readonly finish: () => Promise<void>;
@@ -38,6 +40,7 @@ export async function startCounting(url: string): Promise<Counting> {
   const disorder: string[] = [];
   let published = 0;
   let isOver = false;
+  let isHeld = false;
   let last = 0;
 
   const source = defineSource({
@@ -66,7 +69,8 @@ export async function startCounting(url: string): Promise<Counting> {
     accepts: [""],
     open: async () => ({
       close: async () => {},
-      write: async (events) => {
+      write: async (events, { signal }) => {
+        while (isHeld) await sleep(10, undefined, { signal });
         for (const event of events) {
           const { subject = "", sequence } = event as typeof event & { readonly sequence: string };
           const { n } = (event.data as { readonly after: { readonly n: number } }).after;
@@ -98,7 +102,7 @@ export async function startCounting(url: string): Promise<Counting> {
     topics: { numbers: { partitions: 4, optional: false, maxWaiting: 100 } },
     connectors,
   };
-  const log = { debug: say, info: say, warn: say, error: say };
+  const log = { debug() {}, info() {}, warn: say, error: say };
   const running = await startPipeline(pipeline, { log, admin: { host: "127.0.0.1", port: 0 } });
   const backend = await openBackend(pipeline, { log });
 
@@ -115,7 +119,8 @@ export async function startCounting(url: string): Promise<Counting> {
     project,
     topics: backend.topics,
     published: () => published,
-    count: () => seen.size,
+    hold: () => void (isHeld = true),
+    goOn: () => void (isHeld = false),
     handled: (count) => until(() => seen.size >= count, `${count} to be handled`),
     finish: async () => {
       isOver = true;

@@ -4,8 +4,9 @@ import { afterEach, expect, it } from "vitest";
 import { queueNames } from "../core/queue/bullmq/names.ts";
 import { startCounting, type Counting } from "./counting-pipeline.ts";
 import { startRedisCluster, type RedisCluster } from "./redis-cluster.ts";
-import type { RedisServer } from "./redis-server.ts";
+import { startRedis, type RedisServer } from "./redis-server.ts";
 import { startRedisSentinels } from "./redis-sentinels.ts";
+import { startReplicaSwitch } from "./replica-switch.ts";
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -51,9 +52,11 @@ it("a queue that loses what its primary alone had, while the checkpoint is elsew
   await pipeline.handled(500);
   const { primary, replicas } = await queueElsewhere(cluster, pipeline);
   await cutReplication(primary, replicas);
-  await sleep(1_000); // what is published in this time is what may be lost
+  pipeline.hold();
+  await sleep(1_000); // what is published in this time waits where it may be lost
   await primary.kill();
   for (const replica of replicas) replica.thaw();
+  pipeline.goOn();
   await pipeline.handled(pipeline.published() + 500);
   await pipeline.finish();
   pipeline.assertExact();
@@ -85,10 +88,48 @@ it("a primary behind sentinels that dies with what its replicas do not have lose
   const [primary, ...replicas] = sentinels.servers;
   if (!primary) throw new Error("no primary");
   await cutReplication(primary, replicas);
+  pipeline.hold();
   await sleep(700); // shorter than what sentinels call down
   await primary.kill();
   for (const replica of replicas) replica.thaw();
+  pipeline.goOn();
   await pipeline.handled(pipeline.published() + 500);
   await pipeline.finish();
   pipeline.assertExact();
 }, 60_000);
+
+it("a primary that became a replica answers READONLY: whoever wrote to it goes to the new one, and reads again what that one lacks", async () => {
+  const primary = await startRedis("--repl-diskless-sync-delay 0".split(" "));
+  const follow = `--replicaof 127.0.0.1 ${primary.port}`;
+  const replica = await startRedis(follow.split(" "));
+  await synchronized(replica);
+  const address = await startReplicaSwitch(primary.port);
+  ends.push(primary.stop, replica.stop, address.stop);
+  const pipeline = await counting(address.url);
+  await pipeline.handled(500);
+  await cutReplication(primary, [replica]);
+  pipeline.hold();
+  await sleep(1_000);
+  replica.thaw();
+  await replicate(replica, "NO", "ONE");
+  address.leadTo(replica.port);
+  await replicate(primary, "127.0.0.1", String(replica.port));
+  pipeline.goOn();
+  await pipeline.handled(pipeline.published() + 300);
+  await pipeline.finish();
+  pipeline.assertExact();
+}, 60_000);
+
+async function replicate({ port }: RedisServer, host: string, of: string): Promise<void> {
+  const client = new Redis(port, "127.0.0.1");
+  await client.replicaof(host, of);
+  client.disconnect();
+}
+
+async function synchronized({ port }: RedisServer): Promise<void> {
+  const client = new Redis(port, "127.0.0.1");
+  await expect
+    .poll(() => client.info("replication"), { timeout: 20_000 })
+    .toContain("master_link_status:up");
+  client.disconnect();
+}

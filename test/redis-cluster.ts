@@ -47,7 +47,7 @@ async function joined(
   });
   const [first] = clients;
   if (!first) throw new Error("no servers");
-  const ids = await Promise.all(clients.map((client) => client.cluster("MYID") as Promise<string>));
+  const ids = await Promise.all(clients.map((client) => client.cluster("MYID")));
   const primaries = clients.slice(0, 3);
   await Promise.all(
     primaries.map(async (client, at) => {
@@ -75,7 +75,7 @@ async function joined(
         clients
           .filter(({ status }) => status === "ready")
           .map(async (client) => ({
-            state: String(await client.cluster("INFO")),
+            state: await client.cluster("INFO"),
             replication: await client.info("replication"),
             nodes: String(await client.cluster("NODES")),
           })),
@@ -102,7 +102,7 @@ async function joined(
     holderOf: async (key) => {
       const alive = clients.find(({ status }) => status === "ready");
       if (!alive) throw new Error("no server answers");
-      const slot = Number(await alive.cluster("KEYSLOT", key));
+      const slot = await alive.cluster("KEYSLOT", key);
       const ranges = await alive.cluster("SLOTS");
       const [, , ...nodes] = ranges.find(([from, to]) => from <= slot && slot <= to) ?? [];
       const [primary, ...replicas] = nodes.flatMap((node) =>

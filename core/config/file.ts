@@ -15,7 +15,7 @@ const place = z
     '"embedded", "embedded:DIR", "redis://HOST:PORT" or "rediss://HOST:PORT"',
   )
   .refine(
-    (text) => !/^rediss?[:+]/.test(text) || redisPlace(text) !== undefined,
+    (text) => !/^rediss?(?:\+\w+)?:\/\//.test(text) || redisPlace(text) !== undefined,
     `Redis cannot be reached by this URL: write ${redisForms}, user and password percent-encoded`,
   );
 const schemaUrl = z.string().optional().describe("Where editors find this schema.");

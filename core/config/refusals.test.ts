@@ -15,7 +15,7 @@ const aPlace = '"embedded", "embedded:DIR", "redis://HOST:PORT" or "rediss://HOS
 const whereTopics =
   'Where topics live: "embedded" (SQLite in .sluice beside the first file), "embedded:DIR" or "redis://…". Default: the environment variable SLUICE_QUEUE, else "embedded".';
 const notRedis =
-  "Redis cannot be reached by this URL: write redis://HOST:PORT, user and password percent-encoded.";
+  "Redis cannot be reached by this URL: write redis://HOST:PORT, redis+cluster://HOST:PORT,HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/PRIMARY (rediss… with TLS), user and password percent-encoded.";
 const connectorKeys = "$schema, name, source, to, config, onGap, durability, initialState";
 
 const cases: readonly Case[] = [

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, it } from "vitest";
 import { startRedisCluster, type RedisCluster } from "../../../test/redis-cluster.ts";
 import { openRedisState } from "../../state/redis/index.ts";
 import { stateConformance } from "../../state/conformance.ts";

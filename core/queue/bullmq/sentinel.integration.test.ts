@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, it } from "vitest";
 import { startRedisSentinels, type RedisSentinels } from "../../../test/redis-sentinels.ts";
 import { openRedisState } from "../../state/redis/index.ts";
 import { stateConformance } from "../../state/conformance.ts";
