@@ -1,7 +1,7 @@
 import type { Log } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
 import type { RedisClient } from "../../state/redis/client.ts";
-import { bodiesKey, pieceKeys, type QueueNames } from "./names.ts";
+import { bodiesKey, jobKey, pieceKeys, type QueueNames } from "./names.ts";
 
 /** What a job of ours knows itself. */
 export interface JobData {
@@ -18,6 +18,11 @@ export interface JobEvents {
   readonly flush: () => Promise<void>;
 }
 
+/** KEYS: the events, the job. Where Redis went back, a job that was completed waits again, and needs its events. */
+const removeScript = `
+if redis.call('EXISTS', KEYS[2]) == 1 and redis.call('HEXISTS', KEYS[2], 'finishedOn') == 0 then return 0 end
+return redis.call('HDEL', KEYS[1], unpack(ARGV))`;
+
 export function openJobEvents(options: {
   readonly client: RedisClient;
   readonly names: QueueNames;
@@ -25,17 +30,24 @@ export function openJobEvents(options: {
 }): JobEvents {
   const { client, names, log } = options;
   const key = bodiesKey(names);
-  let forgotten: string[] = [];
+  let forgotten: (readonly [jobId: string, pieces: number])[] = [];
+
+  /** What has been forgotten is removed on the way. */
+  const pipeline = () => {
+    const old = forgotten;
+    forgotten = [];
+    const commands = client.pipeline();
+    for (const [jobId, pieces] of old)
+      commands.eval(removeScript, 2, key, jobKey(names, jobId), ...pieceKeys(jobId, pieces));
+    return commands;
+  };
 
   async function fetch(pieces: readonly string[]): Promise<readonly (string | null)[]> {
     if (forgotten.length === 0) return await client.hmget(key, ...pieces);
-    const old = forgotten;
-    forgotten = [];
-    const both = client
-      .pipeline()
-      .hdel(key, ...old)
-      .hmget(key, ...pieces);
-    const [error, found] = (await both.exec())?.[1] ?? [new Error("redis: no answer")];
+    const answers = await pipeline()
+      .hmget(key, ...pieces)
+      .exec();
+    const [error, found] = answers?.at(-1) ?? [new Error("redis: no answer")];
     if (error) throw error;
     return found as (string | null)[]; // what HMGET answers
   }
@@ -50,14 +62,14 @@ export function openJobEvents(options: {
       log.error({ ...names, jobId, fix }, "events lost: Redis no longer has them");
       return undefined;
     },
-    forget: (jobId, { pieces }) => void forgotten.push(...pieceKeys(jobId, pieces)),
+    forget: (jobId, { pieces }) => void forgotten.push([jobId, pieces]),
     flush: async () => {
-      const old = forgotten;
-      forgotten = [];
-      if (old.length === 0 || client.status !== "ready") return;
-      await client.hdel(key, ...old).catch((error: unknown) => {
-        log.debug({ ...names, error }, "events stay until they are swept");
-      });
+      if (forgotten.length === 0 || client.status !== "ready") return;
+      await pipeline()
+        .exec()
+        .catch((error: unknown) => {
+          log.debug({ ...names, error }, "events stay until they are swept");
+        });
     },
   };
 }

@@ -8,6 +8,8 @@ import { upserted, type SluiceEvent } from "../../event.ts";
 import { version } from "../../version.ts";
 import type { Party } from "../conformance.ts";
 import { openParty } from "./index.integration.test.child.ts";
+import { openJobEvents } from "./events.ts";
+import { bodiesKey, jobKey, queueNames } from "./names.ts";
 import { newJobId } from "./new-jobs.ts";
 
 const topic = "articles";
@@ -223,6 +225,26 @@ it("events that no job is left for are swept after a day, those of a waiting job
   await until(async () => (await bodies(redis.url, name)).length === 1);
   expect(await bodies(redis.url, name)).toEqual([young]);
   await reader.stop();
+});
+
+it("a completed job that waits again, because Redis went back, still has its events", async () => {
+  const redis = await server();
+  const client = new Redis(redis.url);
+  onTestFinished(() => client.disconnect());
+  const place = { project, topic, name, generation: "1", partition: 0 };
+  const names = queueNames(place);
+  const log: Log = { debug() {}, info() {}, warn() {}, error() {} };
+  const events = openJobEvents({ client, names, log });
+  const held = () => client.hkeys(bodiesKey(names));
+  await client.hset(bodiesKey(names), "job/0", "[]", "other/0", "[]");
+  await client.hset(jobKey(names, "job"), "name", "1 events");
+  events.forget("job", { pieces: 1 });
+  expect(await events.read("other", { pieces: 1 })).toEqual([]);
+  expect(await held()).toEqual(["job/0", "other/0"]);
+  await client.hset(jobKey(names, "job"), "finishedOn", 1);
+  for (const each of ["job", "other"]) events.forget(each, { pieces: 1 });
+  await events.flush();
+  expect(await held()).toEqual([]);
 });
 
 it("says loudly which events are lost when somebody took them, and goes on", async () => {

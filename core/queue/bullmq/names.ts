@@ -31,6 +31,11 @@ export function bodiesKey({ queue, prefix }: QueueNames): string {
   return `${prefix}:${queue}:bodies`;
 }
 
+/** BullMQ's hash of a job. */
+export function jobKey({ queue, prefix }: QueueNames, jobId: string): string {
+  return `${prefix}:${queue}:${jobId}`;
+}
+
 export function pieceKeys(jobId: string, pieces: number): readonly string[] {
   return Array.from({ length: pieces }, (_, at) => `${jobId}/${at}`);
 }
