@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkEvents } from "../check-event.ts";
 import type { SourceConnector } from "../config/pipeline.ts";
@@ -44,6 +45,7 @@ export async function readSource(
   const { backend, board, log, isAnew, advanced } = run;
   const moved = new AbortController();
   const signal = AbortSignal.any([run.signal, lease.signal, moved.signal]);
+  setMaxListeners(0, signal); // each batch of the last seconds waits on it to be settled
   const loss = lossOf(connector, await untilAborted(backend.topics.durability(), signal));
   if (loss) throw loss;
   const [stored] = await scope.state.get([checkpointKey]);
