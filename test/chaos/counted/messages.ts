@@ -11,6 +11,14 @@ export interface CountedOrder {
   readonly most: number;
   /** What the source says of its origin: that it forgets what was confirmed. */
   readonly forgets: boolean;
+  /** The log that must hold what is confirmed: its state then goes with each confirmation. */
+  readonly log?: { readonly kind: "wal" | "aof"; readonly path: string };
+}
+
+/** How much of a log there was: bytes of an append-only file, frames of one generation of a write-ahead log. */
+export interface LogMark {
+  readonly generation: string;
+  readonly upTo: number;
 }
 
 /** What a process asks of the one that forked it, which is its origin and its target. */
@@ -30,7 +38,7 @@ export type Asked = Question & { readonly id: number };
 
 /** What it tells without waiting. */
 export type Told =
-  | { readonly tell: "confirm"; readonly upTo: number }
+  | { readonly tell: "confirm"; readonly upTo: number; readonly mark?: LogMark }
   | { readonly tell: "ready" }
   | {
       readonly tell: "log";

@@ -7,6 +7,7 @@ import type { SluiceEvent } from "../../../core/event.ts";
 import { z } from "../../../core/index.ts";
 import { startPipeline } from "../../../core/runtime/runner.ts";
 import type { Answer, CountedOrder, FromProcess, Question, ToProcess } from "./messages.ts";
+import { markOf } from "./log-mark.ts";
 import { eventAt, numberOf } from "./origin.ts";
 
 // One process of the counted pipeline: its origin and its target are the process that forked it.
@@ -71,7 +72,7 @@ const counted = defineSource({
       yield { events, checkpoint: { after: upTo, by: process.pid } };
       after = upTo;
       void settled()
-        .then(() => send({ tell: "confirm", upTo }))
+        .then(() => send({ tell: "confirm", upTo, ...(order.log && { mark: markOf(order.log) }) }))
         .catch(() => {}); // aborted: whoever reads next confirms it
     }
   },

@@ -1,5 +1,5 @@
 import { openLedger, type Ledger } from "./ledger.ts";
-import type { Answer, Asked, Told } from "./messages.ts";
+import type { Answer, Asked, LogMark, Told } from "./messages.ts";
 import { changeAt } from "./origin.ts";
 
 /** How the target behaves. `throttle` refuses for a while; `stall` does what it is asked and does not say so; `hold` does nothing. */
@@ -23,6 +23,8 @@ export interface World {
   /** Nothing is changed any more; tells the number of the last change. */
   readonly end: () => number;
   readonly confirmed: () => number;
+  /** Of the log, when that was confirmed. */
+  readonly mark: () => LogMark | undefined;
   readonly begins: readonly Begin[];
   /** Who read last. */
   readonly reader: () => number | undefined;
@@ -36,8 +38,8 @@ export interface World {
 
 const latencyMs = 2;
 
-/** `perSecond` changes are made a second, all at once where it is `Infinity`; those that were confirmed are forgotten. */
-export function openWorld(seed: number, perSecond: number): World {
+/** `perSecond` changes are made a second, all at once where it is `Infinity`; those that were confirmed are forgotten, if it `forgets`. */
+export function openWorld(seed: number, perSecond: number, { forgets = true } = {}): World {
   const ledger = openLedger(seed);
   const began = performance.now();
   const begins: Begin[] = [];
@@ -46,6 +48,7 @@ export function openWorld(seed: number, perSecond: number): World {
   const asking = new Set<() => boolean>();
   let ended: number | undefined;
   let confirmed = 0;
+  let mark: LogMark | undefined;
   let mood: Mood = "well";
   let writes = 0;
   let highestAsked = 0;
@@ -81,14 +84,15 @@ export function openWorld(seed: number, perSecond: number): World {
     ledger,
     hear: (pid, message, reply) => {
       if ("tell" in message) {
-        if (message.tell === "confirm") confirmed = Math.max(confirmed, message.upTo);
+        if (message.tell !== "confirm" || message.upTo < confirmed) return;
+        ({ upTo: confirmed, mark } = message);
         return;
       }
       const { ask } = message;
       if (ask === "begin") {
         const { after } = message;
         begins.push({ pid, at: performance.now(), after });
-        if (after < confirmed)
+        if (forgets && after < confirmed)
           faults.push(`${pid} began behind ${after}, and ${confirmed} was confirmed`);
         reply({ is: "ok" });
       } else if (ask === "more") {
@@ -108,6 +112,7 @@ export function openWorld(seed: number, perSecond: number): World {
     head,
     end: () => (ended = head()),
     confirmed: () => confirmed,
+    mark: () => mark,
     begins,
     reader: () => begins.at(-1)?.pid,
     faults,
