@@ -1,3 +1,4 @@
+import { appendFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,7 +35,9 @@ export async function playAllFaults(options: {
     ? ({ kind: "redis", url: redis.url } as const)
     : ({ kind: "embedded", dir: join(dir, "place") } as const);
   const logFile = join(dir, "log");
-  const common = { seed, minutes: Number(options.minutes), place, logFile };
+  const log = (from: string, message: string, fields: string) =>
+    appendFileSync(logFile, `${new Date().toISOString()} ${from} ${message} ${fields}\n`);
+  const common = { seed, minutes: Number(options.minutes), place, log };
   const load = loadavg()[0];
   let isOk = false;
   try {

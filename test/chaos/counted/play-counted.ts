@@ -6,7 +6,7 @@ import type { Tally } from "./ledger.ts";
 import type { CountedOrder } from "./messages.ts";
 import { numberOf } from "./origin.ts";
 import { playFaults, type TakeOver } from "./play-faults.ts";
-import { startCounted, type CountedProcess } from "./processes.ts";
+import { startCounted, type CountedProcess, type Said } from "./processes.ts";
 import { scheduleOf, type Fault, type FaultKind } from "./schedule.ts";
 import { openWorld } from "./world.ts";
 
@@ -37,10 +37,10 @@ export async function playCounted(options: {
   readonly perSecond: number;
   readonly place: Place;
   readonly redis: RedisServer | undefined;
-  readonly logFile?: string;
+  readonly log?: Said;
   readonly told?: (text: string) => void;
 }): Promise<CountedResult> {
-  const { seed, kinds, minutes, perSecond, place, redis, logFile, told = () => {} } = options;
+  const { seed, kinds, minutes, perSecond, place, redis, log, told = () => {} } = options;
   const faults = scheduleOf(seed, kinds, minutes);
   const order: CountedOrder = {
     seed,
@@ -53,7 +53,7 @@ export async function playCounted(options: {
   };
   const world = openWorld(seed, perSecond);
   const running = new Set<CountedProcess>();
-  const start = () => void running.add(startCounted(order, world, logFile));
+  const start = () => void running.add(startCounted(order, world, log));
   for (let count = 0; count < options.processes; count++) start();
   const began = performance.now();
   const wrong: string[] = [];

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openBackend } from "../../../core/backend.ts";
 import type { Place } from "../../../core/config/pipeline.ts";
 import type { CountedOrder } from "./messages.ts";
-import { startCounted, type CountedProcess } from "./processes.ts";
+import { startCounted, type CountedProcess, type Said } from "./processes.ts";
 import { openWorld } from "./world.ts";
 
 export interface HoldResult {
@@ -30,10 +30,10 @@ export async function playHold(options: {
   readonly seed: number;
   readonly minutes: number;
   readonly place: Place;
-  readonly logFile?: string;
+  readonly log?: Said;
   readonly told?: (text: string) => void;
 }): Promise<HoldResult> {
-  const { seed, minutes, place, logFile, told = () => {} } = options;
+  const { seed, minutes, place, log, told = () => {} } = options;
   const world = openWorld(seed, Infinity);
   const order: CountedOrder = {
     seed,
@@ -45,7 +45,7 @@ export async function playHold(options: {
     forgets: true,
   };
   world.mood("hold");
-  const one = startCounted(order, world, logFile);
+  const one = startCounted(order, world, log);
   const backend = await openBackend(
     {
       project: order.project,

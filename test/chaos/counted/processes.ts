@@ -1,6 +1,5 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { CountedOrder, FromProcess, ToProcess } from "./messages.ts";
 import type { World } from "./world.ts";
@@ -15,10 +14,16 @@ export interface CountedProcess {
   readonly stop: (graceMs: number) => Promise<void>;
 }
 
+export type Said = (level: string, message: string, fields: string) => void;
+
 const script = fileURLToPath(new URL("./process-child.js", import.meta.url));
 
-/** Forks one; `world` answers what it asks, and its log goes into `logFile`, where one is named. */
-export function startCounted(order: CountedOrder, world: World, logFile?: string): CountedProcess {
+/** Forks one; `world` answers what it asks, and `log` hears what it logs. */
+export function startCounted(
+  order: CountedOrder,
+  world: World,
+  log: Said = () => {},
+): CountedProcess {
   const child = fork(script, [JSON.stringify(order)], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
@@ -30,8 +35,7 @@ export function startCounted(order: CountedOrder, world: World, logFile?: string
   };
   child.on("message", (message: FromProcess) => {
     if ("tell" in message && message.tell === "log") {
-      const { level, message: text, fields } = message;
-      if (logFile) appendFileSync(logFile, `${Date.now()} ${pid} ${level} ${text} ${fields}\n`);
+      log(`${pid} ${message.level}`, message.message, message.fields);
       return;
     }
     world.hear(pid, message, (answer) => {
