@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { afterEach, expect, it } from "vitest";
-import { seeded } from "./chaos/random.ts";
+import { describe, expect, it } from "vitest";
 import type { CountedOrder } from "./chaos/counted/messages.ts";
-import { startCounted, type CountedProcess } from "./chaos/counted/processes.ts";
+import { startCounted } from "./chaos/counted/processes.ts";
 import { openWorld, type World } from "./chaos/counted/world.ts";
+import { seeded } from "./chaos/random.ts";
 import { aofOf, cutEmbedded, cutRedis, watchSize } from "./power-cut.ts";
 import { startRedis, type RedisServer } from "./redis-server.ts";
 
@@ -15,184 +15,193 @@ import { startRedis, type RedisServer } from "./redis-server.ts";
 
 const seed = 20_261_127;
 const random = seeded(seed);
-const perSecond = 3_000;
 const cuts = 2;
 
-const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).toReversed()) await end();
-});
+type OnFinished = (end: () => Promise<void> | void) => void;
 
-const newDir = () => {
-  const dir = mkdtempSync(join(tmpdir(), "sluice-cut-"));
-  ends.push(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-};
-
-const orderOf = (place: CountedOrder["place"], more: Partial<CountedOrder> = {}): CountedOrder => ({
-  seed,
-  project: "cut",
-  place,
-  partitions: 2,
-  maxWaiting: 100,
-  most: 100,
-  forgets: true,
-  ...more,
-});
-
-function play(order: CountedOrder, world: World): CountedProcess {
-  const one = startCounted(order, world);
-  ends.push(async () => {
-    one.signal("SIGKILL");
-    await one.exited;
-  });
-  return one;
+/** What a test works with: everything ends with it. */
+function openScene(onTestFinished: OnFinished, { forgets = true } = {}) {
+  const world = openWorld(seed, 1_500, { forgets });
+  onTestFinished(world.close);
+  return {
+    world,
+    newDir: () => {
+      const dir = mkdtempSync(join(tmpdir(), "sluice-cut-"));
+      onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+      return dir;
+    },
+    startRedis: async (...settings: readonly string[]) => {
+      const redis = await startRedis(settings);
+      onTestFinished(redis.stop);
+      return redis;
+    },
+    play: (place: CountedOrder["place"], log?: CountedOrder["log"]) => {
+      const one = startCounted(
+        {
+          seed,
+          project: "cut",
+          place,
+          partitions: 2,
+          maxWaiting: 100,
+          most: 100,
+          forgets,
+          ...(log && { log }),
+        },
+        world,
+      );
+      const kill = async () => {
+        one.signal("SIGKILL");
+        await one.exited;
+      };
+      onTestFinished(kill);
+      return { ...one, kill };
+    },
+  };
 }
 
-/** Under load, then with a target that does nothing, so that what was confirmed still waits in the queue. */
+/** Under load, and at last with a target that does nothing, so that what was confirmed still waits in the queue. */
 async function underLoad(world: World, ms: number): Promise<void> {
   const before = world.confirmed();
   world.mood("well");
-  await sleep(ms / 2);
-  await expect.poll(() => world.confirmed(), { timeout: 30_000 }).toBeGreaterThan(before);
+  await sleep(ms + random.below(500));
+  await eventually(() => world.confirmed() > before, "a confirmation");
   world.mood("hold");
-  await sleep(ms / 2);
+  await sleep(400 + random.below(400));
 }
 
 async function everythingArrives(world: World): Promise<void> {
   world.mood("well");
   const end = world.end();
-  await expect.poll(() => world.ledger.missing(end), { timeout: 60_000, interval: 100 }).toBe(0);
-  await expect.poll(() => world.confirmed(), { timeout: 30_000, interval: 100 }).toBe(end);
+  await eventually(() => world.ledger.missing(end) === 0, `all ${end} changes`);
+  await eventually(() => world.confirmed() === end, "the last confirmation");
   expect(world.faults).toEqual([]);
 }
 
-const dirOf = async ({ url }: RedisServer) => {
+// Not `expect.poll`, which tests that run at a time cannot share.
+async function eventually(isTrue: () => boolean, what: string): Promise<void> {
+  for (const deadline = performance.now() + 60_000; !isTrue(); await sleep(50))
+    if (performance.now() > deadline) throw new Error(`not within a minute: ${what}`);
+}
+
+async function dirOf({ url }: RedisServer): Promise<string> {
   const client = new Redis(url);
   const [, dir = ""] = (await client.config("GET", "dir")) as [string, string];
   client.disconnect();
   return dir;
-};
-
-it("the embedded queue loses nothing, whatever was not synced (disk)", async () => {
-  const world = openWorld(seed, perSecond);
-  ends.push(world.close);
-  let dir = newDir();
-  for (let cut = 0; cut < cuts; cut++) {
-    const log = { kind: "wal", path: join(dir, "sluice.db-wal") } as const;
-    const one = play(orderOf({ kind: "embedded", dir }, { log }), world);
-    await underLoad(world, 1_000 + random.below(1_000));
-    one.signal("SIGSTOP");
-    await sleep(100); // what it had said before is heard
-    const mark = world.mark();
-    if (!mark) throw new Error("a confirmation without a mark");
-    const next = newDir();
-    cutEmbedded(dir, next, mark);
-    one.signal("SIGKILL");
-    dir = next;
-  }
-  play(orderOf({ kind: "embedded", dir }), world);
-  await everythingArrives(world);
-}, 120_000);
-
-it("Redis that syncs always loses nothing that was acknowledged (disk)", async () => {
-  const world = openWorld(seed, perSecond);
-  ends.push(world.close);
-  const settings = ["--appendfsync", "always"];
-  let redis = await startRedis(settings);
-  ends.push(() => redis.stop());
-  for (let cut = 0; cut < cuts; cut++) {
-    const dir = await dirOf(redis);
-    const log = { kind: "aof", path: aofOf(dir) } as const;
-    const one = play(orderOf({ kind: "redis", url: redis.url }, { log }), world);
-    await underLoad(world, 1_000 + random.below(1_000));
-    one.signal("SIGKILL");
-    await one.exited;
-    const { upTo = 0 } = world.mark() ?? {};
-    redis = await afterCut(redis, upTo, settings);
-  }
-  play(orderOf({ kind: "redis", url: redis.url }), world);
-  await everythingArrives(world);
-}, 120_000);
-
-it("Redis that syncs every second loses nothing that was confirmed, 5 s late (second)", async () => {
-  const world = openWorld(seed, perSecond);
-  ends.push(world.close);
-  let redis = await startRedis();
-  ends.push(() => redis.stop());
-  for (let cut = 0; cut < cuts; cut++) {
-    const size = watchSize(aofOf(await dirOf(redis)));
-    ends.push(size.stop);
-    const one = play(orderOf({ kind: "redis", url: redis.url }), world);
-    await underLoad(world, 7_000 + random.below(1_000));
-    const bytes = size.ago(2_000);
-    one.signal("SIGKILL");
-    await one.exited;
-    size.stop();
-    redis = await afterCut(redis, bytes);
-  }
-  play(orderOf({ kind: "redis", url: redis.url }), world);
-  await everythingArrives(world);
-}, 120_000);
-
-it("a host of Redis that loses its power under a live process loses nothing that was confirmed (second)", async () => {
-  const world = openWorld(seed, perSecond);
-  ends.push(world.close);
-  const redis = await startRedis();
-  ends.push(() => redis.stop());
-  const dir = await dirOf(redis);
-  const one = play(orderOf({ kind: "redis", url: redis.url }), world);
-  for (let cut = 0; cut < cuts; cut++) {
-    const size = watchSize(aofOf(dir));
-    ends.push(size.stop);
-    await underLoad(world, 7_000 + random.below(1_000));
-    const bytes = size.ago(2_000);
-    await redis.kill();
-    size.stop();
-    const copy = newDir();
-    cutRedis(dir, copy, bytes);
-    rmSync(join(dir, "appendonlydir"), { recursive: true });
-    cutRedis(copy, dir, bytes);
-    await redis.restart();
-  }
-  await everythingArrives(world);
-  expect(one.isRunning()).toBe(true);
-}, 120_000);
-
-it("Redis that only takes snapshots has a source read again what it lost (memory)", async () => {
-  const world = openWorld(seed, perSecond, { forgets: false });
-  ends.push(world.close);
-  const redis = await startRedis(["--appendonly", "no", "--save", "3600 1"]);
-  ends.push(() => redis.stop());
-  const order = orderOf({ kind: "redis", url: redis.url }, { forgets: false });
-  for (let cut = 0; cut < cuts; cut++) {
-    const one = play(order, world);
-    await underLoad(world, 1_000 + random.below(1_000));
-    const client = new Redis(redis.url);
-    await client.save();
-    client.disconnect();
-    await underLoad(world, 1_000);
-    // In every other round under a live process, which must notice.
-    if (cut % 2 === 0) one.signal("SIGKILL");
-    await redis.restart();
-    if (cut % 2 === 1) await underLoad(world, 1_000);
-    one.signal("SIGKILL");
-    await one.exited;
-  }
-  play(order, world);
-  await everythingArrives(world);
-}, 120_000);
-
-/** Another server, started on what the cut left. */
-async function afterCut(
-  redis: RedisServer,
-  bytes: number,
-  settings: readonly string[] = [],
-): Promise<RedisServer> {
-  const next = newDir();
-  const dir = await dirOf(redis);
-  await redis.kill();
-  cutRedis(dir, next, bytes);
-  await redis.stop();
-  return await startRedis([...settings, "--dir", next]);
 }
+
+// Most of the time they wait for leases of processes that were killed.
+describe.concurrent("a power cut", () => {
+  it("takes nothing from the embedded queue, whatever was not synced (disk)", async ({
+    onTestFinished,
+  }) => {
+    const { world, newDir, play } = openScene(onTestFinished);
+    let dir = newDir();
+    for (let cut = 0; cut < cuts; cut++) {
+      const one = play(
+        { kind: "embedded", dir },
+        { kind: "wal", path: join(dir, "sluice.db-wal") },
+      );
+      await underLoad(world, 1_000);
+      one.signal("SIGSTOP");
+      await sleep(200); // what it had said before is heard
+      const mark = world.mark();
+      if (!mark) throw new Error("nothing was confirmed");
+      const next = newDir();
+      cutEmbedded(dir, next, mark);
+      await one.kill();
+      dir = next;
+    }
+    play({ kind: "embedded", dir });
+    await everythingArrives(world);
+  }, 180_000);
+
+  it("takes nothing from a Redis that syncs always (disk)", async ({ onTestFinished }) => {
+    const scene = openScene(onTestFinished);
+    const { world, play, newDir } = scene;
+    let redis = await scene.startRedis("--appendfsync", "always");
+    for (let cut = 0; cut < cuts; cut++) {
+      const dir = await dirOf(redis);
+      const one = play({ kind: "redis", url: redis.url }, { kind: "aof", path: aofOf(dir) });
+      await underLoad(world, 1_000);
+      await one.kill();
+      await redis.kill();
+      const next = newDir();
+      cutRedis(dir, next, world.mark()?.upTo ?? 0);
+      redis = await scene.startRedis("--appendfsync", "always", "--dir", next);
+    }
+    play({ kind: "redis", url: redis.url });
+    await everythingArrives(world);
+  }, 180_000);
+
+  it("takes from a Redis that syncs every second only what was not confirmed (second)", async ({
+    onTestFinished,
+  }) => {
+    const scene = openScene(onTestFinished);
+    const { world, play, newDir } = scene;
+    let redis = await scene.startRedis();
+    for (let cut = 0; cut < cuts; cut++) {
+      const dir = await dirOf(redis);
+      const size = watchSize(aofOf(dir));
+      onTestFinished(size.stop);
+      const one = play({ kind: "redis", url: redis.url });
+      await underLoad(world, 6_500);
+      const synced = size.ago(2_000);
+      await one.kill();
+      await redis.kill();
+      const next = newDir();
+      cutRedis(dir, next, synced);
+      redis = await scene.startRedis("--dir", next);
+    }
+    play({ kind: "redis", url: redis.url });
+    await everythingArrives(world);
+  }, 180_000);
+
+  it("of Redis' host is noticed by the processes of other hosts, and healed (second)", async ({
+    onTestFinished,
+  }) => {
+    const scene = openScene(onTestFinished);
+    const { world, play, newDir } = scene;
+    const redis = await scene.startRedis();
+    const dir = await dirOf(redis);
+    const one = play({ kind: "redis", url: redis.url });
+    for (let cut = 0; cut < cuts; cut++) {
+      const size = watchSize(aofOf(dir));
+      onTestFinished(size.stop);
+      await underLoad(world, 6_500);
+      const synced = size.ago(2_000);
+      await redis.kill();
+      size.stop();
+      const copy = newDir();
+      cutRedis(dir, copy, synced);
+      rmSync(join(dir, "appendonlydir"), { recursive: true });
+      cutRedis(copy, dir, synced);
+      await redis.restart();
+    }
+    await everythingArrives(world);
+    expect(one.isRunning()).toBe(true);
+  }, 180_000);
+
+  it("has a source read again what a Redis with snapshots only has lost (memory)", async ({
+    onTestFinished,
+  }) => {
+    const scene = openScene(onTestFinished, { forgets: false });
+    const { world, play } = scene;
+    const redis = await scene.startRedis("--appendonly", "no", "--save", "3600 1");
+    for (let cut = 0; cut < cuts; cut++) {
+      const one = play({ kind: "redis", url: redis.url });
+      await underLoad(world, 1_000);
+      const client = new Redis(redis.url);
+      await client.save();
+      client.disconnect();
+      await underLoad(world, 1_000);
+      // In every other round under a live process, which must notice.
+      if (cut % 2 === 0) await one.kill();
+      await redis.restart();
+      if (cut % 2 === 1) await underLoad(world, 1_000);
+      await one.kill();
+    }
+    play({ kind: "redis", url: redis.url });
+    await everythingArrives(world);
+  }, 180_000);
+});

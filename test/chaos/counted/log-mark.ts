@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
+import Libsql from "libsql";
 import type { CountedOrder, LogMark } from "./messages.ts";
 
 /** https://www.sqlite.org/walformat.html: the header of the WAL-index, and what follows both copies of it. */
@@ -7,11 +8,28 @@ const saltAt = 32;
 const nBackfillAttemptedAt = 128;
 const indexBytes = 136;
 
-/** How much of the log there is now. */
-export function markOf({ kind, path }: NonNullable<CountedOrder["log"]>): LogMark {
-  if (kind === "aof") return { generation: path, upTo: statSync(path).size };
-  const { generation, frames } = walIndexOf(path);
-  return { generation, upTo: frames };
+const full = 2;
+
+/**
+ * Answers how much of the log is certainly on disk. Of an append-only file: all of it, for whoever asks behind an
+ * acknowledgement. Of a write-ahead log: up to this process's last commit that waited for the disk and wrote anything.
+ */
+export function watchLog({ kind, path }: NonNullable<CountedOrder["log"]>): () => LogMark {
+  if (kind === "aof") return () => ({ generation: path, upTo: statSync(path).size });
+  let mark: LogMark = { generation: "", upTo: 0 };
+  let last = mark;
+  const exec = Libsql.prototype.exec;
+  Libsql.prototype.exec = function (this: Libsql.Database, sql: string) {
+    const result = exec.call(this, sql);
+    if (sql !== "COMMIT") return result;
+    const { generation, frames } = walIndexOf(path);
+    const [[synchronous]] = this.prepare("PRAGMA synchronous").raw().all() as [[number]];
+    const hasWritten = generation !== last.generation || frames > last.upTo;
+    last = { generation, upTo: frames };
+    if (synchronous === full && hasWritten) mark = last;
+    return result;
+  };
+  return () => mark;
 }
 
 /** Of the write-ahead log at `path`, as its processes share it. */

@@ -11,7 +11,7 @@ export interface CountedOrder {
   readonly most: number;
   /** What the source says of its origin: that it forgets what was confirmed. */
   readonly forgets: boolean;
-  /** The log that must hold what is confirmed: its state then goes with each confirmation. */
+  /** The log that must hold what is confirmed: how much of it is on disk then goes with each confirmation. */
   readonly log?: { readonly kind: "wal" | "aof"; readonly path: string };
 }
 

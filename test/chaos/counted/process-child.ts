@@ -7,7 +7,7 @@ import type { SluiceEvent } from "../../../core/event.ts";
 import { z } from "../../../core/index.ts";
 import { startPipeline } from "../../../core/runtime/runner.ts";
 import type { Answer, CountedOrder, FromProcess, Question, ToProcess } from "./messages.ts";
-import { markOf } from "./log-mark.ts";
+import { watchLog } from "./log-mark.ts";
 import { eventAt, numberOf } from "./origin.ts";
 
 // One process of the counted pipeline: its origin and its target are the process that forked it.
@@ -16,6 +16,7 @@ const order = JSON.parse(process.argv.at(-1) ?? "") as CountedOrder;
 /** The longest that a request to the target may take. */
 const requestMs = 2_000;
 
+const markOf = order.log && watchLog(order.log);
 const open = new Map<number, (answer: Answer) => void>();
 let asked = 0;
 
@@ -72,7 +73,7 @@ const counted = defineSource({
       yield { events, checkpoint: { after: upTo, by: process.pid } };
       after = upTo;
       void settled()
-        .then(() => send({ tell: "confirm", upTo, ...(order.log && { mark: markOf(order.log) }) }))
+        .then(() => send({ tell: "confirm", upTo, ...(markOf && { mark: markOf() }) }))
         .catch(() => {}); // aborted: whoever reads next confirms it
     }
   },
