@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -180,6 +180,29 @@ describe.concurrent("a power cut", () => {
     }
     await everythingArrives(world);
     expect(one.isRunning()).toBe(true);
+  }, 180_000);
+
+  it("has nothing confirmed that Redis has lost, by a process that stood still meanwhile (second)", async ({
+    onTestFinished,
+  }) => {
+    const scene = openScene(onTestFinished);
+    const { world, play } = scene;
+    const redis = await scene.startRedis();
+    const file = aofOf(await dirOf(redis));
+    const one = play({ kind: "redis", url: redis.url });
+    await eventually(() => world.confirmed() > 0, "a confirmation");
+    world.mood("hold");
+    const { size } = statSync(file);
+    await sleep(1_000);
+    const end = world.end();
+    await eventually(() => world.asked() === end, "the last checkpoint");
+    one.signal("SIGSTOP"); // its source has nothing more to read, and so nothing to notice
+    await redis.kill();
+    truncateSync(file, size);
+    await redis.restart();
+    await sleep(6_000); // what it published is old enough by now
+    one.signal("SIGCONT");
+    await everythingArrives(world);
   }, 180_000);
 
   it("has a source read again what a Redis with snapshots only has lost (memory)", async ({

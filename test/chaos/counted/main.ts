@@ -8,7 +8,7 @@ import { playHold } from "./play-hold.ts";
 import type { TakeOver } from "./play-faults.ts";
 import { faultKinds, type FaultKind } from "./schedule.ts";
 
-const ofRedis: readonly FaultKind[] = ["redis-restart", "redis-stop", "cut"];
+const ofRedis: readonly FaultKind[] = ["redis-restart", "redis-older", "redis-stop", "cut"];
 const maxShown = 20;
 
 /** `npm run chaos -- --faults …`: one JSON line with the faults, the seed and the counts. Resolves to the exit code. */

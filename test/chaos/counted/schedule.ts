@@ -8,6 +8,7 @@ export const faultKinds = [
   "throttle",
   "stall",
   "redis-restart",
+  "redis-older",
   "redis-stop",
   "cut",
 ] as const;
@@ -32,6 +33,7 @@ const lasting: Readonly<Record<FaultKind, readonly [from: number, to: number]>> 
   throttle: [1_000, 6_000],
   stall: [1_000, 8_000],
   "redis-restart": [0, 5_000],
+  "redis-older": [0, 3_000],
   "redis-stop": [1_000, 15_000],
   cut: [0, 0],
 };
