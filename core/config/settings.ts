@@ -107,15 +107,11 @@ function agreed(
     const place = toPlace(value, { dir: spot.document.dir, home });
     const same = key === "project" ? first?.value === value : isSame(first?.place, place);
     // As it is written: what a variable holds may be a secret.
-    const written = withoutCredentials(writtenAt(below(spot, key)));
+    const written = writtenAt(below(spot, key));
     if (first && !same) findings.push(disagreement(below(spot, key), key, written, first.written));
     first ??= { value, place, written };
   }
   return first;
-}
-
-function withoutCredentials(written: unknown): unknown {
-  return typeof written === "string" ? written.replace(/\/\/.*@/s, "//***@") : written;
 }
 
 function isSame(a: Place | undefined, b: Place): boolean {
