@@ -85,7 +85,7 @@ async function eventually(isTrue: () => boolean, what: string): Promise<void> {
 
 async function dirOf({ url }: RedisServer): Promise<string> {
   const client = new Redis(url);
-  const [, dir = ""] = (await client.config("GET", "dir")) as [string, string];
+  const [, dir] = (await client.config("GET", "dir")) as [string, string];
   client.disconnect();
   return dir;
 }

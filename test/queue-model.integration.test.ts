@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, it, onTestFinished } from "vitest";
 import { openParty as openRedisParty } from "../core/queue/bullmq/index.integration.test.child.ts";
 import type { Party, PartyOptions } from "../core/queue/conformance.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { catalog } from "../../connectors/registry.ts";
 import { loadPipeline } from "../../core/config/load.ts";
 import { ConfigError } from "../../core/errors.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import type { Party } from "../../core/queue/conformance.ts";
 import {
   emptyWaiting,
@@ -46,6 +46,7 @@ const command = (
   toString: () => text,
 });
 const always = () => true;
+const byText = (a: unknown, b: unknown) => (String(a) < String(b) ? -1 : 1);
 const has = (one: Name) => (model: Model) => model.waiting.has(one);
 const isSubscribed = (model: Model) => model.waiting.size > 0;
 
@@ -118,11 +119,11 @@ export const commands: fc.Arbitrary<Command>[] = [
       const { topics } = await real.party();
       const expected = [...model.waiting.keys()]
         .map((one) => [one, waitingOf(model, one)])
-        .toSorted();
+        .toSorted(byText);
       const counts = async () =>
         (await topics.subscriptions(real.topic))
           .map(({ name: one, waiting }) => [one, waiting])
-          .toSorted();
+          .toSorted(byText);
       await until(
         async () => JSON.stringify(await counts()) === JSON.stringify(expected),
         () => `${JSON.stringify(expected)} wait`,

@@ -24,7 +24,7 @@ export async function hitRedis(
     if (kind === "cut")
       return void (await client.client("KILL", "TYPE", "normal", "SKIPME", "yes"));
     if (kind === "redis-older") {
-      const [, dir = ""] = (await client.config("GET", "dir")) as [string, string];
+      const [, dir] = (await client.config("GET", "dir")) as [string, string];
       const file = aofOf(dir);
       const { size } = statSync(file);
       await sleep(lostMs);

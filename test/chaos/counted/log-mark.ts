@@ -18,8 +18,9 @@ export function watchLog({ kind, path }: NonNullable<CountedOrder["log"]>): () =
   if (kind === "aof") return () => ({ generation: path, upTo: statSync(path).size });
   let mark: LogMark = { generation: "", upTo: 0 };
   let last = mark;
-  const exec = Libsql.prototype.exec;
-  Libsql.prototype.exec = function (this: Libsql.Database, sql: string) {
+  const { prototype } = Libsql;
+  const exec = Reflect.get(prototype, "exec") as Libsql.Database["exec"];
+  prototype.exec = function (this: Libsql.Database, sql: string) {
     const result = exec.call(this, sql);
     if (sql !== "COMMIT") return result;
     const { generation, frames } = walIndexOf(path);

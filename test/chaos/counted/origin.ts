@@ -35,7 +35,7 @@ export function eventAt(seed: number, n: number): SluiceEvent {
       type: "test.counted",
       partitionkey: key,
       data: { n },
-    } as unknown as SluiceEvent; // a message of our own: `data` is any
+    };
   return upserted({
     source: origin,
     key,
