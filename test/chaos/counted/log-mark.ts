@@ -19,7 +19,7 @@ export function watchLog({ kind, path }: NonNullable<CountedOrder["log"]>): () =
   let mark: LogMark = { generation: "", upTo: 0 };
   let last = mark;
   const { prototype } = Libsql;
-  const exec = Reflect.get(prototype, "exec") as Libsql.Database["exec"];
+  const exec = Reflect.get(prototype, "exec");
   prototype.exec = function (this: Libsql.Database, sql: string) {
     const result = exec.call(this, sql);
     if (sql !== "COMMIT") return result;

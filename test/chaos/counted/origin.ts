@@ -12,7 +12,7 @@ export interface CountedChange {
 
 const hotKeys = 200;
 const poisonOneIn = 1_000;
-export const origin = "/counted";
+const origin = "/counted";
 
 /**
  * Every other change is of one of `hotKeys` keys and goes as a message, which no stage merges with a later one: each
