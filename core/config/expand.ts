@@ -64,7 +64,8 @@ function expandText(
       });
     else if (name === undefined) value = readText(inner.slice("file:".length), dir, report);
     else {
-      value = fallback === undefined ? env[name] : env[name] || fallback;
+      const set = Object.hasOwn(env, name) ? env[name] : undefined; // "constructor" is a name too
+      value = fallback === undefined ? set : set || fallback;
       if (value === undefined)
         report({
           code: "config.unset-variable",

@@ -91,7 +91,7 @@ function explain(
       return wrong(nounOf(issue.expected), "config.wrong-type");
     case "invalid_value": {
       const values = issue.values.map((option) => String(option));
-      const close = nearest(String(value), values);
+      const close = typeof value === "string" ? nearest(value, values) : undefined;
       const { code, message } = wrong(oneOf(values));
       return { code, message, fix: `Write ${close ? show(close) : oneOf(values)}.` };
     }

@@ -136,6 +136,19 @@ describe("a pipeline", () => {
     ]);
   });
 
+  it("shows what disagrees as it is written: a variable may hold a secret", async () => {
+    const one = write("one.json", { queue: "redis://me:${PASSWORD}@here", connectors: [source] });
+    const two = write("two.json", { queue: "redis://there", connectors: [sink] });
+    const said = await refusals([one, two], { env: { PASSWORD: "hunter2-secret" } });
+    expect(said).toEqual([
+      [
+        "config.disagreement",
+        `${two}: queue`,
+        'config: queue is "redis://there" here and "redis://***@here" in an earlier file.',
+      ],
+    ]);
+  });
+
   it("names the queue by option, then file, then environment, and puts state beside it", async () => {
     const named = write("named.json", { queue: "redis://file:1", connectors: [source] });
     const silent = write("silent.json", { connectors: [source] });

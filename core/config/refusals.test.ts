@@ -111,6 +111,20 @@ const cases: readonly Case[] = [
     ],
   ],
   [
+    "a variable that only every object has",
+    { connectors: [{ ...source, config: { path: "${constructor}" } }] },
+    [
+      "connectors[0].config.path | notes: the environment variable constructor is not set. | Set constructor, or give a default: ${constructor:-default}.",
+    ],
+  ],
+  [
+    "an object that is no text, where one of a few is wanted",
+    { connectors: [{ ...source, config: { path: "./x", mode: { toString: "poll" } } }] },
+    [
+      'connectors[0].config.mode | notes: mode is an object with toString; it must be "poll" or "watch". | Write "poll" or "watch".',
+    ],
+  ],
+  [
     "a variable that is none",
     { connectors: [{ ...source, config: { path: "${my-path}" } }] },
     [

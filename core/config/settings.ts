@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { Finding } from "../connector.ts";
 import type { TopicSettings } from "../queue/queue.ts";
 import { canonicalJson } from "./canonical.ts";
-import { below, findingAt, type Spot } from "./document.ts";
+import { below, findingAt, writtenAt, type Spot } from "./document.ts";
 import { pipelineFile } from "./file.ts";
 import { problemsOf } from "./issues.ts";
 import type { Place } from "./pipeline.ts";
@@ -98,14 +98,18 @@ function agreed(
   home: string,
   findings: Finding[],
 ): { readonly value: string; readonly place: Place } | undefined {
-  let first: { readonly value: string; readonly place: Place } | undefined;
+  let first:
+    | { readonly value: string; readonly place: Place; readonly written: unknown }
+    | undefined;
   for (const { spot, file } of files) {
     const value = file[key];
     if (value === undefined) continue;
     const place = toPlace(value, { dir: spot.document.dir, home });
     const same = key === "project" ? first?.value === value : isSame(first?.place, place);
-    if (first && !same) findings.push(disagreement(below(spot, key), key, value, first.value));
-    first ??= { value, place };
+    // As it is written: what a variable holds may be a secret.
+    const written = writtenAt(below(spot, key));
+    if (first && !same) findings.push(disagreement(below(spot, key), key, written, first.written));
+    first ??= { value, place, written };
   }
   return first;
 }

@@ -1,8 +1,9 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkEvents } from "../check-event.ts";
 import type { SourceConnector } from "../config/pipeline.ts";
 import type { SourceBatch, SourceContext } from "../connector.ts";
-import { ConfigError, SluiceError } from "../errors.ts";
+import { ConfigError, FencedError, SluiceError } from "../errors.ts";
 import type { Json, SluiceEvent } from "../event.ts";
 import type { Durability } from "../queue/queue.ts";
 import { prefixed } from "../state/prefixed.ts";
@@ -44,6 +45,7 @@ export async function readSource(
   const { backend, board, log, isAnew, advanced } = run;
   const moved = new AbortController();
   const signal = AbortSignal.any([run.signal, lease.signal, moved.signal]);
+  setMaxListeners(0, signal); // each batch of the last seconds waits on it to be settled
   const loss = lossOf(connector, await untilAborted(backend.topics.durability(), signal));
   if (loss) throw loss;
   const [stored] = await scope.state.get([checkpointKey]);
@@ -72,7 +74,7 @@ export async function readSource(
     checkpoint: resumed && parsedCheckpoint(connector, resumed.value),
     state: prefixed(scope.state, ownPrefix),
     nextVersion: versionClock(lease.token),
-    settled: inOrder(() => backend.topics.settled({ signal })),
+    settled: inOrder(settled),
     requests: asked.requests,
     refuse: asked.refuse,
     tap: (topic, tapping) =>
@@ -135,6 +137,16 @@ export async function readSource(
       }
       await backend.topics.publish(topic, sound, { signal });
     }
+  }
+
+  /** Invariant 1: what is confirmed must still be there. Redis may have gone back meanwhile, and we have stood still and not noticed. */
+  async function settled(): Promise<void> {
+    const atLeast = revision;
+    await backend.topics.settled({ signal });
+    const [now] = await scope.state.get([checkpointKey]);
+    if ((now?.revision ?? 0) < atLeast) moved.abort(checkpointMoved());
+    signal.throwIfAborted();
+    if (performance.now() >= lease.until()) throw leaseOver(connector.name);
   }
 
   /** Invariant 1: the checkpoint is stored only after the events are durable in the queue. */
@@ -208,6 +220,10 @@ function inOrder(settled: () => Promise<void>): () => Promise<void> {
 /** A clear is about many records: it would count as none or as all of them. */
 export function isAboutOne(event: SluiceEvent): boolean {
   return event.type !== "dev.sluice.collection.cleared";
+}
+
+function leaseOver(name: string): FencedError {
+  return new FencedError(`source "${name}": its lease is over.`, { code: "state.fenced" });
 }
 
 function checkpointMoved(): SluiceError {

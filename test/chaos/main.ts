@@ -6,6 +6,7 @@ import { startMongod } from "../mongod.ts";
 import { startPostgres } from "../postgres-server.ts";
 import { startRedis } from "../redis-server.ts";
 import { startMinistack } from "../s3-servers.ts";
+import { playAllFaults } from "./counted/main.ts";
 import { playMongodbRound } from "./mongodb-round.ts";
 import { playPostgresRound } from "./postgres-round.ts";
 import { playRound, type RoundResult } from "./round.ts";
@@ -25,6 +26,16 @@ the index must equal the origin: ids, texts, versions.
                     primary is killed, frozen and replaced too; snapshots are asked for meanwhile
                     s3: objects of a bucket are put, replaced and deleted, tables with a document a
                     row among them; every second round is told by notifications
+
+  --faults KINDS    instead: several processes over one pipeline whose origin counts, under faults at random:
+                    all, or a list of kill, term, stop (SIGSTOP, beyond the lease), throttle, stall and,
+                    with --queue redis, redis-restart, redis-stop, cut; one event in a thousand can
+                    never be written. By name only: redis-older, which loses 2 s, and with them the
+                    order until they are read again; "hold", a sink that stops under a full source
+  --minutes N       of faults (1)
+  --processes N     (3)
+  --rate N          events a second (1500)
+  --json            nothing but JSON
 
   --steps           instead: kill at every numbered step of a write, just before and just after it
   --rounds N        rounds to play (20)
@@ -47,6 +58,11 @@ const { values } = parseArgs({
     kills: { type: "string", default: "4" },
     seed: { type: "string" },
     keep: { type: "boolean", default: false },
+    faults: { type: "string" },
+    minutes: { type: "string", default: "1" },
+    processes: { type: "string", default: "3" },
+    rate: { type: "string", default: "1500" },
+    json: { type: "boolean", default: false },
     steps: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -63,6 +79,11 @@ if (values.queue !== "embedded" && values.queue !== "redis") {
 if (!["file", "postgres", "mongodb", "s3"].includes(values.source)) {
   console.error(`--source ${values.source}: use file, postgres, mongodb or s3.`);
   process.exit(2);
+}
+
+if (values.faults !== undefined) {
+  const { queue, faults, minutes, processes, rate, json, seed } = values;
+  process.exit(await playAllFaults({ queue, faults, minutes, processes, rate, json, seed }));
 }
 
 const rounds = Number(values.rounds);

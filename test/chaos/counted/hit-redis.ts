@@ -1,0 +1,44 @@
+import { statSync, truncateSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { aofOf } from "../../power-cut.ts";
+import type { RedisServer } from "../../redis-server.ts";
+
+/** What a power cut may take from a Redis that syncs every second. */
+const lostMs = 2_000;
+
+/** Kills and restarts it, as it was or as it was 2 s before; stops and continues it; or cuts every connection to it. */
+export async function hitRedis(
+  kind: "redis-restart" | "redis-older" | "redis-stop" | "cut",
+  forMs: number,
+  redis: RedisServer,
+): Promise<void> {
+  if (kind === "redis-restart") {
+    await redis.kill();
+    await sleep(forMs);
+    return await redis.restart();
+  }
+  const client = new Redis(redis.url);
+  client.on("error", () => {}); // we kill it
+  try {
+    if (kind === "cut")
+      return void (await client.client("KILL", "TYPE", "normal", "SKIPME", "yes"));
+    if (kind === "redis-older") {
+      const [, dir] = (await client.config("GET", "dir")) as [string, string];
+      const file = aofOf(dir);
+      const { size } = statSync(file);
+      await sleep(lostMs);
+      await redis.kill();
+      truncateSync(file, size);
+      await sleep(forMs);
+      return await redis.restart();
+    }
+    const info = await client.info("server");
+    const pid = Number(/^process_id:(\d+)/m.exec(info)?.[1]);
+    process.kill(pid, "SIGSTOP");
+    await sleep(forMs);
+    process.kill(pid, "SIGCONT");
+  } finally {
+    client.disconnect();
+  }
+}

@@ -1,0 +1,121 @@
+import { appendFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { startRedis } from "../../redis-server.ts";
+import { playCounted } from "./play-counted.ts";
+import { playHold } from "./play-hold.ts";
+import type { TakeOver } from "./play-faults.ts";
+import { faultKinds, type FaultKind } from "./schedule.ts";
+
+const ofRedis: readonly FaultKind[] = ["redis-restart", "redis-older", "redis-stop", "cut"];
+/** Played by name only. What was published before Redis went back may come again behind what was being published then. */
+const unordered: FaultKind = "redis-older";
+const maxShown = 20;
+
+/** `npm run chaos -- --faults …`: one JSON line with the faults, the seed and the counts. Resolves to the exit code. */
+export async function playAllFaults(options: {
+  readonly queue: "embedded" | "redis";
+  readonly faults: string;
+  readonly minutes: string;
+  readonly processes: string;
+  readonly rate: string;
+  readonly seed: string | undefined;
+  readonly json: boolean;
+}): Promise<number> {
+  const { queue, json } = options;
+  const kinds = kindsOf(options.faults, queue);
+  if (kinds === undefined) {
+    console.error(`--faults ${options.faults}: use all, hold, or some of ${faultKinds.join(",")}.`);
+    return 2;
+  }
+  const seed = Number(options.seed ?? Math.floor(Math.random() * 2 ** 31));
+  const dir = await mkdtemp(join(tmpdir(), "sluice-faults-"));
+  const redis =
+    queue === "redis" ? await startRedis(["--maxmemory-policy", "noeviction"]) : undefined;
+  const place = redis
+    ? ({ kind: "redis", url: redis.url } as const)
+    : ({ kind: "embedded", dir: join(dir, "place") } as const);
+  const logFile = join(dir, "log");
+  const log = (from: string, message: string, fields: string) =>
+    appendFileSync(logFile, `${new Date().toISOString()} ${from} ${message} ${fields}\n`);
+  const common = { seed, minutes: Number(options.minutes), place, log };
+  const load = loadavg()[0];
+  let isOk = false;
+  try {
+    if (kinds === "hold") {
+      const result = await playHold({ ...common, told: json ? () => {} : tell });
+      isOk = result.ok;
+      console.log(JSON.stringify({ queue, ...result, load }));
+      return isOk ? 0 : 1;
+    }
+    const { processes, rate } = options;
+    const result = await playCounted({
+      ...common,
+      kinds,
+      processes: Number(processes),
+      perSecond: Number(rate),
+      redis,
+      told: json ? () => {} : tell,
+    });
+    isOk = result.ok;
+    const { lost, orderViolations, wrongLetters, wrongAtEnd, takeOvers, ...rest } = result;
+    console.log(
+      JSON.stringify({
+        queue,
+        kinds,
+        ...rest,
+        lost: lost.length,
+        orderViolations: orderViolations.length,
+        wrongLetters: wrongLetters.length,
+        wrongAtEnd: wrongAtEnd.length,
+        takeOverMs: timesOf(takeOvers),
+        load,
+        ...(!isOk && {
+          log: logFile,
+          firstOf: [lost, orderViolations, wrongLetters, wrongAtEnd].map((all) =>
+            all.slice(0, maxShown),
+          ),
+        }),
+      }),
+    );
+    return isOk ? 0 : 1;
+  } finally {
+    await redis?.stop();
+    if (isOk) await rm(dir, { recursive: true, force: true });
+  }
+}
+
+function tell(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function kindsOf(
+  text: string,
+  queue: "embedded" | "redis",
+): readonly FaultKind[] | "hold" | undefined {
+  if (text === "hold") return "hold";
+  const wanted = text === "all" ? faultKinds.filter((one) => one !== unordered) : text.split(",");
+  const known = faultKinds.filter((kind) => wanted.includes(kind));
+  if (known.length !== wanted.length) return undefined;
+  return known.filter((kind) => queue === "redis" || !ofRedis.includes(kind));
+}
+
+/** Per fault: of those that nothing else disturbed, and of all. */
+function timesOf(all: readonly TakeOver[]): object {
+  const kinds = ["kill", "term", "stop"] as const;
+  return Object.fromEntries(
+    kinds.map((kind) => {
+      const own = all.filter(({ after }) => after === kind);
+      return [
+        kind,
+        { undisturbed: summary(own.filter((one) => !one.isDisturbed)), all: summary(own) },
+      ];
+    }),
+  );
+}
+
+function summary(all: readonly TakeOver[]): object {
+  const sorted = all.map(({ ms }) => ms).toSorted((a, b) => a - b);
+  return { count: sorted.length, p50: sorted[sorted.length >> 1], max: sorted.at(-1) };
+}

@@ -1,0 +1,74 @@
+import { cleared, upserted, type SluiceEvent } from "../../core/event.ts";
+import { partitionOf } from "../../core/queue/partition.ts";
+import { version } from "../../core/version.ts";
+
+export const partitions = 3;
+export const names = ["a", "b", "c"] as const;
+export type Name = (typeof names)[number];
+
+/** What a topic must be like: for each subscription and partition what waits, in order. */
+export interface Model {
+  readonly waiting: Map<Name, readonly string[][]>;
+  /** Of the last change; each has a number of its own. */
+  last: number;
+}
+
+/** What is published at once. */
+export type Item =
+  | { readonly is: "change"; readonly key: string; readonly audience?: Name }
+  | { readonly is: "clear" };
+
+export function newModel(): Model {
+  return { waiting: new Map(), last: 0 };
+}
+
+export function emptyWaiting(): readonly string[][] {
+  return Array.from({ length: partitions }, () => []);
+}
+
+/** Makes events of items and adds them to what waits. */
+export function published(model: Model, items: readonly Item[]): readonly SluiceEvent[] {
+  return items.map((item) => {
+    const n = (model.last += 1);
+    const event = eventOf(item, n);
+    const places =
+      item.is === "clear"
+        ? Array.from({ length: partitions }, (_, at) => at)
+        : [partitionOf(event, partitions)];
+    for (const [name, waiting] of model.waiting) {
+      if (item.is === "change" && (item.audience ?? name) !== name) continue;
+      for (const place of places) waiting[place]?.push(String(n));
+    }
+    return event;
+  });
+}
+
+export function waitingOf(model: Model, name: Name): number {
+  return (model.waiting.get(name) ?? []).reduce((sum, { length }) => sum + length, 0);
+}
+
+/** Number and partition of an event that was handed over. */
+export function whatIs(event: SluiceEvent): { readonly n: string; readonly partition: number } {
+  const n = String(event.sequence).slice(8, 24);
+  const { scope } = event.data as { readonly scope?: { readonly partition: number } };
+  return {
+    n: String(Number.parseInt(n, 16)),
+    partition: scope?.partition ?? partitionOf(event, partitions),
+  };
+}
+
+function eventOf(item: Item, n: number): SluiceEvent {
+  const at = version({ epoch: 1, position: BigInt(n), rank: 1, tail: 0 });
+  const common = { source: "/model", time: "2026-01-01T00:00:00Z", meta: {} };
+  if (item.is === "clear") return cleared({ ...common, below: at, reason: "sweep" });
+  const { key, audience } = item;
+  return upserted({
+    ...common,
+    key,
+    subject: key,
+    version: at,
+    op: "update",
+    after: { n },
+    ...(audience && { audience }),
+  });
+}
