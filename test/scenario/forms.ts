@@ -18,7 +18,7 @@ export function nameOf({ stages, queue, origin }: Form): string {
 }
 
 /** Where an example's config lies. */
-export function example(name: string): string {
+function example(name: string): string {
   return fileURLToPath(new URL(`../../../examples/genai/${name}.json`, import.meta.url));
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { AnswerGiven } from "../../core/event.ts";
 import type { Origin } from "./origin.ts";
 
-export const question = "What is the popular open source event streaming solution?";
+const question = "What is the popular open source event streaming solution?";
 
 export interface Step {
   readonly step: string;
