@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { stamp, type Stamp } from "./connector-api.ts";
 import type { SluiceError } from "./errors.ts";
 import type {
   DocumentUpserted,
@@ -367,7 +368,7 @@ export interface SinkDefinition<C extends Config> extends Definition<C> {
 }
 
 declare const defined: unique symbol;
-type Defined<K extends string> = { readonly kind: K; readonly [defined]: true };
+type Defined<K extends string> = Stamp<K> & { readonly [defined]: true };
 
 /** A source as the runner holds it: config types erased, parsed with `config` first. */
 export type Source = SourceDefinition<Config, Config> & Defined<"source">;
@@ -379,13 +380,13 @@ export type Connector = Source | Transform | Sink;
 export function defineSource<C extends Config, P extends Config>(
   definition: SourceDefinition<C, P>,
 ): Source {
-  return { ...definition, kind: "source" } as unknown as Source;
+  return { ...definition, ...stamp("source") } as unknown as Source;
 }
 
 export function defineTransform<C extends Config>(definition: TransformDefinition<C>): Transform {
-  return { ...definition, kind: "transform" } as unknown as Transform;
+  return { ...definition, ...stamp("transform") } as unknown as Transform;
 }
 
 export function defineSink<C extends Config>(definition: SinkDefinition<C>): Sink {
-  return { ...definition, kind: "sink" } as unknown as Sink;
+  return { ...definition, ...stamp("sink") } as unknown as Sink;
 }

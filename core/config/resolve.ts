@@ -24,7 +24,7 @@ export async function resolveConnector<K extends Kind>(
   const file = fileOf(type, dir);
   if (file === undefined) return { problem: notFound(kind, type, catalog) };
   const made = await exportOf(kind, { type, file });
-  // Of that kind, made by its define function.
+  // TypeScript does not see that the kinds of connectors are among those of definitions.
   return "found" in made ? { connector: made.found as Extract<Connector, { kind: K }> } : made;
 }
 
