@@ -107,9 +107,9 @@ function convert(schema: z.ZodType, { defs, extensions }: Conversion): Schema {
       for (const kind of ["embedder", "store"]) {
         const fitting = extensions.filter((one) => one.kind === kind);
         if ((jsonSchema as Schema)[kind] === true && fitting.length > 0)
-          bind(jsonSchema as Schema, "use", fitting);
+          bind(jsonSchema, "use", fitting);
       }
-      loosen(jsonSchema as Schema);
+      loosen(jsonSchema);
     },
   }) as Schema & { $defs?: Record<string, Schema> };
   for (const [id, one] of Object.entries(shared)) {
