@@ -1,93 +1,16 @@
 // The whole way of a newcomer, from the packed package in an empty folder: install, init, build, lint, kit, run, see events,
 // pack a connector and name it in another pipeline. Uses the node and npm of PATH and the npm registry, nothing else of the net.
 // Another npm: npx -y -p npm@12 node scripts/smoke.mjs
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { replace, run, running } from "./smoke-commands.mjs";
 
 const root = resolve(import.meta.dirname, "..");
 const dir = await mkdtemp(join(tmpdir(), "sluice-smoke-"));
 const began = performance.now();
-const limitMs = 170_000;
-const over = AbortSignal.timeout(limitMs);
 const install = ["install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
-
-/** What a command prints; when it fails, that is in the error. */
-function run(cwd, command, ...args) {
-  return new Promise((resolve, reject) => {
-    const child = start(cwd, command, ...args);
-    child.once("close", (code) => {
-      if (code === 0) resolve(child.said());
-      else
-        reject(
-          new Error(`${cwd}: ${command} ${args.join(" ")} ended with ${code}.\n${child.said()}`),
-        );
-    });
-  });
-}
-
-/** Starts a command as the head of a process group, so that what it starts ends with it. */
-function start(cwd, command, ...args) {
-  // What a test runner or an npm around this sets is not for those inside.
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^npm_|^NODE_TEST_CONTEXT$/.test(name)),
-  );
-  const child = spawn(command, args, {
-    cwd,
-    env,
-    detached: true,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let said = "";
-  child.stdout.on("data", (data) => (said += data));
-  child.stderr.on("data", (data) => (said += data));
-  const end = () => stop(child, "SIGKILL");
-  over.addEventListener("abort", end, { once: true });
-  child.once("close", () => over.removeEventListener("abort", end));
-  child.once("error", (error) => (said += error.message));
-  return Object.assign(child, { said: () => said });
-}
-
-function stop(child, signal) {
-  try {
-    process.kill(-child.pid, signal);
-  } catch (error) {
-    if (error.code !== "ESRCH") throw error; // it ended by itself
-  }
-}
-
-/** `npm start`, for as long as `use` takes; then Ctrl-C, which must end it well. */
-async function running(home, use) {
-  const child = start(home, "npm", "start");
-  const ended = new Promise((resolve) => child.once("close", resolve));
-  const until = async (holds, what) => {
-    while (!(await holds(child.said()))) {
-      if (over.aborted || child.exitCode !== null)
-        throw new Error(`${home}: waited for ${what}; npm start said:\n${child.said()}`);
-      await sleep(200);
-    }
-  };
-  try {
-    await use(until);
-    stop(child, "SIGINT");
-    const isOver = await Promise.race([
-      ended.then(() => true),
-      sleep(15_000, false, { ref: false }),
-    ]);
-    if (!isOver) throw new Error(`${home}: npm start does not end on Ctrl-C.`);
-  } finally {
-    stop(child, "SIGKILL");
-  }
-}
-
-async function replace(file, from, to) {
-  const text = await readFile(file, "utf8");
-  if (!text.includes(from)) throw new Error(`${file} does not hold ${JSON.stringify(from)}.`);
-  await writeFile(file, text.replace(from, to));
-}
 
 function say(what) {
   console.log(`${((performance.now() - began) / 1_000).toFixed(1).padStart(6)} s  ${what}`);
@@ -205,9 +128,7 @@ try {
   await Promise.all([second, pipeline().then(use)]);
   say("a newcomer's way works");
 } catch (error) {
-  console.error(
-    over.aborted ? `smoke: not done within ${limitMs / 1_000} s.\n${error.message}` : error,
-  );
+  console.error(error);
   process.exitCode = 1;
 } finally {
   await rm(dir, { recursive: true, force: true, maxRetries: 5 });

@@ -43,7 +43,8 @@ export function filled(
   { name, placeholder }: Names,
 ): ReadonlyMap<string, string> {
   const variable = identifier(placeholder);
-  const own = variableFor(name, placeholder, [...templates.values()].join("\n"));
+  const code = [...templates].filter(([path]) => path.endsWith(".ts")).map(([, text]) => text);
+  const own = variableFor(name, placeholder, code.join("\n"));
   const fill = (text: string) => text.replaceAll(placeholder, name).replaceAll(variable, own);
   return new Map([...templates].map(([path, text]) => [fill(path), fill(text)]));
 }
