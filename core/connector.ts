@@ -90,6 +90,7 @@ export interface SnapshotRequest {
   readonly audience?: string;
 }
 
+/** What `read` of a source is called with: once a run, `config` parsed and `checkpoint` as its schema put it out. */
 export interface SourceContext<C, P> extends Context<C> {
   /** Where the last stored batch ended; `undefined` at the first start. */
   readonly checkpoint: P | undefined;
@@ -124,6 +125,7 @@ export interface SourceContext<C, P> extends Context<C> {
   }) => void;
 }
 
+/** What `defineSource` takes: how an origin is read, and what is promised of it. */
 export interface SourceDefinition<C extends Config, P extends Config> extends Definition<C> {
   /** Schema of the resume point. */
   readonly checkpoint: P;
@@ -165,6 +167,7 @@ export type Applicable = UpsertEvent | MessageEvent;
  */
 export type Output = Applicable | readonly Applicable[] | null | "skip";
 
+/** A transform at work in one process. Several may work at once; the events of one record come to them in order. */
 export interface TransformWorker {
   /**
    * One slot per input, same order, same length. A slot may hold the very object it was given:
@@ -179,6 +182,7 @@ export interface TransformWorker {
   readonly close?: () => Promise<void>;
 }
 
+/** What `defineTransform` takes. */
 export interface TransformDefinition<C extends Config> extends Definition<C> {
   /** Type prefixes it takes; `""` is any. */
   readonly accepts: readonly string[];
@@ -200,6 +204,7 @@ export interface TransformDefinition<C extends Config> extends Definition<C> {
   readonly open: (context: Context<z.output<C>>) => Promise<TransformWorker>;
 }
 
+/** What a sink's `write` may rely on while it lasts: the partition is its own until `deadline`. */
 export interface WriteRun {
   readonly signal: AbortSignal;
   /** Pass it to every `StateStore` write. */
@@ -210,6 +215,7 @@ export interface WriteRun {
   readonly redelivered: boolean;
 }
 
+/** A sink at work on one partition. Throws `RetryableError`, `PoisonError`, `PartialError` or `ConfigError` for what the runner shall do; of anything else it tries again 5 times and then looks for the event to blame. */
 export interface Writer<E extends SluiceEvent = SluiceEvent> {
   /**
    * Applies `events`: at most one a record, the newest. A `CollectionCleared` comes alone. The same
@@ -340,6 +346,7 @@ export interface Auditor {
   readonly close: () => Promise<void>;
 }
 
+/** A record by its origin and its subject: together they are its name everywhere. */
 export interface RecordName {
   readonly source: string;
   readonly subject: string;
@@ -356,6 +363,7 @@ export interface Estimator {
   ) => readonly { readonly key: string; readonly tokens: number }[];
 }
 
+/** What `defineSink` takes. `open` serves writing; the others are there for `search`, for `verify` and `erase`, and for `plan`. */
 export interface SinkDefinition<C extends Config> extends Definition<C> {
   /** Type prefixes of upserts and messages (`""` = all). Deletes and clears are always accepted. */
   readonly accepts: readonly string[];
@@ -372,21 +380,27 @@ type Defined<K extends string> = Stamp<K> & { readonly [defined]: true };
 
 /** A source as the runner holds it: config types erased, parsed with `config` first. */
 export type Source = SourceDefinition<Config, Config> & Defined<"source">;
+/** A transform as the runner holds it: config types erased, parsed with `config` first. */
 export type Transform = TransformDefinition<Config> & Defined<"transform">;
+/** A sink as the runner holds it: config types erased, parsed with `config` first. */
 export type Sink = SinkDefinition<Config> & Defined<"sink">;
+/** What a module that a config names exports: one of them, made by its define function. */
 export type Connector = Source | Transform | Sink;
 
-// Erasing a definition's config types is sound because the runner parses with `config` before it calls.
+/** Makes a source. All types are inferred: `read` gets `config` and `checkpoint` as their schemas put them out. */
 export function defineSource<C extends Config, P extends Config>(
   definition: SourceDefinition<C, P>,
 ): Source {
+  // Erasing a definition's config types is sound because the runner parses with `config` before it calls.
   return { ...definition, ...stamp("source") } as unknown as Source;
 }
 
+/** Makes a transform. All types are inferred: `open` gets `config` as its schema puts it out. */
 export function defineTransform<C extends Config>(definition: TransformDefinition<C>): Transform {
   return { ...definition, ...stamp("transform") } as unknown as Transform;
 }
 
+/** Makes a sink. All types are inferred: `open` gets `config` as its schema puts it out. */
 export function defineSink<C extends Config>(definition: SinkDefinition<C>): Sink {
   return { ...definition, ...stamp("sink") } as unknown as Sink;
 }

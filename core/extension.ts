@@ -17,12 +17,14 @@ export type EmbedderDescription = Pick<
   "fingerprint" | "dimensions" | "maxTokens" | "countTokens" | "pricePerMillionTokens"
 >;
 
+/** What `defineEmbedder` takes. */
 export interface EmbedderDefinition<C extends Config> extends Definition<C> {
   /** Describes the model without loading it. Absent: it is opened for that. */
   readonly describe?: (context: Context<z.output<C>>) => Promise<EmbedderDescription>;
   readonly open: (context: Context<z.output<C>>) => Promise<Embedder>;
 }
 
+/** What `defineVectorStore` takes. */
 export interface VectorStoreDefinition<C extends Config> extends Definition<C> {
   /**
    * Opens the index. `dimensions`: of the index, should it have to be created; without it, and with

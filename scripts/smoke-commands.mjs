@@ -3,15 +3,16 @@ import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const limitSeconds = 175;
+// A busy machine may be given longer.
+const limitSeconds = Number(process.env.SMOKE_SECONDS ?? 175);
 const over = AbortSignal.timeout(limitSeconds * 1_000);
 over.addEventListener("abort", () => console.error(`smoke: not done within ${limitSeconds} s.`));
 
-/** What a command prints; when it fails, that is in the error. */
+/** What a command prints on standard output; when it fails, all that it said is in the error. */
 export async function run(cwd, command, ...args) {
   const child = start(cwd, command, ...args);
   const code = await child.ended;
-  if (code === 0) return child.said();
+  if (code === 0) return child.told();
   throw new Error(`${cwd}: ${command} ${args.join(" ")} ended with ${code}.\n${child.said()}`);
 }
 
@@ -49,7 +50,8 @@ function start(cwd, command, ...args) {
   );
   const stdio = ["ignore", "pipe", "pipe"];
   const child = spawn(command, args, { cwd, env, detached: true, stdio });
-  let said = "";
+  let [told, said] = ["", ""];
+  child.stdout.on("data", (data) => (told += data));
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (said += data));
   const end = () => stop(child, "SIGKILL");
   over.addEventListener("abort", end);
@@ -60,7 +62,7 @@ function start(cwd, command, ...args) {
       resolve(code);
     });
   });
-  return Object.assign(child, { ended, said: () => said });
+  return Object.assign(child, { ended, told: () => told, said: () => said });
 }
 
 function stop(child, signal) {

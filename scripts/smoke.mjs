@@ -123,9 +123,8 @@ try {
   await run(first, "npx", "sluice", "init", "pipeline", "handbook", "--dir", "../handbook");
   say("init: source, transform, sink, pipeline");
   // Two at a time: an install waits for the disk more than for a processor.
-  const second = transform().then(sink);
-  await source();
-  await Promise.all([second, pipeline().then(use)]);
+  const ways = [transform().then(sink), source().then(pipeline).then(use)];
+  for (const way of await Promise.allSettled(ways)) if (way.reason) throw way.reason;
   say("a newcomer's way works");
 } catch (error) {
   console.error(error);

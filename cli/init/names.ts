@@ -52,7 +52,9 @@ export function filled(
 /** A name for the export: with its kind where the word alone is taken, by the language or by the templates. */
 function variableFor(name: string, placeholder: string, texts: string): string {
   const plain = identifier(name);
-  const code = texts.replaceAll(/\/\*[^]*?\*\/|\/\/.*|"[^"\n]*"/g, "");
+  const code = texts
+    .replaceAll(/\/\*[^]*?\*\/|\/\/.*|"[^"\n]*"/g, "")
+    .replaceAll(/`[^`]*`/g, (text) => text.match(/\$\{[^}]*/g)?.join(" ") ?? "");
   const isTaken = reserved.has(plain) || new RegExp(`\\b${plain}\\b`).test(code);
   return isTaken ? identifier(placeholder.replace("my", name)) : plain;
 }
