@@ -32,17 +32,17 @@ const source = {
 };
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
-const holds = <T extends true>(): T | undefined => undefined;
+const holds = (truth: true) => truth;
 
 export const inferred: Source = defineSource({
   ...source,
   async *read({ config: given, checkpoint: from, nextVersion }) {
     holds<Same<typeof given, { url: string; everyMs: number; token?: string | undefined }>>();
-    holds<Same<typeof from, { position: number } | undefined>>();
+    holds(true satisfies Same<typeof from, { position: number } | undefined>);
     // @ts-expect-error: no such option
-    given.uri;
+    String(given.uri);
     // @ts-expect-error: it may not be there
-    given.token.length;
+    given.token.trim();
     const event = upserted({
       source: "/x",
       key: "1",
@@ -172,7 +172,7 @@ defineEmbedder({
   ...about,
   config,
   open: async ({ config: given }) => {
-    holds<Same<typeof given.everyMs, number>>();
+    holds(true satisfies Same<typeof given.everyMs, number>);
     return {
       fingerprint: "x",
       dimensions: 1,

@@ -1,14 +1,14 @@
 // Serves feed.xml as a site would, and runs the pipeline on it: edit the file, and watch.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, stat } from "node:fs/promises";
+import { readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 
 const file = new URL("feed.xml", import.meta.url);
-const server = createServer(async ({ headers }, response) => {
-  const etag = `"${(await stat(file)).mtimeMs}"`;
+const server = createServer(({ headers }, response) => {
+  const etag = `"${statSync(file).mtimeMs}"`;
   if (headers["if-none-match"] === etag) response.writeHead(304).end();
-  else response.writeHead(200, { etag }).end(await readFile(file));
+  else response.writeHead(200, { etag }).end(readFileSync(file));
 });
 await once(server.listen(0, "127.0.0.1"), "listening");
 const { port } = server.address();
