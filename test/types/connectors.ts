@@ -37,7 +37,12 @@ const holds = (truth: true) => truth;
 export const inferred: Source = defineSource({
   ...source,
   async *read({ config: given, checkpoint: from, nextVersion }) {
-    holds<Same<typeof given, { url: string; everyMs: number; token?: string | undefined }>>();
+    holds(
+      true satisfies Same<
+        typeof given,
+        { url: string; everyMs: number; token?: string | undefined }
+      >,
+    );
     holds(true satisfies Same<typeof from, { position: number } | undefined>);
     // @ts-expect-error: no such option
     String(given.uri);
