@@ -38,7 +38,9 @@ function notFound(kind: Kind, type: string, catalog: Catalog): Problem {
   if (isPath(type))
     return problem(
       `${show(type)} is no file.`,
-      "Correct the path; it is relative to the config file.",
+      /\/dist\//.test(type)
+        ? "Build it, or correct the path; it is relative to the config file."
+        : "Correct the path; it is relative to the config file.",
     );
   const other = kinds.find((one) => Object.hasOwn(shelf(catalog, one), type));
   if (other) return problem(`${show(type)} is a ${other}, not a ${kind}.`, `Use it as a ${other}.`);
