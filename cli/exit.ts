@@ -20,6 +20,8 @@ const invalid = new Set([
   "cli.ambiguous-topic",
   "cli.demo-folder",
   "cli.env-file",
+  "cli.init-folder",
+  "cli.init-name",
   "cli.no-event",
   "cli.no-feedback",
   "cli.no-file",

@@ -16,7 +16,7 @@ const onPipelines = [
   "remove",
   "search",
 ];
-const commands = [...onPipelines, "connectors", "schema", "pinecone", "demo"];
+const commands = [...onPipelines, "connectors", "schema", "pinecone", "init", "demo"];
 
 let folder: ReturnType<typeof makeFolder>;
 const write = (name: string, content: string) => writeFileSync(join(folder.dir, name), content);

@@ -9,6 +9,7 @@ import { connectors } from "./commands/connectors.ts";
 import { deadLetters } from "./commands/dead-letters.ts";
 import { demo } from "./commands/demo.ts";
 import { erase } from "./commands/erase.ts";
+import { init } from "./commands/init.ts";
 import { pause, restart, resume, stop } from "./commands/lifecycle.ts";
 import { feedback } from "./commands/feedback.ts";
 import { pinecone } from "./commands/pinecone.ts";
@@ -47,6 +48,7 @@ Exit codes: 0 done, 1 failed, 2 invalid input, 3 environment (unreachable, missi
 
 Examples:
   $ sluice demo
+  $ sluice init pipeline notes
   $ sluice validate sluice.json
   $ sluice start sluice.json
   $ sluice search NAME "a question"`,
@@ -76,6 +78,7 @@ for (const command of [
   connectors,
   schema,
   pinecone,
+  init,
   demo,
 ])
   program.addCommand(command(output));

@@ -37,6 +37,7 @@ export function channel<T>(capacity: number): Channel<T> {
   };
 }
 
+/** What `channel` makes. `send` rejects on abort and, with the error given to `close` as its cause, once it is closed. */
 export interface Channel<T> extends AsyncIterable<T> {
   readonly send: (value: T, run: { readonly signal: AbortSignal }) => Promise<void>;
   readonly close: (error?: unknown) => void;

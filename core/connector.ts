@@ -1,13 +1,8 @@
 import type { z } from "zod";
+import type { Auditor, Estimator } from "./auditor.ts";
+import { stamp, type Stamp } from "./connector-api.ts";
 import type { SluiceError } from "./errors.ts";
-import type {
-  DocumentUpserted,
-  JsonObject,
-  MessageEvent,
-  RecordDeleted,
-  SluiceEvent,
-  UpsertEvent,
-} from "./event.ts";
+import type { JsonObject, MessageEvent, SluiceEvent, UpsertEvent } from "./event.ts";
 import type { Fence, StateStore, StateWrite } from "./state/state.ts";
 import type { Match } from "./vectors.ts";
 import type { Version } from "./version.ts";
@@ -89,6 +84,7 @@ export interface SnapshotRequest {
   readonly audience?: string;
 }
 
+/** What `read` of a source is called with: once a run, `config` parsed and `checkpoint` as its schema put it out. */
 export interface SourceContext<C, P> extends Context<C> {
   /** Where the last stored batch ended; `undefined` at the first start. */
   readonly checkpoint: P | undefined;
@@ -123,6 +119,7 @@ export interface SourceContext<C, P> extends Context<C> {
   }) => void;
 }
 
+/** What `defineSource` takes: how an origin is read, and what is promised of it. */
 export interface SourceDefinition<C extends Config, P extends Config> extends Definition<C> {
   /** Schema of the resume point. */
   readonly checkpoint: P;
@@ -164,6 +161,7 @@ export type Applicable = UpsertEvent | MessageEvent;
  */
 export type Output = Applicable | readonly Applicable[] | null | "skip";
 
+/** A transform at work in one process. Several may work at once; the events of one record come to them in order. */
 export interface TransformWorker {
   /**
    * One slot per input, same order, same length. A slot may hold the very object it was given:
@@ -178,6 +176,7 @@ export interface TransformWorker {
   readonly close?: () => Promise<void>;
 }
 
+/** What `defineTransform` takes. */
 export interface TransformDefinition<C extends Config> extends Definition<C> {
   /** Type prefixes it takes; `""` is any. */
   readonly accepts: readonly string[];
@@ -199,6 +198,7 @@ export interface TransformDefinition<C extends Config> extends Definition<C> {
   readonly open: (context: Context<z.output<C>>) => Promise<TransformWorker>;
 }
 
+/** What a sink's `write` may rely on while it lasts: the partition is its own until `deadline`. */
 export interface WriteRun {
   readonly signal: AbortSignal;
   /** Pass it to every `StateStore` write. */
@@ -209,6 +209,7 @@ export interface WriteRun {
   readonly redelivered: boolean;
 }
 
+/** A sink at work on one partition. Throws `RetryableError`, `PoisonError`, `PartialError` or `ConfigError` for what the runner shall do; of anything else it tries again 5 times and then looks for the event to blame. */
 export interface Writer<E extends SluiceEvent = SluiceEvent> {
   /**
    * Applies `events`: at most one a record, the newest. A `CollectionCleared` comes alone. The same
@@ -239,122 +240,7 @@ export interface Reader {
   readonly close: () => Promise<void>;
 }
 
-/** One thing in a target that is not as it should be. */
-export interface Drift {
-  /**
-   * missing: noted, or at the origin, and not in the target; stale: not what was noted, or not what the
-   * origin holds; orphaned: in the target, and known to nobody or gone at the origin; old-lineage: made by
-   * other transforms than those of now, which is allowed.
-   */
-  readonly kind: "missing" | "stale" | "orphaned" | "old-lineage";
-  /** Of the record, where it is known. */
-  readonly source?: string;
-  readonly subject?: string;
-  /** Where in the target: a namespace. */
-  readonly place: string;
-  /** Ids in the target; none: the record as a whole. */
-  readonly ids: readonly string[];
-  /** Ids that no record of ours can have: only a forced repair deletes them. */
-  readonly isForeign?: true;
-}
-
-/** What a verification went through. */
-export interface Verified {
-  readonly documents: number;
-  readonly vectors: number;
-  /** Vectors that were read whole. */
-  readonly sampled: number;
-  /** Of those: whose numbers were compared with what the model makes of their text. */
-  readonly values: number;
-  /** Texts that were embedded for that, and what it cost where that is known. */
-  readonly embedded: { readonly texts: number; readonly tokens: number; readonly dollars?: number };
-  /** Documents compared with their origin. */
-  readonly compared: number;
-  /** Looked wrong and changed all the while: neither drift nor exact. */
-  readonly unsettled: number;
-}
-
-/** Everything that some origins hold now, as documents. */
-export interface OriginReading {
-  readonly documents: AsyncIterable<DocumentUpserted>;
-  /** At the end of `documents`: whether every record of this `source` was read, should it have any. */
-  readonly isWhole: (source: string) => boolean;
-  /** Whether a record waits as a dead letter: then nobody knows what it should be. */
-  readonly isGivenUp: (record: RecordName) => boolean;
-}
-
-/** `sluice verify` and `sluice erase`: needs no lease, and may run beside the sink. */
-export interface Auditor {
-  /** Compares the target with the sink's notes of it, and with `documents`. Writes nothing. */
-  readonly verify: (
-    how: {
-      /** How many vectors to read whole, chosen at random. */
-      readonly sample: number;
-      /** Embed the texts of the sampled whose vector is not cached, to compare their numbers. */
-      readonly values: boolean;
-      /** Marks of the transforms of now, `name@version:configHash`: another mark of the same name is an old one. */
-      readonly lineage: readonly string[];
-      /** Reads every record of some origins; may be asked again. */
-      readonly origins?: () => OriginReading;
-      /** Resolves to true when what was published before the call is handled. */
-      readonly settled: () => Promise<boolean>;
-      /** Milliseconds that a change at an origin may take to get here. */
-      readonly patienceMs: number;
-    },
-    run: { readonly signal: AbortSignal },
-  ) => AsyncGenerator<Drift, Verified>;
-  /**
-   * Prepares repairs: from now on these records are compared with the target itself when they come
-   * again. Resolves to the deletes to be published for those that will not come again, and to how many foreign ids
-   * were removed from the target: with `force` all, else none.
-   */
-  readonly mend: (
-    drifts: readonly Drift[],
-    run: { readonly force: boolean; readonly signal: AbortSignal },
-  ) => Promise<{ readonly deletes: readonly RecordDeleted[]; readonly removed: number }>;
-  /** What the sink has noted of a record. */
-  readonly noteOf: (record: RecordName) => Promise<
-    | {
-        readonly version: Version;
-        readonly partitionkey: string;
-        /** Its deletion is noted, and done. */
-        readonly isDeleted: boolean;
-      }
-    | undefined
-  >;
-  /** Every record that it has notes of. */
-  readonly records: () => AsyncIterable<RecordName>;
-  /** Removes every trace of a record from the target and the sink's state. */
-  readonly erase: (
-    record: RecordName,
-    run: { readonly signal: AbortSignal },
-  ) => Promise<{
-    readonly places: readonly string[];
-    readonly vectors: number;
-    readonly manifests: number;
-    readonly cachedEmbeddings: number;
-    /** Found by looking again: 0, or it is not done. */
-    readonly remaining: number;
-  }>;
-  readonly close: () => Promise<void>;
-}
-
-export interface RecordName {
-  readonly source: string;
-  readonly subject: string;
-}
-
-/** What a sink would make of documents, for `sluice plan`. */
-export interface Estimator {
-  /** Dollars for a million tokens; absent: nothing, or nobody knows. */
-  readonly pricePerMillionTokens?: number;
-  readonly model: string;
-  /** The texts it would embed, with their tokens. Equal keys are embedded once. */
-  readonly textsOf: (
-    document: DocumentUpserted,
-  ) => readonly { readonly key: string; readonly tokens: number }[];
-}
-
+/** What `defineSink` takes. `open` serves writing; the others are there for `search`, for `verify` and `erase`, and for `plan`. */
 export interface SinkDefinition<C extends Config> extends Definition<C> {
   /** Type prefixes of upserts and messages (`""` = all). Deletes and clears are always accepted. */
   readonly accepts: readonly string[];
@@ -367,25 +253,31 @@ export interface SinkDefinition<C extends Config> extends Definition<C> {
 }
 
 declare const defined: unique symbol;
-type Defined<K extends string> = { readonly kind: K; readonly [defined]: true };
+type Defined<K extends string> = Stamp<K> & { readonly [defined]: true };
 
 /** A source as the runner holds it: config types erased, parsed with `config` first. */
 export type Source = SourceDefinition<Config, Config> & Defined<"source">;
+/** A transform as the runner holds it: config types erased, parsed with `config` first. */
 export type Transform = TransformDefinition<Config> & Defined<"transform">;
+/** A sink as the runner holds it: config types erased, parsed with `config` first. */
 export type Sink = SinkDefinition<Config> & Defined<"sink">;
+/** What a module that a config names exports: one of them, made by its define function. */
 export type Connector = Source | Transform | Sink;
 
-// Erasing a definition's config types is sound because the runner parses with `config` before it calls.
+/** Makes a source. All types are inferred: `read` gets `config` and `checkpoint` as their schemas put them out. */
 export function defineSource<C extends Config, P extends Config>(
   definition: SourceDefinition<C, P>,
 ): Source {
-  return { ...definition, kind: "source" } as unknown as Source;
+  // Erasing a definition's config types is sound because the runner parses with `config` before it calls.
+  return { ...definition, ...stamp("source") } as unknown as Source;
 }
 
+/** Makes a transform. All types are inferred: `open` gets `config` as its schema puts it out. */
 export function defineTransform<C extends Config>(definition: TransformDefinition<C>): Transform {
-  return { ...definition, kind: "transform" } as unknown as Transform;
+  return { ...definition, ...stamp("transform") } as unknown as Transform;
 }
 
+/** Makes a sink. All types are inferred: `open` gets `config` as its schema puts it out. */
 export function defineSink<C extends Config>(definition: SinkDefinition<C>): Sink {
-  return { ...definition, kind: "sink" } as unknown as Sink;
+  return { ...definition, ...stamp("sink") } as unknown as Sink;
 }

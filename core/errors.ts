@@ -1,5 +1,8 @@
 import type { Finding } from "./connector.ts";
 
+/** On the prototype of every copy's errors, whatever its version. */
+const family = Symbol.for("sluice.error");
+
 /**
  * The root of every error Sluice throws on purpose. A message names the owner, what is wrong (with
  * the value) and nothing secret; `fix` is an imperative; `code` is API (see docs/errors.md).
@@ -8,12 +11,22 @@ export class SluiceError extends Error {
   override readonly name: string = "SluiceError";
   readonly code: string;
   readonly fix?: string;
+  /**
+   * Also true of what another copy of Sluice made, by class name: npm may install one beside a connector, and a
+   * throttled model must not look like a bug because of it.
+   */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+    if (!(value instanceof Error) || !(family in value)) return false;
+    return this.name === "SluiceError" || this.name === value.name;
+  }
   constructor(message: string, options: { code: string; fix?: string; cause?: unknown }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = options.code;
     if (options.fix !== undefined) this.fix = options.fix;
   }
 }
+Object.defineProperty(SluiceError.prototype, family, { value: true });
 
 /**
  * Try again later, for as long as it takes; never a dead letter. `throttled` and `unreachable` back

@@ -1,6 +1,7 @@
 import type { CloudEventV1 } from "cloudevents";
 import type { Version } from "./version.ts";
 
+/** What JSON can say. Numbers that JSON cannot hold exactly come as texts from sources that have them. */
 export type Json =
   | null
   | boolean
@@ -8,6 +9,7 @@ export type Json =
   | string
   | readonly Json[]
   | { readonly [key: string]: Json };
+/** An object of JSON: the columns of a row, the fields of a document. */
 export type JsonObject = { readonly [key: string]: Json };
 
 /** Well-formed UTF-16 without U+0000: `checkEvents` replaces both kinds of damage by U+FFFD. */
@@ -43,6 +45,7 @@ interface OfRecord<T extends string, D> extends Attributes<T, D> {
   readonly partitionkey: string;
 }
 
+/** What a record holds now, in whole: `after` replaces whatever was known. `op`: `read` by a snapshot, `create` and `update` seen as they happened. */
 export type RecordUpserted = OfRecord<
   "dev.sluice.record.upserted",
   {
@@ -56,6 +59,7 @@ export type RecordUpserted = OfRecord<
   }
 >;
 
+/** A record is gone. `before` is what it held, where the origin tells. */
 export type RecordDeleted = OfRecord<
   "dev.sluice.record.deleted",
   {
@@ -105,6 +109,7 @@ export interface Chunk {
   readonly vector?: string;
 }
 
+/** The text that was made of a record, as vector sync takes it: `parse` or `render` make it, `chunk` and `embed` enrich it. Its delete is that of its record. */
 export type DocumentUpserted = OfRecord<
   "dev.sluice.document.upserted",
   {
@@ -169,6 +174,7 @@ export interface Citation {
   readonly passage: Text;
 }
 
+/** What a language model answered, with what it was given to answer from. */
 export type AnswerGiven = Attributes<
   "dev.sluice.answer.given",
   {
@@ -195,6 +201,7 @@ export type ConversationForgotten = Attributes<
   { readonly conversation: string }
 >;
 
+/** What somebody thought of an answer. */
 export type FeedbackGiven = Attributes<
   "dev.sluice.feedback.given",
   {
@@ -205,11 +212,13 @@ export type FeedbackGiven = Attributes<
   }
 >;
 
+/** What says what a record holds now, as the origin has it or as a document. */
 export type UpsertEvent = RecordUpserted | DocumentUpserted;
 /** What carries a version. */
 export type RecordChange = UpsertEvent | RecordDeleted | CollectionCleared;
 /** Any other CloudEvent: no version, no tombstone, order per `partitionkey` where given. */
 export type MessageEvent = CloudEventV1<unknown>;
+/** Whatever goes through a topic: a change of a record, or any other CloudEvent 1.0. */
 export type SluiceEvent = RecordChange | MessageEvent;
 
 const recordTypes = new Set([

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { stamp, type Stamp } from "./connector-api.ts";
 import type { Config, Context } from "./connector.ts";
 import type { Embedder, VectorStore } from "./vectors.ts";
 
@@ -16,12 +17,14 @@ export type EmbedderDescription = Pick<
   "fingerprint" | "dimensions" | "maxTokens" | "countTokens" | "pricePerMillionTokens"
 >;
 
+/** What `defineEmbedder` takes. */
 export interface EmbedderDefinition<C extends Config> extends Definition<C> {
   /** Describes the model without loading it. Absent: it is opened for that. */
   readonly describe?: (context: Context<z.output<C>>) => Promise<EmbedderDescription>;
   readonly open: (context: Context<z.output<C>>) => Promise<Embedder>;
 }
 
+/** What `defineVectorStore` takes. */
 export interface VectorStoreDefinition<C extends Config> extends Definition<C> {
   /**
    * Opens the index. `dimensions`: of the index, should it have to be created; without it, and with
@@ -33,7 +36,7 @@ export interface VectorStoreDefinition<C extends Config> extends Definition<C> {
 }
 
 declare const defined: unique symbol;
-type Defined<K extends string> = { readonly kind: K; readonly [defined]: true };
+type Defined<K extends string> = Stamp<K> & { readonly [defined]: true };
 
 /** An embedder as whoever opens it holds it: config types erased, parsed with `config` first. */
 export type EmbedderExtension = EmbedderDefinition<Config> & Defined<"embedder">;
@@ -45,12 +48,12 @@ export function defineEmbedder<C extends Config>(
   definition: EmbedderDefinition<C>,
 ): EmbedderExtension {
   // Erasing the config's types is sound because it is parsed with `config` before any call.
-  return { ...definition, kind: "embedder" } as unknown as EmbedderExtension;
+  return { ...definition, ...stamp("embedder") } as unknown as EmbedderExtension;
 }
 
 /** A vector database that configs name by package or path: `"store": { "use": "./qdrant.js", "config": { … } }`. */
 export function defineVectorStore<C extends Config>(
   definition: VectorStoreDefinition<C>,
 ): VectorStoreExtension {
-  return { ...definition, kind: "store" } as unknown as VectorStoreExtension;
+  return { ...definition, ...stamp("store") } as unknown as VectorStoreExtension;
 }

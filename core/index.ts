@@ -1,4 +1,5 @@
 export { z } from "zod";
+export type { Auditor, Drift, Estimator, OriginReading, RecordName, Verified } from "./auditor.ts";
 export { channel, type Channel } from "./channel.ts";
 export { checkEvents } from "./check-event.ts";
 export { childOf, childSubject } from "./child.ts";
@@ -7,18 +8,13 @@ export {
   defineSource,
   defineTransform,
   type Applicable,
-  type Auditor,
   type Config,
   type Connector,
   type Context,
-  type Drift,
-  type Estimator,
   type Finding,
   type Log,
-  type OriginReading,
   type Output,
   type Reader,
-  type RecordName,
   type Sink,
   type SinkDefinition,
   type SnapshotRequest,
@@ -29,7 +25,6 @@ export {
   type Transform,
   type TransformDefinition,
   type TransformWorker,
-  type Verified,
   type Writer,
   type WriteRun,
 } from "./connector.ts";

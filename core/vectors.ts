@@ -1,6 +1,7 @@
 import type { JsonObject, Metadata } from "./event.ts";
 import type { Version } from "./version.ts";
 
+/** A model that turns texts into vectors. Throws `RetryableError` for what passes, `PoisonError` for a text that it can never take. */
 export interface Embedder {
   /** `model@revision/dimensions/normalised`: equal text and equal fingerprint give equal vectors. */
   readonly fingerprint: string;
@@ -22,18 +23,21 @@ export interface Embedder {
   readonly close: () => Promise<void>;
 }
 
+/** One chunk in an index: an id, `dimensions` numbers, and what filters and answers need of it. */
 export interface Vector {
   readonly id: string;
   readonly values: Float32Array;
   readonly metadata: Metadata;
 }
 
+/** A vector that was found, with the score that the index gave it. */
 export interface Match {
   readonly id: string;
   readonly score: number;
   readonly metadata: Metadata;
 }
 
+/** What a call to a vector store is about, and how long it may take. */
 export interface StoreRun {
   readonly namespace: string;
   readonly signal: AbortSignal;

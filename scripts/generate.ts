@@ -1,6 +1,6 @@
 /**
- * Writes schema.json and docs/connectors/ from the built-in connectors, docs/admin-api.json from the admin API. With `--check` writes nothing
- * and fails, naming the files, when that would change one.
+ * Writes schema.json and docs/connectors/ from the built-in connectors, docs/admin-api.json from the admin API, docs/api.md
+ * from what the package exports. With `--check` writes nothing and fails, naming the files, when that would change one.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,6 +11,7 @@ import { kinds, shelf } from "../core/config/catalog.ts";
 import { toJsonSchema } from "../core/config/json-schema.ts";
 import type { Connector } from "../core/connector.ts";
 import { openApi } from "../core/runtime/admin/openapi.ts";
+import { apiPage } from "./public-api.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const command = "npm run generate";
@@ -48,6 +49,17 @@ async function generated(): Promise<ReadonlyMap<string, string>> {
   const schema = { $comment: comment, ...(await toJsonSchema(catalog)) };
   const files = new Map([["schema.json", `${JSON.stringify(schema, undefined, 2)}\n`]]);
   files.set("docs/admin-api.json", `${JSON.stringify(openApi, undefined, 2)}\n`);
+  files.set(
+    "docs/api.md",
+    apiPage(join(root, "dist/core/index.d.ts"), [
+      `<!-- Generated from core/index.ts by \`${command}\`: change the docblocks there instead. -->`,
+      "",
+      "# What `sluice` exports",
+      "",
+      "For authors of connectors: [how to write one](writing-a-connector.md). `z` is zod's, so that a connector needs no copy",
+      "of its own. Every name follows semantic versioning.",
+    ]),
+  );
   const loads = kinds.flatMap((kind) => Object.values(shelf(catalog, kind)));
   const connectors = await Promise.all(loads.map((load) => load()));
   files.set("docs/connectors/README.md", overview(connectors));

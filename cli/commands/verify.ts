@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { openBackend } from "../../core/backend.ts";
 import { secretsOf } from "../../core/config/secrets.ts";
-import type { Drift } from "../../core/connector.ts";
+import type { Drift } from "../../core/auditor.ts";
 import { openAuditor } from "../../core/runtime/audit.ts";
 import { repairSink, type Repair } from "../../core/runtime/repair.ts";
 import { verifySink, type VerifyReport } from "../../core/runtime/verify-sink.ts";

@@ -73,7 +73,7 @@ async function load(
   if (file === undefined) return { problems: [{ ...notFound(kind, use), path: [...path, "use"] }] };
   const made = await exportOf(kind, { type: use, file });
   if ("problem" in made) return { problems: [{ ...made.problem, path: [...path, "use"] }] };
-  const { config: schema } = made.found as Extension; // of that kind, made by its define function
+  const { config: schema } = made.found;
   rememberExtension(file, schema);
   const written = valueAt(place.written, [...path, "config"]);
   const parsed = await schema.safeParseAsync(typed(schema, written, config));

@@ -3,25 +3,45 @@ import { z } from "zod";
 import { canonicalJson } from "./canonical.ts";
 import { kinds, shelf, type Catalog, type Kind } from "./catalog.ts";
 import { connectorFile, pipelineFile } from "./file.ts";
+import type { Definition } from "./modules.ts";
+import type { Named } from "./named.ts";
 
 type Schema = Record<string, unknown>;
 
 /**
- * The JSON Schema (draft 2020-12) of a config file. Editors complete the names of built-in
- * connectors and, once one is named, its options; connectors from packages take any.
+ * The JSON Schema (draft 2020-12) of a config file. Editors complete the names of built-in connectors and of what is
+ * `named` (see `namedIn`) and, once one is named, its options; others from packages take any.
  */
-export async function toJsonSchema(catalog: Catalog): Promise<object> {
+export async function toJsonSchema(
+  catalog: Catalog,
+  named: readonly Named[] = [],
+): Promise<object> {
   const defs = new Map<string, Schema>();
-  const add = (name: string, schema: z.ZodType) => defs.set(name, convert(schema, defs));
+  const extensions = named
+    .filter(({ definition: { kind } }) => kind === "embedder" || kind === "store")
+    .map(({ type, definition }) => describe(definition, { type, defs, extensions: [] }));
+  const add = (name: string, schema: z.ZodType) =>
+    defs.set(name, convert(schema, { defs, extensions }));
 
   add("pipeline", pipelineFile);
   set(defs, "pipeline", ["properties", "connectors", "items"], ref("connector"));
+  const all = await Promise.all(
+    kinds.flatMap((kind) =>
+      Object.entries(shelf(catalog, kind)).map(async ([type, load]) =>
+        describe(await load(), { type, defs, extensions }),
+      ),
+    ),
+  );
+  for (const { type, definition } of named)
+    if (kinds.some((kind) => kind === definition.kind))
+      all.push(describe(definition, { type, defs, extensions }));
+  const of = (kind: Kind) => all.filter((one) => one.kind === kind);
   for (const kind of kinds) {
     add(kind, connectorFile[kind]);
-    bind(defs, kind, kind, await shelve(kind, catalog, defs));
+    bind(defs.get(kind), kind, of(kind));
   }
   defs.set("stage", stageOf(defs));
-  bind(defs, "stage", "use", await shelve("transform", catalog, defs));
+  bind(defs.get("stage"), "use", of("transform"));
   for (const kind of ["transform", "sink"])
     set(defs, kind, ["properties", "transforms", "items"], ref("stage"));
   defs.set("connector", {
@@ -41,11 +61,41 @@ export async function toJsonSchema(catalog: Catalog): Promise<object> {
 }
 
 function ref(name: string): Schema {
-  return { $ref: `#/$defs/${name}` };
+  const pointer = name.replaceAll("~", "~0").replaceAll("/", "~1");
+  return { $ref: `#/$defs/${encodeURIComponent(pointer)}` };
+}
+
+interface Described {
+  readonly kind: Definition["kind"];
+  /** What a config calls it. */
+  readonly type: string;
+  readonly summary: string;
+  readonly options: Schema;
+  /** It has an option without a default. */
+  readonly isRequired: boolean;
+}
+
+interface Conversion {
+  /** Shared definitions, which grow. */
+  readonly defs: Map<string, Schema>;
+  /** What may stand where a schema takes an embedder or a store. */
+  readonly extensions: readonly Described[];
+}
+
+/** Adds what a connector or an extension takes to the definitions. */
+function describe(
+  { kind, config, summary }: Definition,
+  { type, ...conversion }: Conversion & { readonly type: string },
+): Described {
+  const options = convert(config, conversion);
+  const id = `${kind}.${type}`;
+  conversion.defs.set(id, options);
+  const isRequired = Array.isArray(options["required"]) && options["required"].length > 0;
+  return { kind, type, summary, options: ref(id), isRequired };
 }
 
 /** Converts a schema; what it shares by id moves to the common definitions. */
-function convert(schema: z.ZodType, defs: Map<string, Schema>): Schema {
+function convert(schema: z.ZodType, { defs, extensions }: Conversion): Schema {
   const {
     $schema: _,
     $defs: shared = {},
@@ -53,7 +103,14 @@ function convert(schema: z.ZodType, defs: Map<string, Schema>): Schema {
   } = z.toJSONSchema(schema, {
     io: "input",
     unrepresentable: "any",
-    override: ({ jsonSchema }) => loosen(jsonSchema as Schema),
+    override: ({ jsonSchema }) => {
+      for (const kind of ["embedder", "store"]) {
+        const fitting = extensions.filter((one) => one.kind === kind);
+        if ((jsonSchema as Schema)[kind] === true && fitting.length > 0)
+          bind(jsonSchema, "use", fitting);
+      }
+      loosen(jsonSchema);
+    },
   }) as Schema & { $defs?: Record<string, Schema> };
   for (const [id, one] of Object.entries(shared)) {
     const known = defs.get(id);
@@ -88,45 +145,21 @@ function allow(other: Schema, limits: readonly string[], schema: Schema): void {
   schema["anyOf"] = [Object.fromEntries(strict), other];
 }
 
-/** Adds each built-in's options to the definitions; the names, with their summaries. */
-async function shelve(kind: Kind, catalog: Catalog, defs: Map<string, Schema>) {
-  const names: { name: string; summary: string; options: Schema; required: boolean }[] = [];
-  for (const [name, load] of Object.entries(shelf(catalog, kind))) {
-    const { config, summary } = await load();
-    const id = `${kind}.${name}`;
-    const options = convert(config, defs);
-    defs.set(id, options);
-    const required = Array.isArray(options["required"]) && options["required"].length > 0;
-    names.push({ name, summary, options: ref(id), required });
-  }
-  return names;
-}
-
-/** Lets `key` of a definition choose what its `config` may hold. */
-function bind(
-  defs: Map<string, Schema>,
-  definition: string,
-  key: string,
-  names: Awaited<ReturnType<typeof shelve>>,
-): void {
-  const properties = defs.get(definition)?.["properties"] as Record<string, Schema> | undefined;
-  const description = properties?.[key]?.["description"];
-  set(defs, definition, ["properties", key], {
-    description,
+/** Lets what stands under `key` of an object choose what its `config` may hold. */
+function bind(schema: Schema | undefined, key: string, all: readonly Described[]): void {
+  const properties = schema?.["properties"] as Record<string, Schema> | undefined;
+  if (!schema || !properties) return;
+  properties[key] = {
+    description: properties[key]?.["description"],
     anyOf: [
-      ...names.map(({ name, summary }) => ({ const: name, description: summary })),
+      ...all.map(({ type, summary }) => ({ const: type, description: summary })),
       { type: "string", minLength: 1 },
     ],
-  });
-  set(
-    defs,
-    definition,
-    ["allOf"],
-    names.map(({ name, options, required }) => ({
-      if: { properties: { [key]: { const: name } }, required: [key] },
-      then: { properties: { config: options }, ...(required && { required: ["config"] }) },
-    })),
-  );
+  };
+  schema["allOf"] = all.map(({ type, options, isRequired }) => ({
+    if: { properties: { [key]: { const: type } }, required: [key] },
+    then: { properties: { config: options }, ...(isRequired && { required: ["config"] }) },
+  }));
 }
 
 /** Inline transforms: the item schema that transforms and sinks share. */

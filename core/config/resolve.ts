@@ -24,7 +24,7 @@ export async function resolveConnector<K extends Kind>(
   const file = fileOf(type, dir);
   if (file === undefined) return { problem: notFound(kind, type, catalog) };
   const made = await exportOf(kind, { type, file });
-  // Of that kind, made by its define function.
+  // TypeScript does not see that the kinds of connectors are among those of definitions.
   return "found" in made ? { connector: made.found as Extract<Connector, { kind: K }> } : made;
 }
 
@@ -38,7 +38,9 @@ function notFound(kind: Kind, type: string, catalog: Catalog): Problem {
   if (isPath(type))
     return problem(
       `${show(type)} is no file.`,
-      "Correct the path; it is relative to the config file.",
+      /\/dist\//.test(type)
+        ? "Build it, or correct the path; it is relative to the config file."
+        : "Correct the path; it is relative to the config file.",
     );
   const other = kinds.find((one) => Object.hasOwn(shelf(catalog, one), type));
   if (other) return problem(`${show(type)} is a ${other}, not a ${kind}.`, `Use it as a ${other}.`);

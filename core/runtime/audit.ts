@@ -1,6 +1,7 @@
 import type { Backend } from "../backend.ts";
 import type { SinkConnector } from "../config/pipeline.ts";
-import type { Auditor, Log } from "../connector.ts";
+import type { Auditor } from "../auditor.ts";
+import type { Log } from "../connector.ts";
 import { SluiceError } from "../errors.ts";
 import { prefixed } from "../state/prefixed.ts";
 import { ownPrefix } from "./keys.ts";

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend } from "../backend.ts";
 import type { Pipeline, SinkConnector } from "../config/pipeline.ts";
-import type { Auditor, Log, RecordName } from "../connector.ts";
+import type { Auditor, RecordName } from "../auditor.ts";
+import type { Log } from "../connector.ts";
 import { isPartOf } from "../child.ts";
 import { SluiceError } from "../errors.ts";
 import { deleted, type RecordDeleted } from "../event.ts";

@@ -1,6 +1,6 @@
 import type { Backend } from "../backend.ts";
 import type { Pipeline, SinkConnector } from "../config/pipeline.ts";
-import type { Auditor, Drift } from "../connector.ts";
+import type { Auditor, Drift } from "../auditor.ts";
 import { SluiceError } from "../errors.ts";
 import { timedId } from "../timed-id.ts";
 import { waysTo } from "./documents-of.ts";

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend } from "../backend.ts";
 import type { Pipeline, SinkConnector } from "../config/pipeline.ts";
-import type { Auditor, Drift, Log, RecordName, Verified } from "../connector.ts";
+import type { Auditor, Drift, RecordName, Verified } from "../auditor.ts";
+import type { Log } from "../connector.ts";
 import { isPartOf } from "../child.ts";
 import { isRecordChange } from "../event.ts";
 import { marksOf, scanFor, waysTo } from "./documents-of.ts";

@@ -7,6 +7,7 @@ export interface Fence {
   readonly token: number;
 }
 
+/** A value as it is stored. */
 export interface Entry {
   readonly key: string;
   readonly value: Json;
