@@ -177,18 +177,17 @@ describe("validate", () => {
     const examples = new URL("../../examples/", import.meta.url);
     for (const name of readdirSync(examples)) {
       if (name.endsWith(".mjs")) continue; // what the examples are played with
-      const { code, stderr } = await run(
-        ["validate", fileURLToPath(new URL(`${name}/sluice.json`, examples))],
-        {
-          DATABASE_URL: "postgres://localhost/shop",
-          MONGODB_URL: "mongodb://localhost/?replicaSet=rs",
-          BUCKET: "any",
-          QUEUE_URL: "http://localhost:1",
-          S3_ACCESS_KEY_ID: "any",
-          S3_ENDPOINT: "http://localhost:1",
-          S3_SECRET_ACCESS_KEY: "any",
-        },
-      );
+      const folder = fileURLToPath(new URL(name, examples));
+      const files = readdirSync(folder).filter((file) => file.endsWith(".json"));
+      const { code, stderr } = await run(["validate", ...files.map((file) => join(folder, file))], {
+        DATABASE_URL: "postgres://localhost/shop",
+        MONGODB_URL: "mongodb://localhost/?replicaSet=rs",
+        BUCKET: "any",
+        QUEUE_URL: "http://localhost:1",
+        S3_ACCESS_KEY_ID: "any",
+        S3_ENDPOINT: "http://localhost:1",
+        S3_SECRET_ACCESS_KEY: "any",
+      });
       expect({ name, code, stderr }).toEqual({ name, code: 0, stderr: "" });
     }
   });
