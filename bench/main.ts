@@ -11,6 +11,7 @@ const benchmarks: Readonly<
   sync: () => import("./sync.ts"),
   scale: () => import("./scale.ts"),
   files: () => import("./files.ts"),
+  recall: () => import("./recall.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

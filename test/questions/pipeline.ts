@@ -33,19 +33,29 @@ export interface Service {
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-/** `${PINECONE}` in the files is the server's address, `${DIR}` a folder of the pipeline's own with `notes` and `asked` in it. */
-export async function startService(files: readonly object[]): Promise<Service> {
+/**
+ * `${PINECONE}` in the files is the server's address, `${DIR}` a folder of the pipeline's own with `notes` and `asked` in
+ * it; `more` are further such names. A file that is named is taken as it is.
+ */
+export async function startService(
+  files: readonly (object | string)[],
+  more: Readonly<Record<string, string>> = {},
+): Promise<Service> {
   const dir = await mkdtemp(join(tmpdir(), "sluice-questions-"));
   const server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir: join(dir, "index") });
   for (const name of ["notes", "asked"]) await mkdir(join(dir, name));
   const paths = await Promise.all(
     files.map(async (file, at) => {
+      if (typeof file === "string") return file;
       const path = join(dir, `${at}.json`);
       await writeFile(path, JSON.stringify(file));
       return path;
     }),
   );
-  const env = { PINECONE: server.url, DIR: dir };
+  const own = { PINECONE: server.url, DIR: dir };
+  const expand = (text: string) => text.replace("${DIR}", dir);
+  const others = Object.entries(more).map(([name, text]) => [name, expand(text)]);
+  const env = { ...own, ...Object.fromEntries(others) };
   const pipeline = await loadPipeline(paths, {
     env,
     catalog,
