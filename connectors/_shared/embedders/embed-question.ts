@@ -1,7 +1,7 @@
 import { PoisonError, type Embedder } from "sluice";
 
-/** As much as anybody can mean by one question. */
-const maxLength = 100_000;
+/** As much as anybody can mean by one question: half a minute of a local model's time, which others wait for. */
+const maxLength = 32_000;
 
 /**
  * The vector to look for. A question that is longer than the model sees is embedded in parts, and the middle of

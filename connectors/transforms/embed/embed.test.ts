@@ -172,7 +172,7 @@ describe("embed, of questions", () => {
     const events = [
       question("Fine?"),
       question("  ", { id: "q2" }),
-      question("x".repeat(100_001), { id: "q3" }),
+      question("x".repeat(32_001), { id: "q3" }),
     ];
     await expect(worker.apply(events, { signal: never })).rejects.toMatchObject({
       failures: new Map([

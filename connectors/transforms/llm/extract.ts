@@ -72,14 +72,26 @@ function isNewer(one: Citation, other: Citation): boolean {
 }
 
 function sentencesOf(passage: string): readonly string[] {
-  return passage
+  const found = passage
     .split(/\n\s*\n|\n(?=\s*(?:[-*#>|]|\d+[.)]))/)
     .flatMap((block) => [...sentences.segment(block.replaceAll(/\s+/g, " "))])
     .map(({ segment }) => segment.replace(/^[\s#>*-]+/, "").trim())
-    .filter((sentence) => sentence !== "")
-    .map((sentence) =>
-      sentence.length > maxSentenceLength ? `${sentence.slice(0, maxSentenceLength)}…` : sentence,
-    );
+    .filter((sentence) => sentence !== "");
+  return withoutQuestions(found).map((sentence) =>
+    sentence.length > maxSentenceLength ? `${sentence.slice(0, maxSentenceLength)}…` : sentence,
+  );
+}
+
+/** A question answers nothing, though no sentence is more like what was asked: it goes with the one that follows it. */
+function withoutQuestions(sentences: readonly string[]): readonly string[] {
+  const told: string[] = [];
+  let asked = "";
+  for (const sentence of sentences) {
+    const whole = asked === "" ? sentence : `${asked} ${sentence}`;
+    asked = sentence.endsWith("?") ? whole : "";
+    if (asked === "") told.push(whole);
+  }
+  return told;
 }
 
 function shared(asked: Terms, there: Terms): Terms {

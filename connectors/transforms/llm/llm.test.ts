@@ -113,6 +113,25 @@ describe("extract", () => {
     expect(data).toMatchObject({ isAnswered: false, citations: [], text: "Not in the data." });
   });
 
+  it("quotes no question without what follows it", async () => {
+    const faq = "Who maintains the wiki?\n\nThe platform team. It meets on Mondays.";
+    const { text } = await said("Who maintains the wiki?", [faq]);
+    expect(text).toBe("“Who maintains the wiki? The platform team.” [1]");
+    const unanswered = "Lunch is at noon. Who maintains the wiki?";
+    expect((await said("Who maintains the wiki?", [unanswered])).isAnswered).toBe(false);
+  });
+
+  it("reads a question of 100,000 characters in time that grows with it, not with its square", async () => {
+    const msFor = async (characters: number) => {
+      const long = "漢字🦜 ".repeat(characters / 5).slice(0, characters);
+      const { user } = process.cpuUsage();
+      await said(long, ["Kafka is a popular open source event streaming solution."]);
+      return (process.cpuUsage().user - user) / 1_000;
+    };
+    await msFor(1_000);
+    expect(await msFor(100_000)).toBeLessThan(1_000 + 30 * (await msFor(10_000)));
+  });
+
   it("quotes nothing from a passage that hardly fits", async () => {
     const weak = passage("Kafka is a popular open source event streaming solution.", 1, {
       score: 0.05,

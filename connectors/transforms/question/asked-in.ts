@@ -1,6 +1,6 @@
 import { PoisonError, z, type JsonObject, type QuestionAsked, type RecordUpserted } from "sluice";
 
-const maxLength = 100_000;
+const maxLength = 32_000;
 
 const asked = z.object({
   text: z.string(),
