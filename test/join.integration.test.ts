@@ -37,7 +37,11 @@ it.each(["embedded", "redis"] as const)(
     const pipeline = await loadPipeline(all, { env, catalog });
     const backend = await openBackend(pipeline, { log: silent });
     cleanups.push(() => backend.close(1_000));
-    await subscribed(backend, own.length - 1);
+    const readers = pipeline.connectors.flatMap((one) => (one.kind === "source" ? [] : [one.name]));
+    await reading(
+      backend,
+      readers.filter((name) => name !== "corrections"),
+    );
 
     const crowd = gather(backend, { documents, answersFile });
     cleanups.push(() => crowd.stop());
@@ -52,7 +56,7 @@ it.each(["embedded", "redis"] as const)(
 
     // It joins, and works.
     const first = begin(feedback, env);
-    await subscribed(backend, own.length + 1);
+    await reading(backend, readers);
     await crowd.correct("alder");
     await until(async () => {
       const { data } = await crowd.answerTo(await crowd.ask("alder"));
@@ -101,7 +105,7 @@ it.each(["embedded", "redis"] as const)(
       expect(data.citations).toMatchObject([{ source: "/feedback/corrections" }]);
     }
   },
-  240_000,
+  300_000,
 );
 
 async function prepare(kind: "embedded" | "redis") {
@@ -147,11 +151,18 @@ function bodyOf(text: string): string {
   return text.split("\n\n")[1]?.trim() ?? "";
 }
 
-async function subscribed({ topics }: Backend, count: number): Promise<void> {
-  await until(async () => {
-    const consumed = (await topics.subscriptions()).filter(({ consumers }) => consumers > 0);
-    return consumed.length >= count;
-  }, `${count} subscriptions`);
+/** Until somebody takes what comes to each of these connectors. */
+async function reading({ topics }: Backend, connectors: readonly string[]): Promise<void> {
+  await until(
+    async () => {
+      const all = await topics.subscriptions();
+      return connectors.every((name) => {
+        const own = all.filter((one) => one.name === name);
+        return own.length > 0 && own.every(({ consumers }) => consumers > 0);
+      });
+    },
+    `${connectors.join(", ")} to read`,
+  );
 }
 
 /** Until nothing waits in any topic, and goes on not to. */
@@ -169,7 +180,7 @@ async function until(isSo: () => Promise<boolean>, what: string): Promise<void> 
 }
 
 async function eventually<T>(find: () => Promise<T | undefined>, what: string): Promise<T> {
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + 120_000;
   for (;;) {
     const found = await find();
     if (found !== undefined) return found;

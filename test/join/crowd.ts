@@ -32,7 +32,7 @@ export interface Crowd {
 }
 
 const pauseMs = 250;
-const answerWithinMs = 60_000;
+const answerWithinMs = 120_000;
 
 /** People who write files and ask, steadily, and who correct what they are told when asked to. */
 export function gather(
@@ -43,6 +43,7 @@ export function gather(
   const written = new Map<string, string>();
   const given: FeedbackGiven[] = [];
   const corrected = new Map<string, string>();
+  const read: AnswerGiven[] = [];
   const over = new AbortController();
   let count = 0;
 
@@ -68,8 +69,9 @@ export function gather(
 
   async function answers(): Promise<readonly AnswerGiven[]> {
     const lines = (await readFile(answersFile, "utf8")).split("\n");
-    // The last line may be half written.
-    return lines.slice(0, -1).map((line) => JSON.parse(line) as AnswerGiven);
+    // The last line may be half written. Lines are only added: those that were read are not read again.
+    for (const line of lines.slice(read.length, -1)) read.push(JSON.parse(line) as AnswerGiven);
+    return read;
   }
 
   async function answerTo(question: string): Promise<AnswerGiven> {

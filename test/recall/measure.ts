@@ -10,7 +10,7 @@ export interface Recall {
   readonly questions: number;
   readonly recallAt1: number;
   readonly recallAt5: number;
-  /** Mean of 1 / place of the right passage among the first ten; 0 where it is not there. */
+  /** Mean of 1 / place of the right passage among the five that are looked at; 0 where it is not there. */
   readonly mrr: number;
   /** `extract` answered. */
   readonly answered: number;
@@ -20,15 +20,14 @@ export interface Recall {
 }
 
 export interface Found extends Pair {
-  /** Place of the right passage, from 1; 0: not among those that were looked at. */
+  /** Place of the right passage, from 1; 0: not among the five that were looked at. */
   readonly place: number;
   readonly answer: AnswerGiven;
 }
 
-const topK = 10;
 const together = 8;
 const index = { index: "recall", apiKey: "any", url: "${PINECONE}", create: true };
-/** Everything as it comes by default: MiniLM, chunks of up to 200 tokens, `extract`. */
+/** Everything as it comes by default: MiniLM, chunks of up to 200 tokens, five passages, `extract`. */
 const services = {
   connectors: [
     { name: "notes", source: "file", to: "files", config: { path: "${DIR}/notes" } },
@@ -44,9 +43,7 @@ const services = {
       transform: "prompt",
       from: "questions",
       to: "prompts",
-      transforms: [
-        { use: "retrieve", config: { index: { store: "pinecone", config: index }, topK } },
-      ],
+      transforms: [{ use: "retrieve", config: { index: { store: "pinecone", config: index } } }],
     },
     { name: "llm", transform: "llm", from: "prompts", to: "answers" },
     { name: "log", sink: "log", from: "answers", config: { path: "${DIR}/answers.ndjson" } },
@@ -97,12 +94,12 @@ export function recallOf(found: readonly Found[]): Recall {
   const told = found.filter(({ answer }) => answer.data.isAnswered);
   const right = told.filter((one) => one.answer.data.citations.some((c) => isRight(one, c)));
   const only = right.filter(({ answer }) => answer.data.citations.length === 1);
-  const within = (places: number) => found.filter(({ place }) => place > 0 && place <= places);
+  const seen = found.filter(({ place }) => place > 0);
   return {
     questions: found.length,
-    recallAt1: within(1).length / found.length,
-    recallAt5: within(5).length / found.length,
-    mrr: within(topK).reduce((sum, { place }) => sum + 1 / place, 0) / found.length,
+    recallAt1: seen.filter(({ place }) => place === 1).length / found.length,
+    recallAt5: seen.length / found.length,
+    mrr: seen.reduce((sum, { place }) => sum + 1 / place, 0) / found.length,
     answered: told.length / found.length,
     citesRight: right.length / told.length,
     citesOnlyRight: only.length / told.length,
