@@ -31,7 +31,9 @@ export interface Crowd {
   readonly stop: () => Promise<void>;
 }
 
-const pauseMs = 250;
+const pauseMs = 400;
+/** Who asks on and on hears no answer: on a slow machine fewer ask. */
+const maxUnanswered = 10;
 const answerWithinMs = 120_000;
 
 /** People who write files and ask, steadily, and who correct what they are told when asked to. */
@@ -103,7 +105,8 @@ export function gather(
   async function wonder(): Promise<void> {
     for (let n = 0; !over.signal.aborted; n++) {
       await ask(gardens[n % gardens.length] ?? "");
-      await pause();
+      do await pause();
+      while (!over.signal.aborted && asked.size - (await answers()).length > maxUnanswered);
     }
   }
 
