@@ -10,7 +10,7 @@ const gardens =
     " ",
   );
 
-export const questionOf = (garden: string) => `Who is the keeper of the ${garden} garden?`;
+const questionOf = (garden: string) => `Who is the keeper of the ${garden} garden?`;
 const documentOf = (garden: string, keeper: string) =>
   `# The ${garden} garden\n\nThe keeper of the ${garden} garden is ${keeper}.\n`;
 
