@@ -7,7 +7,8 @@ export function partitionOf(event: SluiceEvent, partitions: number): number {
 
 /**
  * Shares events out to `partitions`, keeping their order. A clear goes to every partition: a fresh
- * one gets a scope and `/p` behind its id, a copy that has a scope already keeps both.
+ * one gets a scope and `/p` behind its id. A copy that has a scope already keeps both, and goes where keys
+ * that it governs can be.
  */
 export function spread(
   events: readonly SluiceEvent[],
@@ -24,10 +25,15 @@ export function spread(
       give(partitionOf(event, partitions), event);
       continue;
     }
+    const { scope } = event.data;
     for (let partition = 0; partition < partitions; partition++) {
-      const scope = event.data.scope ?? { partition, of: partitions };
-      const id = event.data.scope ? event.id : `${event.id}/${partition}`;
-      give(partition, { ...event, id, data: { ...event.data, scope } });
+      if (!scope)
+        give(partition, {
+          ...event,
+          id: `${event.id}/${partition}`,
+          data: { ...event.data, scope: { partition, of: partitions } },
+        });
+      else if (canMeet(scope, partition, partitions)) give(partition, event);
     }
   }
   return shares;
@@ -39,6 +45,22 @@ export function inScope(
   scope: { readonly partition: number; readonly of: number } | undefined,
 ): boolean {
   return scope === undefined || hash(partitionkey) % scope.of === scope.partition;
+}
+
+/**
+ * True where some number leaves both remainders: without it, copies would multiply at every hop. Of as many partitions
+ * as before it is the same one alone.
+ */
+function canMeet(
+  scope: { readonly partition: number; readonly of: number },
+  partition: number,
+  partitions: number,
+): boolean {
+  return (scope.partition - partition) % greatestDivisor(scope.of, partitions) === 0;
+}
+
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestDivisor(b, a % b);
 }
 
 /** What order is kept by. */
