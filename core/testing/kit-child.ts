@@ -1,5 +1,5 @@
 import type { Connector } from "../connector.ts";
-import type { Entry, StateStore } from "../state/state.ts";
+import type { Entry, Fence, StateStore } from "../state/state.ts";
 import { context, writeRun } from "./fakes/context.ts";
 import { run } from "./fakes/run.ts";
 import type { ChildAnswer, ChildCall, ChildOrder } from "./killed.ts";
@@ -22,10 +22,14 @@ async function ask(name: string, ...args: readonly unknown[]): Promise<unknown> 
   return answer.value;
 }
 
+/** A lease has functions, which no message carries. */
+const plain = (fence: Fence | undefined) =>
+  fence && ({ lease: fence.lease, token: fence.token } satisfies Fence);
+
 const state: StateStore = {
   get: async (keys) => (await ask("get", keys)) as readonly (Entry | undefined)[],
-  each: async (writes, fence) => (await ask("each", writes, fence)) as readonly boolean[],
-  all: async (writes, fence) => (await ask("all", writes, fence)) as boolean,
+  each: async (writes, fence) => (await ask("each", writes, plain(fence))) as readonly boolean[],
+  all: async (writes, fence) => (await ask("all", writes, plain(fence))) as boolean,
   async *scan(prefix, options) {
     yield* (await ask("scan", prefix, options)) as readonly (readonly Entry[])[];
   },

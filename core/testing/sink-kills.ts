@@ -51,10 +51,9 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
               ...(afterOpenedMs !== undefined && { afterOpenedMs }),
             },
           );
-          await opened(
-            async ({ writer }) => writer.write(batch, writeRun({ redelivered: true })),
-            { state: place },
-          );
+          await opened(async ({ writer }) => writer.write(batch, writeRun({ redelivered: true })), {
+            state: place,
+          });
           await assertHolds(expected);
           if (gone !== "") said(gone, false); // with the next batch
           return end;

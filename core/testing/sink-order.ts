@@ -92,21 +92,20 @@ export function sinkOrderCases({ opened, assertHolds }: SinkBench): readonly Cas
         }),
     },
     {
-      name: "all that was ever written, written again, changes nothing",
+      name: "what was written before, written again by itself, changes nothing",
       run: () =>
-        opened(async ({ put, remove, clear, write }) => {
-          const [gone, old, kept, swept] = [word(), word(), word(), word()];
+        opened(async ({ put, remove, write }) => {
+          const [gone, old, kept] = [word(), word(), word()];
           const history = [
-            [put("swept", 1, swept), put("r", 1, gone)],
+            [put("r", 1, gone)],
             [put("s", 2, old), remove("r", 3)],
             [put("s", 4, kept)],
-            [clear(2)],
           ];
           for (const batch of history) await write(batch);
-          const expected = { [gone]: false, [old]: false, [kept]: true, [swept]: false };
-          await assertHolds(expected);
-          for (const batch of history) await write(batch, { redelivered: true });
-          await assertHolds(expected);
+          for (const batch of history) {
+            await write(batch, { redelivered: true });
+            await assertHolds({ [gone]: false, [old]: false, [kept]: true });
+          }
         }),
     },
   ];

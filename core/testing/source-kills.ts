@@ -39,6 +39,7 @@ export function killCases(bench: SourceBench, module: string): readonly Case[] {
           if (changed !== undefined) await put(changed);
           const key = word();
           keys.push(key);
+          await put(word()); // nobody touches it again
           const text = await put(key);
           place.lapse("source");
           const lease = await place.leases.acquire("source", 10_000);
@@ -72,12 +73,14 @@ export function killCases(bench: SourceBench, module: string): readonly Case[] {
               return text === undefined ? is !== undefined : !is?.includes(text);
             });
           };
-          await reading.until(() => wrong().length === 0, "what the origin holds").catch((error) => {
-            const told = wrong().map(([subject, text]) => `${subject}: ${text ?? "gone"}`);
-            throw new Error(`after the kills, the events do not say ${told.join(", ")}`, {
-              cause: error,
+          await reading
+            .until(() => wrong().length === 0, "what the origin holds")
+            .catch((error) => {
+              const told = wrong().map(([subject, text]) => `${subject}: ${text ?? "gone"}`);
+              throw new Error(`after the kills, the events do not say ${told.join(", ")}`, {
+                cause: error,
+              });
             });
-          });
         });
       },
     },
@@ -96,5 +99,7 @@ function heldAfter(events: readonly SluiceEvent[]): ReadonlyMap<string, string> 
       newest.set(subject, { sequence, ...(!isGone && { text: JSON.stringify(event) }) });
     }
   }
-  return new Map([...newest].flatMap(([key, { text }]) => (text === undefined ? [] : [[key, text]])));
+  return new Map(
+    [...newest].flatMap(([key, { text }]) => (text === undefined ? [] : [[key, text]])),
+  );
 }

@@ -30,9 +30,7 @@ export interface SourceBench {
   readonly config: WrittenConfig;
   readonly origin: Origin;
   readonly patienceMs: number;
-  readonly start: (
-    more?: Omit<Parameters<typeof run>[1], "config">,
-  ) => ReturnType<typeof run>;
+  readonly start: (more?: Omit<Parameters<typeof run>[1], "config">) => ReturnType<typeof run>;
 }
 
 /**

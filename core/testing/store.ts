@@ -143,7 +143,11 @@ export function vectorStoreConformance(given: {
     ...storeLimitCases(opened),
     {
       name: "can be closed twice",
-      run: () => opened(({ store }) => store.close()),
+      run: async () => {
+        const store = await open();
+        await store.close();
+        await store.close();
+      },
     },
     {
       name: "leaves no timer, socket or thread behind",

@@ -75,7 +75,8 @@ export const drawers = defineVectorStore({
         metric: "cosine",
       }),
       async upsert(vectors, { namespace, signal, deadline = Infinity }) {
-        if (is("settles late")) await sleep(1_200);
+        if (is("settles late")) await sleep(2);
+        if (is("settles late") && signal.aborted) await sleep(1_200);
         if (!is("ignores its abort")) signal.throwIfAborted();
         if (performance.now() >= deadline && !is("ignores its deadline"))
           throw new SluiceError("drawers: too late.", { code });

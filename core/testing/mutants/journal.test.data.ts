@@ -55,7 +55,8 @@ export const journal = defineSource({
     const aside = `${path}.position`;
     let offset = checkpoint?.offset ?? 0;
     if (is("starts over")) offset = 0;
-    if (is("skips what came while it was down") && checkpoint) offset = (await readFile(path)).length;
+    if (is("skips what came while it was down") && checkpoint)
+      offset = (await readFile(path)).length;
     if (is("keeps its position elsewhere") && checkpoint) offset = Number(await readFile(aside));
     const [kept] = await state.get(["position"]);
     if (is("keeps its position before it publishes")) offset = Number(kept?.value ?? 0);
@@ -86,7 +87,8 @@ export const journal = defineSource({
       const read = await linesFrom(path, offset, most);
       let events = read.lines.flatMap(({ at, ...one }) => eventOf(one, at));
       if (is("mixes up the order")) events = events.toReversed();
-      if (is("names events at random")) events = events.map((one) => ({ ...one, id: randomUUID() }));
+      if (is("names events at random"))
+        events = events.map((one) => ({ ...one, id: randomUUID() }));
       offset = read.end;
       if (is("keeps its position elsewhere")) await writeFile(aside, String(offset));
       if (is("keeps its position before it publishes"))
@@ -94,23 +96,29 @@ export const journal = defineSource({
       return { events, checkpoint: { offset } };
     };
     const ahead: SourceBatch<{ offset: number }>[] = [];
+    let aheadBytes = 0;
     const isAhead = is("reads ahead without bound") || is("drops what nobody asks for");
     const reading = (async () => {
       while (isAhead && !signal.aborted) {
         const batch = await next();
         if (batch.events.length === 0) await sleep(1);
-        else if (is("reads ahead without bound") || ahead.length < 2) ahead.push(batch);
+        else if (is("reads ahead without bound") || aheadBytes < 1.5 * maxBytes) {
+          ahead.push(batch);
+          aheadBytes += JSON.stringify(batch).length;
+        }
       }
     })();
 
+    let yielded = -1;
     while (!signal.aborted) {
       const request = asked.shift();
       if (request) yield* snapshot(path, offset, request, broken);
       const batch = isAhead ? ahead.shift() : await next();
-      if (batch && (batch.events.length > 0 || batch.checkpoint.offset > (checkpoint?.offset ?? 0)))
+      if (batch && batch.checkpoint.offset > yielded) {
         yield batch;
-      if (!batch || batch.events.length === 0)
-        await sleep(everyMs, undefined, { signal }).catch(() => {}); // it ends below
+        yielded = batch.checkpoint.offset;
+        aheadBytes -= JSON.stringify(batch).length;
+      } else await sleep(everyMs, undefined, { signal }).catch(() => {}); // it ends below
     }
     await Promise.all([listening, reading]);
     if (is("outlives its abort")) await sleep(1_200);

@@ -57,7 +57,8 @@ export const letters = defineEmbedder({
       maxTokensPerRequest: 20 * maxTokens,
       countTokens,
       embed: async (texts, { signal }) => {
-        if (is("settles late")) await sleep(1_200);
+        if (is("settles late")) await sleep(2);
+        if (is("settles late") && signal.aborted) await sleep(1_200);
         if (!is("ignores its abort")) signal.throwIfAborted();
         if (texts.length === 0 && is("wants at least one text")) throw new Error("letters: none.");
         if (texts.length > (is("takes fewer texts than it says") ? 10 : 20))

@@ -102,7 +102,8 @@ export const shelf = defineSink({
 
     return {
       write: async (events, run) => {
-        if (is("settles late")) await sleep(1_200);
+        if (is("settles late")) await sleep(2);
+        if (is("settles late") && run.signal.aborted) await sleep(1_200);
         if (!is("ignores its abort")) run.signal.throwIfAborted();
         if (!is("ignores its deadline") && performance.now() >= run.deadline)
           throw new FencedError("shelf: the lease has ended.", { code });

@@ -70,8 +70,9 @@ export const words = defineTransform({
     };
     return {
       splits: !is("does not say that it splits"),
-      apply: async (events) => {
-        if (is("settles late")) await sleep(1_200);
+      apply: async (events, { signal }) => {
+        if (is("settles late")) await sleep(2);
+        if (is("settles late") && signal.aborted) await sleep(1_200);
         if (is("stumbles over nothing") && events.length === 0) throw new Error("words: nothing.");
         current = events;
         if (is("mixes up partitions")) await sleep(1);
@@ -80,13 +81,16 @@ export const words = defineTransform({
         if (bad.length > 0) {
           const error = new PoisonError("words: refused.", { code });
           if (is("fails as a whole")) throw error;
-          const failures = new Map(bad.map((at) => [is("names what did not fail") ? 0 : at, error]));
+          const failures = new Map(
+            bad.map((at) => [is("names what did not fail") ? 0 : at, error]),
+          );
           throw new PartialError("words: some failed.", { code, failures });
         }
         return given.map(made).slice(is("drops a slot") ? 1 : 0);
       },
       close: async () => {
-        if (isClosed && is("closes once")) throw new SluiceError("words: closed already.", { code });
+        if (isClosed && is("closes once"))
+          throw new SluiceError("words: closed already.", { code });
         isClosed = true;
       },
     };
