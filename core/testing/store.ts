@@ -72,7 +72,11 @@ export function vectorStoreConformance(given: {
     ...definitionCases(extension, config),
     ...secretCases(extension, config, async (told) => {
       const store = await open(told);
-      await store.describe(told).finally(() => store.close());
+      try {
+        await store.describe(told);
+      } finally {
+        await store.close();
+      }
     }),
     {
       name: "says what the index is",

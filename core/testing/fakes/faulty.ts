@@ -35,8 +35,8 @@ export function faulty<T extends object>(
 /** As the method fails: by its promise, or at the first page of what it lists. */
 function failing(method: object, error: unknown): unknown {
   const isGenerator = method.constructor.name === "AsyncGeneratorFunction";
-  if (!isGenerator) return Promise.reject(error as Error);
+  if (!isGenerator) return Promise.reject(error);
   return {
-    [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error as Error) }),
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }),
   };
 }

@@ -77,7 +77,7 @@ export const shelf = defineSink({
       if (is("forgets what it deleted") && isDelete) return rm(file, { force: true });
       if (is("notes before it writes")) {
         const [noted] = await state.get([file]);
-        if (noted && String(noted.value) >= sequence) return;
+        if (typeof noted?.value === "string" && noted.value >= sequence) return;
         await state.each([{ key: file, value: sequence }]);
       }
       if (is("loses what it was given") && event.subject === "r1") return;

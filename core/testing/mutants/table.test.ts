@@ -119,3 +119,20 @@ for (const kind of Object.keys(expected) as Kind[])
         );
       });
   });
+
+describe("a case that waits in vain", () => {
+  it("says soon what it waited for, and what came instead", async () => {
+    const path = join(dir, "silent.ndjson");
+    await writeFile(path, "");
+    const origin = { ...journalOrigin(path), put: async (key: string) => key };
+    const config = { path, everyMs: 5 };
+    const cases = sourceConformance({ source: journal, config, origin, patienceMs: 100 });
+    const emitting = cases.find(({ name }) => name === "emits what appears while it runs");
+    const start = performance.now();
+    await assert.rejects(
+      async () => emitting?.run(),
+      /waited for 1 new text\(s\), kit\w+, but nothing came for 100 ms; published: 0 events/,
+    );
+    assert.ok(performance.now() - start < 2_000);
+  });
+});

@@ -59,7 +59,7 @@ export const words = defineTransform({
           return childOf<RecordUpserted>(event, key, { type: event.type, data });
         });
       count += 1;
-      const text = String(after["text"]).toUpperCase() + (is("remembers") ? String(count) : "");
+      const text = `${JSON.stringify(after["text"])}${is("remembers") ? count : ""}`.toUpperCase();
       const data = { ...event.data, after: { text } };
       const id = is("names events at random") ? randomUUID() : `${event.id}~words`;
       if (is("changes its input")) Object.assign(event.data, { changed: true });
