@@ -78,6 +78,6 @@ describe("the fake consumer", () => {
       letters.map(({ event }) => event.subject),
       ["b"],
     );
-    assert.deepEqual([...new Set(written)].toSorted(), ["a", "c"]);
+    assert.deepEqual(new Set(written), new Set(["a", "c"]));
   });
 });
