@@ -7,7 +7,7 @@ import type { SourceBench } from "./source.ts";
 
 /** As much as a record may hold. */
 const bulk = "z".repeat(100_000);
-const stalledTexts = 150;
+const stalledTexts = 120;
 /** A batch that waits, one that is being made, and what decoding them takes: well below all of the texts. */
 const mayHold = 6 * 2 ** 20;
 
