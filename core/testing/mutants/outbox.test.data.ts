@@ -6,6 +6,8 @@ import { defineSource } from "../../connector.ts";
 import { upserted } from "../../event.ts";
 import { version } from "../../version.ts";
 
+const message = z.object({ key: z.string(), text: z.string() });
+
 /** A folder of messages, one file each, in the order of their names: it forgets those that are confirmed. */
 export const outbox = defineSource({
   name: "outbox",
@@ -22,30 +24,28 @@ export const outbox = defineSource({
     let after = checkpoint?.after ?? "";
     const confirm = (names: readonly string[]) =>
       Promise.all(names.map((name) => rm(join(path, name), { force: true })));
+    // What was confirmed before this run may go while it looks.
+    const textOf = (name: string) => readFile(join(path, name), "utf8").catch(() => undefined);
     while (!signal.aborted) {
       const names = (await readdir(path)).filter((name) => name > after && !name.endsWith(".new"));
       const some = names.toSorted().slice(0, 10);
       const events = await Promise.all(
         some.map(async (name) => {
-          const { key, text } = z
-            .object({ key: z.string(), text: z.string() })
-            .parse(JSON.parse(await readFile(join(path, name), "utf8")));
+          const written = await textOf(name);
+          if (written === undefined) return [];
+          const { key, text } = message.parse(JSON.parse(written));
           const at = version({ epoch: 1, position: BigInt(name), rank: 1, tail: 0 });
           const about = { source: "/outbox", key, subject: key, version: at, meta: {} };
-          return upserted({
-            ...about,
-            time: "2026-01-01T00:00:00Z",
-            op: "update",
-            after: { text },
-          });
+          const time = "2026-01-01T00:00:00Z";
+          return [upserted({ ...about, time, op: "update", after: { text } })];
         }),
       );
       after = some.at(-1) ?? after;
-      if (events.length === 0) {
+      if (some.length === 0) {
         await sleep(5, undefined, { signal }).catch(() => {}); // it ends below
         continue;
       }
-      yield { events, checkpoint: { after } };
+      yield { events: events.flat(), checkpoint: { after } };
       const safe = broken === undefined ? settled() : Promise.resolve();
       void safe.then(() => confirm(some)).catch(() => {}); // unconfirmed it comes again
     }
