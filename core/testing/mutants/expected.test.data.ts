@@ -71,6 +71,9 @@ export const expected = {
       "confirms nothing at its origin before it is settled",
       "resumes from every checkpoint with all that followed",
       "names the same change alike in every run: one id a version, one text an id",
+      "killed between publishing and the checkpoint, it emits again, never with a lower version",
+      "a change it emitted just before a crash and is taken back while it is down, it takes back",
+      "returns within a second of an abort, idle or not asked",
     ],
   },
   words: {
