@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
 import type { Connector } from "../connector.ts";
+import type { Extension } from "../extension.ts";
 
 /** One case of a kit: give it to any test runner, e.g. `it(name, run)`. */
 export interface Case {
@@ -8,11 +9,17 @@ export interface Case {
   readonly run: () => Promise<void>;
 }
 
-/** What every kind of connector is asked: does it say what it is, and refuse what it should? */
-export function definitionCases(connector: Connector, config: Record<string, unknown>): Case[] {
+/** A connector's options as a config file would write them. */
+export type WrittenConfig = Readonly<Record<string, unknown>>;
+
+/** What everything that has a config is asked: does it say what it is, and refuse what it should? */
+export function definitionCases(
+  connector: Pick<Connector | Extension, "name" | "version" | "summary" | "config">,
+  config: WrittenConfig,
+): readonly Case[] {
   const schema = z.toJSONSchema(connector.config, { io: "input", unrepresentable: "any" });
-  const refuses = (changed: Record<string, unknown>) =>
-    assert.ok(!connector.config.safeParse(changed).success, "accepted a wrong config");
+  const options = Object.entries(schema.properties ?? {});
+  const takes = (changed: unknown) => connector.config.safeParse(changed).success;
   return [
     {
       name: "has a kebab-case name, a semantic version and a summary",
@@ -24,7 +31,13 @@ export function definitionCases(connector: Connector, config: Record<string, unk
     },
     {
       name: "describes every option",
-      run: async () => assert.deepEqual(undescribed(schema), []),
+      run: async () => {
+        const mute = options.filter(([, one]) => typeof one === "boolean" || !one.description);
+        assert.deepEqual(
+          mute.map(([name]) => name),
+          [],
+        );
+      },
     },
     {
       name: "accepts a good config",
@@ -32,23 +45,36 @@ export function definitionCases(connector: Connector, config: Record<string, unk
     },
     {
       name: "refuses an unknown option",
-      run: async () => refuses({ ...config, "no-such-option": 1 }),
+      run: async () => assert.ok(!takes({ ...config, "no-such-option": 1 }), "accepted it"),
     },
-    ...(schema.required ?? []).map((option) => ({
-      name: `refuses a config without "${option}"`,
+    {
+      name: "refuses a config that lacks what it requires",
       run: async () => {
-        const { [option]: _, ...others } = config;
-        refuses(others);
+        const lacking = (schema.required ?? []).filter((option) => {
+          const { [option]: _, ...others } = config;
+          return takes(others);
+        });
+        assert.deepEqual(lacking, [], "accepted a config without");
       },
-    })),
+    },
+    {
+      name: "refuses wrong values of every option",
+      run: async () => {
+        const lax = options.filter(([name]) =>
+          wrongValues.every((value) => takes({ ...config, [name]: value })),
+        );
+        assert.deepEqual(
+          lax.map(([name]) => name),
+          [],
+          "accepted whatever they were given",
+        );
+      },
+    },
   ];
 }
 
-function undescribed(schema: z.core.JSONSchema.JSONSchema): string[] {
-  return Object.entries(schema.properties ?? {})
-    .filter(([, option]) => typeof option === "boolean" || !option.description)
-    .map(([name]) => name);
-}
+/** No option takes all of these, unless it takes anything. */
+const wrongValues = [null, true, -0.5, "", [[null]], { "no such option": null }];
 
 let words = 0;
 

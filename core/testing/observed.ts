@@ -24,10 +24,17 @@ export function sees(reading: SourceRun, ...texts: readonly string[]) {
 
 /** True of events that hold every text somewhere. */
 export function hold(...texts: readonly string[]) {
-  return (events: readonly SluiceEvent[]) => {
-    const all = JSON.stringify(events);
-    return texts.every((text) => all.includes(text));
-  };
+  return (events: readonly SluiceEvent[]) =>
+    texts.every((text) => events.some((event) => written(event).includes(text)));
+}
+
+/** Asked again with every batch, of all events so far. */
+const known = new WeakMap<SluiceEvent, string>();
+
+function written(event: SluiceEvent): string {
+  const text = known.get(event) ?? JSON.stringify(event);
+  known.set(event, text);
+  return text;
 }
 
 /** The changes of one record. */

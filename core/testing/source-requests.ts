@@ -2,16 +2,13 @@ import assert from "node:assert/strict";
 import type { SnapshotRequest, SourceBatch } from "../connector.ts";
 import type { SluiceEvent } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
-import type { run, SourceRun } from "./fakes/run.ts";
+import type { SourceRun } from "./fakes/run.ts";
 import { state } from "./fakes/state.ts";
 import { during, isClear, of, rising, sees } from "./observed.ts";
-import type { Origin } from "./source.ts";
+import type { SourceBench } from "./source.ts";
 
 /** What a source that honours `requests` must keep. */
-export function requestCases(
-  origin: Origin,
-  start: (more?: Omit<Parameters<typeof run>[1], "config">) => Promise<SourceRun>,
-): readonly Case[] {
+export function requestCases({ origin, start }: SourceBench): readonly Case[] {
   /** Has a record that is known read again; gives its new event and the sweep behind it. */
   const readAgain = async (reading: SourceRun, request: SnapshotRequest) => {
     const text = word();

@@ -1,4 +1,4 @@
-import { PoisonError, type StoreRun, type Vector, type VectorStore } from "sluice";
+import { FencedError, PoisonError, type StoreRun, type Vector, type VectorStore } from "sluice";
 
 /** One write as the store applied it. */
 export type LoggedWrite = { readonly lsn: bigint; readonly namespace: string } & (
@@ -58,14 +58,16 @@ export function memoryStore(options: {
       for (const write of writes) if (write.lsn <= lsn) apply(lag.namespaces, write);
     },
     describe: async () => ({ dimensions, metric: "cosine" }),
-    async upsert(vectors, { namespace, signal }) {
+    async upsert(vectors, { namespace, signal, deadline = Infinity }) {
       signal.throwIfAborted();
+      if (performance.now() >= deadline) throw late();
       checkUpsert(vectors, { dimensions, limits, poisoned });
       const copies = vectors.map((vector) => structuredClone(vector));
       return log({ op: "upsert", namespace, vectors: copies });
     },
-    async remove(ids, { namespace, signal }) {
+    async remove(ids, { namespace, signal, deadline = Infinity }) {
       signal.throwIfAborted();
+      if (performance.now() >= deadline) throw late();
       if (ids.length === 0 || ids.length > limits.maxDeleteIds)
         throw refusal(`a delete of ${ids.length} ids`);
       return namespaces.has(namespace) ? log({ op: "remove", namespace, ids }) : {};
@@ -156,6 +158,10 @@ function cosine(a: Float32Array, b: Float32Array): number {
 
 // Not among the codes that users meet.
 const code = "memory-store.refused";
+
+function late(): FencedError {
+  return new FencedError("memory store: the lease has ended.", { code });
+}
 
 function refusal(what: string): PoisonError {
   return new PoisonError(`memory store: refuses ${what}.`, { code });

@@ -13,7 +13,7 @@ import {
   type RecordChange,
   type SluiceEvent,
 } from "sluice";
-import { fakes, sinkConformance } from "sluice/testing";
+import { fakes, sinkConformance, type Sample } from "sluice/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startReceiver, type Received, type Receiver } from "./harness.ts";
 import { http } from "./http.ts";
@@ -64,7 +64,7 @@ for (const mode of ["structured", "batch"] as const)
     let target: Receiver;
     const config: Record<string, unknown> = { url: "http://127.0.0.1:1", mode };
     beforeAll(async () => {
-      target = await startReceiver();
+      target = await startReceiver(({ body }) => (body.includes("poison") ? 422 : 204));
       config["url"] = target.url;
     });
     afterAll(() => target.close());
@@ -72,6 +72,7 @@ for (const mode of ["structured", "batch"] as const)
     const read = async () => {
       const held = new Map<string, RecordChange>();
       for (const { body } of target.received) {
+        if (body.includes("poison")) continue;
         for (const change of [JSON.parse(body) as SluiceEvent | SluiceEvent[]].flat()) {
           if (!isRecordChange(change)) continue;
           if (change.type === "dev.sluice.collection.cleared") {
@@ -91,7 +92,11 @@ for (const mode of ["structured", "batch"] as const)
       }
       return [...held.values()];
     };
-    for (const one of sinkConformance({ sink: http, config, read })) it(one.name, one.run);
+    const poison: Sample = (about, texts) =>
+      upserted({ ...about, op: "update", after: { text: `poison ${texts.join(" ")}` } });
+    const module = new URL("./http.js", import.meta.url);
+    for (const one of sinkConformance({ sink: http, config, read, poison, module }))
+      it(one.name, one.run, 60_000);
   });
 
 describe("the http sink sends", () => {

@@ -58,7 +58,9 @@ describe("log keeps what a sink must, as a reader of its lines sees it:", () => 
       }
     return [...held.values()];
   };
-  for (const one of sinkConformance({ sink: log, config: { path }, read })) it(one.name, one.run);
+  const module = new URL("./log.js", import.meta.url);
+  for (const one of sinkConformance({ sink: log, config: { path }, read, module }))
+    it(one.name, one.run, 60_000);
 });
 
 describe("log", () => {

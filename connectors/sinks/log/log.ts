@@ -1,4 +1,4 @@
-import { defineSink, z, type SluiceEvent } from "sluice";
+import { defineSink, FencedError, z, type SluiceEvent } from "sluice";
 import { toFile } from "./to-file.ts";
 import { toStdout } from "./to-stdout.ts";
 
@@ -30,7 +30,13 @@ export const log = defineSink({
   open: async ({ config: { path } }) => {
     const lines = path === undefined ? toStdout() : await toFile(path);
     return {
-      write: (events, { signal }) => lines.append(events.map(lineOf).join(""), { signal }),
+      write: async (events, { signal, deadline }) => {
+        if (performance.now() >= deadline)
+          throw new FencedError("log: the lease ended before its lines were written.", {
+            code: "log.lease-ended",
+          });
+        await lines.append(events.map(lineOf).join(""), { signal });
+      },
       close: lines.close,
     };
   },

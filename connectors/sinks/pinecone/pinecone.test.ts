@@ -2,7 +2,8 @@ import { readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fakes, sinkConformance } from "sluice/testing";
+import { upserted } from "sluice";
+import { fakes, sinkConformance, type Sample } from "sluice/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startLocalPinecone, type Fault, type LocalPinecone } from "./local/server.ts";
 import { pinecone } from "./pinecone.ts";
@@ -27,12 +28,27 @@ const contextOf = (config: object) =>
 /** Of the server, whose address is not known before it runs. */
 const remote = (more: object = {}) => ({ index: "kb", apiKey: "any", url: server.url, ...more });
 
+/** A document of one chunk that no model embeds. */
+const poison: Sample = (about) => ({
+  ...upserted({ ...about, op: "update", after: {} }),
+  type: "dev.sluice.document.upserted",
+  data: {
+    key: about.key,
+    text: " ",
+    metadata: {},
+    lineage: [],
+    chunks: [{ id: "0000000000000000~0", text: " ", start: 0, end: 1 }],
+  },
+});
+
 describe("the sink", () => {
   const own = join(tmpdir(), `pinecone-conformance-${process.pid}`);
   const config = { index: "kb", local: own, embedding };
   afterAll(() => rm(own, { recursive: true }));
 
-  for (const { name, run } of sinkConformance({ sink: pinecone, config, read })) it(name, run);
+  const module = new URL("./pinecone.js", import.meta.url);
+  for (const { name, run } of sinkConformance({ sink: pinecone, config, read, poison, module }))
+    it(name, run, 90_000);
 
   async function read(): Promise<unknown> {
     const { signal, log, meter } = contextOf(config);

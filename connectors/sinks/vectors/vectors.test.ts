@@ -1,7 +1,8 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fakes, sinkConformance } from "sluice/testing";
+import { upserted } from "sluice";
+import { fakes, sinkConformance, type Sample } from "sluice/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { memoryStore } from "../../_shared/vector-sync/memory-store.ts";
 import { vectors } from "./vectors.ts";
@@ -36,9 +37,23 @@ const config = {
 const contextOf = (more: object = {}) =>
   fakes.context({ config: vectors.config.parse({ ...config, ...more }) });
 
+/** A document of one chunk that no model embeds. */
+const poison: Sample = (about) => ({
+  ...upserted({ ...about, op: "update", after: {} }),
+  type: "dev.sluice.document.upserted",
+  data: {
+    key: about.key,
+    text: " ",
+    metadata: {},
+    lineage: [],
+    chunks: [{ id: "0000000000000000~0", text: " ", start: 0, end: 1 }],
+  },
+});
+
 describe("the sink over a store of one's own", () => {
   const read = async () => store.dump("__default__");
-  for (const { name, run } of sinkConformance({ sink: vectors, config, read })) it(name, run);
+  const given = { sink: vectors, config, read, poison };
+  for (const { name, run } of sinkConformance(given)) it(name, run);
 
   it("tells whether the index fits the model", async () => {
     expect(await vectors.check?.(contextOf())).toMatchObject([{ code: "vectors.ready" }]);

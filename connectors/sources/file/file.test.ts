@@ -16,6 +16,7 @@ describe("file keeps what a source must:", () => {
     },
     remove: (key: string) => rm(join(path, `${key}.md`)),
   };
-  for (const { name, run } of sourceConformance({ source: file, config: { path }, origin }))
-    it(name, run);
+  const module = new URL("./file.js", import.meta.url);
+  for (const { name, run } of sourceConformance({ source: file, config: { path }, origin, module }))
+    it(name, run, 60_000);
 });

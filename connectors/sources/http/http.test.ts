@@ -67,8 +67,9 @@ describe("an http source keeps what the runner relies on:", async () => {
     source: http,
     config,
     origin: { put, remove: async () => {} },
+    module: new URL("./http.js", import.meta.url),
   }))
-    it(one.name, one.run);
+    it(one.name, one.run, 60_000);
 });
 
 describe("an http source takes CloudEvents", () => {

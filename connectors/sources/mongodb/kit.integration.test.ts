@@ -16,5 +16,7 @@ describe("mongodb keeps what a source must:", () => {
     remove: async (key: string) => void (await texts.deleteOne({ _id: key })),
   };
   const config = { url: set.url, collections: ["kit.texts"] };
-  for (const { name, run } of sourceConformance({ source: mongodb, config, origin })) it(name, run);
+  const module = new URL("./mongodb.js", import.meta.url);
+  for (const { name, run } of sourceConformance({ source: mongodb, config, origin, module }))
+    it(name, run, 60_000);
 });

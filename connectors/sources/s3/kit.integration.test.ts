@@ -17,6 +17,8 @@ for (const start of [startMinistack, startRadosgw]) {
   describe(`s3, ${start.name}, keeps what a source must:`, () => {
     afterAll(() => server.stop());
     const { config } = bucket;
-    for (const { name, run } of sourceConformance({ source: s3, config, origin })) it(name, run);
+    const module = new URL("./s3.js", import.meta.url);
+    for (const { name, run } of sourceConformance({ source: s3, config, origin, module }))
+      it(name, run, 60_000);
   });
 }

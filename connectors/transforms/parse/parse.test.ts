@@ -45,7 +45,11 @@ describe("parse keeps the contract of a transform", () => {
     record({ uri: "file:///b.txt", mediaType: "text/plain", text: "plain" }, "b.txt"),
   ];
   const config = { metadata: ["size"] };
-  for (const { name, run } of transformConformance({ transform: parse, config, samples }))
+  const poison = record(
+    { uri: "file:///c.zip", mediaType: "application/zip", text: "PK" },
+    "c.zip",
+  );
+  for (const { name, run } of transformConformance({ transform: parse, config, samples, poison }))
     it(name, run);
 });
 

@@ -58,9 +58,16 @@ export async function run(
     /** How long `until` bears silence; 5 s by default. */
     readonly patienceMs?: number;
     readonly killWhen?: (events: readonly SluiceEvent[]) => boolean;
+    /** Called with every batch before its checkpoint is stored: the moment of publication. */
+    readonly publish?: (events: readonly SluiceEvent[]) => Promise<void>;
+    /** When what was published survives power loss; at once by default. */
+    readonly settled?: SourceContext<unknown, unknown>["settled"];
+    /** What it logs to and is stopped by, config included, instead of a fake of its own. */
+    readonly using?: FakeContext<unknown>;
   },
 ): Promise<SourceRun> {
   const { killWhen, patienceMs = 5_000, state: place = fakeState(), ...rest } = given;
+  const { publish, settled = async () => {}, using } = given;
   // A run that was killed did not release it.
   place.lapse(leaseName);
   const lease = await place.leases.acquire(leaseName, 10_000);
@@ -70,7 +77,8 @@ export async function run(
   const aborter = new AbortController();
   const { signal } = aborter;
   const changes = new EventEmitter();
-  const base = context({ ...rest, config: source.config.parse(given.config), ...place, signal });
+  const fresh = () => context({ ...rest, config: source.config.parse(given.config) });
+  const base = { ...(using ?? fresh()), ...place, signal };
   const kept = prefixed(place.state, runnerPrefix);
   const asked = requestFeed(kept, { fence: lease, log: base.log, signal });
   const events: SluiceEvent[] = [];
@@ -84,7 +92,7 @@ export async function run(
       ...base,
       checkpoint: saved && source.checkpoint.parse(saved.value),
       nextVersion: versions(lease.token),
-      settled: async () => {},
+      settled,
       requests: asked.requests,
       refuse: asked.refuse,
       tap: async () => (async function* () {})(),
@@ -100,6 +108,7 @@ export async function run(
           source.emits.some((prefix) => type.startsWith(prefix)),
           `${type} is not among what the source says it emits`,
         );
+      await publish?.(batch.events);
       if (killWhen?.(events)) return;
       const forgotten = asked
         .completed(batch.completes ?? [])

@@ -16,19 +16,39 @@ export interface FakeState extends Scope {
   readonly advance: (ms: number) => void;
   /** Takes a lease from its holder as an expiry does: the next holder inherits it. */
   readonly lapse: (lease: string) => void;
+  /** The same entries, tokens and time in a place of their own: what a backup would restore. */
+  readonly copy: () => FakeState;
 }
 
 /** Revisions, `expect`, time to live, fences and bytewise order as the real stores have them. */
 export function state(): FakeState {
-  let ahead = 0;
-  const now = () => performance.now() + ahead;
-  const { leases, lapse, check } = fakeLeases();
-  return { state: store(now, check), leases, lapse, advance: (ms) => void (ahead += ms) };
+  return made(new Map(), new Map(), 0);
 }
 
-function store(now: () => number, check: (fence: Fence | undefined) => void): StateStore {
-  const held = new Map<string, { text: string; revision: number; until: number }>();
+interface Held {
+  readonly text: string;
+  readonly revision: number;
+  readonly until: number;
+}
 
+function made(held: Map<string, Held>, tokens: Map<string, number>, startMs: number): FakeState {
+  let ahead = startMs;
+  const now = () => performance.now() + ahead;
+  const { leases, lapse, check } = fakeLeases(tokens);
+  return {
+    state: store(held, now, check),
+    leases,
+    lapse,
+    advance: (ms) => void (ahead += ms),
+    copy: () => made(new Map(held), new Map(tokens), ahead),
+  };
+}
+
+function store(
+  held: Map<string, Held>,
+  now: () => number,
+  check: (fence: Fence | undefined) => void,
+): StateStore {
   const read = (key: string): Entry | undefined => {
     const found = held.get(key);
     if (found && found.until <= now()) held.delete(key);
@@ -73,8 +93,7 @@ function store(now: () => number, check: (fence: Fence | undefined) => void): St
   };
 }
 
-function fakeLeases() {
-  const tokens = new Map<string, number>();
+function fakeLeases(tokens: Map<string, number>) {
   const holders = new Map<string, AbortController>();
   const lapsed = new Set<string>();
 

@@ -28,7 +28,8 @@ onBoth((_, { version, server }) => {
         remove: async (key) => void (await bench.sql("DELETE FROM t WHERE id = $1", [key])),
       },
       patienceMs: 10_000,
+      module: new URL("../postgres.js", import.meta.url),
     }))
-      it(name, run, 60_000);
+      it(name, run, 120_000);
   });
 });

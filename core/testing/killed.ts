@@ -1,0 +1,114 @@
+import { fork, type ChildProcess } from "node:child_process";
+import type { SluiceEvent } from "../event.ts";
+import type { Fence, StateStore, StateWrite } from "../state/state.ts";
+
+/** What a child does, as JSON in its last argument. */
+export interface ChildOrder {
+  /** URL of the module that exports the connector. */
+  readonly module: string;
+  readonly kind: "source" | "sink";
+  readonly name: string;
+  readonly config: unknown;
+  /** Of the lease it holds. */
+  readonly token: number;
+  /** What a sink writes. */
+  readonly batch?: readonly SluiceEvent[];
+}
+
+/** A call of the child, answered by its parent: state is there, and so is the queue. */
+export interface ChildCall {
+  readonly id: number;
+  readonly name: string;
+  readonly args: readonly unknown[];
+}
+
+export type ChildAnswer = { readonly id: number } & (
+  | { readonly value: unknown }
+  | { readonly error: string }
+);
+
+/**
+ * Runs a connector in a process of its own and kills it, by SIGKILL, at its `at`-th moment: every call to
+ * the world outside has two, before it is done and after, with its answer lost. Resolves to `done` when
+ * `isDone` holds before that. Rejects when the child ends by itself, or takes longer than `patienceMs`.
+ */
+export async function killedAt(
+  at: number,
+  order: ChildOrder,
+  world: {
+    readonly state: StateStore;
+    /** `publish` of a source; `opened` and `written` of a sink. */
+    readonly hear: (name: string, events: readonly SluiceEvent[]) => void;
+    readonly isDone: () => boolean;
+    readonly patienceMs: number;
+    /** Kills it so long after `opened`, whatever it does then. */
+    readonly afterOpenedMs?: number;
+  },
+): Promise<"killed" | "done"> {
+  const { state, hear, isDone, patienceMs, afterOpenedMs } = world;
+  const child = fork(new URL("./kit-child.js", import.meta.url), [JSON.stringify(order)], {
+    serialization: "advanced",
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
+  const complaint = textOf(child);
+  let moments = 0;
+  let end: "killed" | "done" | undefined;
+  const kill = (how: "killed" | "done") => {
+    end ??= how;
+    child.kill("SIGKILL");
+  };
+  const isAlive = () => {
+    moments += 1;
+    if (moments === at) kill("killed");
+    return end === undefined;
+  };
+  const answer = async ({ id, name, args }: ChildCall) => {
+    if (!isAlive()) return;
+    let said: ChildAnswer;
+    try {
+      const value = await calls(state)[name]?.(args);
+      if (!(name in calls(state))) hear(name, (args[0] ?? []) as readonly SluiceEvent[]);
+      said = { id, value };
+    } catch (error) {
+      said = { id, error: String(error) };
+    }
+    if (!isAlive()) return;
+    if (isDone()) return kill("done");
+    if (name === "opened" && afterOpenedMs !== undefined)
+      setTimeout(() => kill("killed"), afterOpenedMs);
+    child.send(said, () => {}); // one that was killed meanwhile hears nothing
+  };
+  child.on("message", (call) => void answer(call as ChildCall)); // only kit-child.ts sends
+  const timer = setTimeout(() => child.kill("SIGKILL"), patienceMs);
+  await new Promise((closed) => child.once("close", closed));
+  clearTimeout(timer);
+  if (end === undefined)
+    throw new Error(
+      `the connector's process ended, or did nothing for ${patienceMs} ms: ${complaint()}`,
+    );
+  return end;
+}
+
+/** What a child may ask of its state. Pages come all at once. */
+function calls(
+  state: StateStore,
+): Readonly<Record<string, (args: readonly unknown[]) => Promise<unknown>>> {
+  // As kit-child.ts sends them.
+  return {
+    get: ([keys]) => state.get(keys as readonly string[]),
+    each: ([writes, fence]) => state.each(writes as readonly StateWrite[], fence as Fence),
+    all: ([writes, fence]) => state.all(writes as readonly StateWrite[], fence as Fence),
+    scan: async ([prefix, options]) => {
+      const pages: unknown[] = [];
+      for await (const page of state.scan(prefix as string, options as { after?: string }))
+        pages.push(page);
+      return pages;
+    },
+  };
+}
+
+function textOf(child: ChildProcess): () => string {
+  let text = "";
+  child.stderr?.on("data", (data: Buffer) => void (text = (text + String(data)).slice(-4_000)));
+  return () => text;
+}

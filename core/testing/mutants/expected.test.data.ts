@@ -1,0 +1,289 @@
+/**
+ * By the connector and what it does wrong: the case that is there to catch it, and those that catch it as
+ * well, some of them only mostly.
+ */
+export const expected = {
+  journal: {
+    "starts over": [
+      "resumes after its checkpoint: nothing old, nothing missed",
+      "a change it emitted just before a crash and is taken back while it is down, it takes back",
+    ],
+    "skips what came while it was down": [
+      "a change it emitted just before a crash and is taken back while it is down, it takes back",
+      "resumes after its checkpoint: nothing old, nothing missed",
+      "emits a delete that happened while it was down",
+      "resumes from every checkpoint with all that followed",
+      "names the same change alike in every run: one id a version, one text an id",
+    ],
+    "keeps its position elsewhere": [
+      "resumes from every checkpoint with all that followed",
+      "names the same change alike in every run: one id a version, one text an id",
+    ],
+    "keeps its position before it publishes": [
+      "killed at each step, it loses nothing and brings nothing back",
+      "killed between publishing and the checkpoint, it emits again, never with a lower version",
+    ],
+    "forgets deletes": [
+      "emits a delete with a higher version",
+      "emits a delete that happened while it was down",
+      "a record that comes back is emitted again",
+      "what it emitted just before a crash and is removed while it is down, it deletes",
+    ],
+    "misses deletes while it is down": ["emits a delete that happened while it was down"],
+    "gives every change one version": ["gives a later change a higher version and another id"],
+    "names events at random": [
+      "names the same change alike in every run: one id a version, one text an id",
+    ],
+    "mixes up the order": [
+      "keeps the order of each key while many change at once",
+      "a change it emitted just before a crash and is taken back while it is down, it takes back",
+      "what it emitted just before a crash and is removed while it is down, it deletes",
+    ],
+    "yields without bound": ["loses nothing while it is not asked, and yields bounded batches"],
+    "reads ahead without bound": ["keeps its memory bounded while it is not asked"],
+    "drops what nobody asks for": [
+      "loses nothing while it is not asked, and yields bounded batches",
+    ],
+    "outlives its abort": ["returns within a second of an abort, idle or not asked"],
+    "leaves a timer": ["leaves no timer, socket or watcher behind"],
+    "tells its token": ["tells no secret, in no line, error or finding"],
+    "never completes": [
+      "completes each request once, with its sweep or after it",
+      "a snapshot that a crash ended is finished when it is asked for again, once",
+    ],
+    "completes too early": [
+      "completes each request once, with its sweep or after it",
+      "a snapshot that a crash ended is finished when it is asked for again, once",
+    ],
+    "forgets the audience": [
+      "a catch-up snapshot is addressed to its audience",
+      "a snapshot that a crash ended is finished when it is asked for again, once",
+    ],
+    "sweeps what it just read": [
+      "a snapshot on request reads everything again and ends with a sweep",
+    ],
+    "takes no request again after a crash": [
+      "a snapshot that a crash ended is finished when it is asked for again, once",
+    ],
+  },
+  outbox: {
+    "confirms what is not settled": [
+      "confirms nothing at its origin before it is settled",
+      "resumes from every checkpoint with all that followed",
+      "names the same change alike in every run: one id a version, one text an id",
+      "killed between publishing and the checkpoint, it emits again, never with a lower version",
+      "a change it emitted just before a crash and is taken back while it is down, it takes back",
+      "returns within a second of an abort, idle or not asked",
+    ],
+  },
+  words: {
+    "drops a slot": [
+      "answers with one slot per input, of a type it says it emits",
+      "keeps each record's identity",
+      "gives the same for the same, at once, one by one and in a new worker",
+      "a record that becomes another sample leaves nothing of what it was",
+      "names the one input it refuses, and no other",
+    ],
+    "emits what it does not say": [
+      "answers with one slot per input, of a type it says it emits",
+      "keeps each record's identity",
+      "a record that becomes another sample leaves nothing of what it was",
+    ],
+    "does not say that it splits": [
+      "says that it splits if it does",
+      "a record that becomes another sample leaves nothing of what it was",
+    ],
+    "makes two parts of one key": [
+      "keeps each record's identity",
+      "a record that becomes another sample leaves nothing of what it was",
+    ],
+    "changes the subject": [
+      "keeps each record's identity",
+      "a record that becomes another sample leaves nothing of what it was",
+    ],
+    remembers: [
+      "gives the same for the same, at once, one by one and in a new worker",
+      "mixes nothing up while partitions are worked on at once",
+      "a record that becomes another sample leaves nothing of what it was",
+    ],
+    "names events at random": [
+      "gives the same for the same, at once, one by one and in a new worker",
+      "keeps each record's identity",
+      "mixes nothing up while partitions are worked on at once",
+    ],
+    "mixes up partitions": ["mixes nothing up while partitions are worked on at once"],
+    "changes its input": ["leaves its input as it was"],
+    "stumbles over nothing": ["answers nothing with nothing"],
+    "skips what it should let go": [
+      "skips only what another change is bound to follow",
+      "a record that becomes another sample leaves nothing of what it was",
+    ],
+    "fails as a whole": ["names the one input it refuses, and no other"],
+    "names what did not fail": ["names the one input it refuses, and no other"],
+    "settles late": ["settles within a second of an abort"],
+    "closes once": ["can be closed twice"],
+    "leaves a timer": ["leaves no timer, socket or thread behind"],
+    "tells its token": ["tells no secret, in no line, error or finding"],
+  },
+  shelf: {
+    "loses what it was given": [
+      "holds what it was given",
+      "keeps the order of each key while partitions write at once",
+      "one bad event becomes a dead letter, and the others are written",
+    ],
+    "writes twice what comes twice": [
+      "the same batch twice is as good as once",
+      "of equal versions the later one stands",
+      "a record that a filter lets go, at the version it is held in, is gone, and may return",
+    ],
+    "keeps what was there": [
+      "a change replaces what was there",
+      "a record that shrinks leaves nothing behind",
+      "keeps the order of each key while partitions write at once",
+      "what was written before, written again by itself, changes nothing",
+    ],
+    "leaves orphans of what shrinks": ["a record that shrinks leaves nothing behind"],
+    "lets the first of equals stand": [
+      "of equal versions the later one stands",
+      "a record that a filter lets go, at the version it is held in, is gone, and may return",
+    ],
+    "takes older versions": [
+      "an older version after a newer one changes nothing",
+      "a delete removes, and what is older does not come back",
+      "what was written before, written again by itself, changes nothing",
+    ],
+    "forgets what it deleted": [
+      "a delete removes, and what is older does not come back",
+      "what was written before, written again by itself, changes nothing",
+    ],
+    "ignores deletes of what it holds in that version": [
+      "a record that a filter lets go, at the version it is held in, is gone, and may return",
+    ],
+    "ignores deletes beside puts": [
+      "one batch that puts and deletes does both",
+      "what was written before, written again by itself, changes nothing",
+    ],
+    "mixes up partitions": ["keeps the order of each key while partitions write at once"],
+    "believes what is redelivered": [
+      "what was written before, written again by itself, changes nothing",
+    ],
+    "misses what is absent": ["a delete of what is absent succeeds"],
+    "knows no origins": [
+      "records of different origins are strangers",
+      "of equal versions the later one stands",
+      "a record that a filter lets go, at the version it is held in, is gone, and may return",
+      "one bad event becomes a dead letter, and the others are written",
+    ],
+    "clears other origins": ["a clear removes what is below it, of its origin only"],
+    "ignores its abort": ["refuses to write after an abort"],
+    "ignores its deadline": ["starts no write after its deadline"],
+    "settles late": ["settles within a second of an abort"],
+    "swallows what it refuses": [
+      "one bad event becomes a dead letter, and the others are written",
+      "a partial failure names just what failed, and the rest is complete",
+    ],
+    "names what did not fail": [
+      "a partial failure names just what failed, and the rest is complete",
+      "one bad event becomes a dead letter, and the others are written",
+    ],
+    "stops at what it refuses": [
+      "a partial failure names just what failed, and the rest is complete",
+      "one bad event becomes a dead letter, and the others are written",
+    ],
+    "notes before it writes": [
+      "killed at each step, its batch written again makes it whole",
+      "of equal versions the later one stands",
+      "a record that a filter lets go, at the version it is held in, is gone, and may return",
+    ],
+    "closes once": ["can be closed twice"],
+    "leaves a timer": ["leaves no timer, socket or watcher behind"],
+    "tells its token": ["tells no secret, in no line, error or finding"],
+  },
+  letters: {
+    "is not what it is described as": ["is what it is described as"],
+    "shuffles its answers": ["answers one vector a text, in order, whatever stands beside it"],
+    "makes vectors too short": [
+      "answers one vector a text, in order, whatever stands beside it",
+      "tells texts apart, and embeds questions too",
+    ],
+    "knows one vector only": ["tells texts apart, and embeds questions too"],
+    "mixes up calls": ["answers several calls at once, each with its own"],
+    "wants at least one text": ["embeds nothing for no texts"],
+    "takes fewer texts than it says": ["takes as many texts as it says"],
+    "embeds what is empty": ["refuses an empty text, which is poison"],
+    "cuts what is too long": [
+      "takes the longest text and refuses a longer one, which is never cut",
+    ],
+    "counts characters of the first word": [
+      "counts more tokens for more text",
+      "takes the longest text and refuses a longer one, which is never cut",
+    ],
+    "ignores its abort": ["rejects after an abort, and within a second of one"],
+    "settles late": ["rejects after an abort, and within a second of one"],
+    "closes once": ["can be closed twice"],
+    "leaves a timer": ["leaves no timer, socket or thread behind"],
+    "tells its token": ["tells no secret, in no line, error or finding"],
+  },
+  drawers: {
+    "says other dimensions": ["says what the index is"],
+    "makes texts of numbers": [
+      "gives back what was put, metadata of every type included",
+      "removes what it is told and nothing else",
+      "removing what is absent succeeds, in an absent namespace too",
+      "upserts at once all arrive",
+      "leaves out of a fetch what is absent",
+      "lists the ids of a prefix, all of them, ascending by bytes",
+      "keeps namespaces apart",
+      "names its namespaces, if it can",
+      "answers the nearest first, as many as asked, with their metadata",
+      "takes ids and metadata as long as its limits say",
+      "refuses a vector of other dimensions, which is poison",
+    ],
+    "merges metadata": [
+      "an upsert replaces the whole vector, its metadata too, and may be repeated",
+    ],
+    "removes by prefix": ["removes what it is told and nothing else"],
+    "misses what is absent": [
+      "removing what is absent succeeds, in an absent namespace too",
+      "refuses a vector of other dimensions, which is poison",
+    ],
+    "loses upserts at once": ["upserts at once all arrive"],
+    "tells falling positions": ["tells rising log positions, if any"],
+    "fetches what is absent": [
+      "leaves out of a fetch what is absent",
+      "refuses a vector of other dimensions, which is poison",
+    ],
+    "lists one page": ["lists the ids of a prefix, all of them, ascending by bytes"],
+    "lists in order of arrival": ["lists the ids of a prefix, all of them, ascending by bytes"],
+    "mixes namespaces": [
+      "keeps namespaces apart",
+      "leaves out of a fetch what is absent",
+      "lists the ids of a prefix, all of them, ascending by bytes",
+      "names its namespaces, if it can",
+      "answers the nearest first, as many as asked, with their metadata",
+    ],
+    "names other namespaces": ["names its namespaces, if it can"],
+    "answers the farthest first": [
+      "answers the nearest first, as many as asked, with their metadata",
+    ],
+    "answers all": ["answers the nearest first, as many as asked, with their metadata"],
+    "answers without metadata": [
+      "answers the nearest first, as many as asked, with their metadata",
+    ],
+    "takes less than it says": [
+      "takes as much as its limits say",
+      "lists the ids of a prefix, all of them, ascending by bytes",
+    ],
+    "cuts long ids": ["takes ids and metadata as long as its limits say"],
+    "takes other dimensions": ["refuses a vector of other dimensions, which is poison"],
+    "asks to try again with other dimensions": [
+      "refuses a vector of other dimensions, which is poison",
+    ],
+    "ignores its abort": ["starts nothing after an abort or its deadline"],
+    "ignores its deadline": ["starts nothing after an abort or its deadline"],
+    "settles late": ["settles within a second of an abort"],
+    "closes once": ["can be closed twice"],
+    "leaves a timer": ["leaves no timer, socket or thread behind"],
+    "tells its token": ["tells no secret, in no line, error or finding"],
+  },
+} satisfies Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;

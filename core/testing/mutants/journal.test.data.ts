@@ -1,0 +1,193 @@
+import { randomUUID } from "node:crypto";
+import { appendFile, open, readFile, writeFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { defineSource, type SnapshotRequest, type SourceBatch } from "../../connector.ts";
+import { cleared, deleted, upserted, type RecordChange } from "../../event.ts";
+import { version } from "../../version.ts";
+
+/** One thing each that the source does wrong. */
+const faults = [
+  "starts over",
+  "skips what came while it was down",
+  "keeps its position elsewhere",
+  "keeps its position before it publishes",
+  "forgets deletes",
+  "misses deletes while it is down",
+  "gives every change one version",
+  "names events at random",
+  "mixes up the order",
+  "yields without bound",
+  "reads ahead without bound",
+  "drops what nobody asks for",
+  "outlives its abort",
+  "leaves a timer",
+  "tells its token",
+  "never completes",
+  "completes too early",
+  "forgets the audience",
+  "sweeps what it just read",
+  "takes no request again after a crash",
+] as const;
+
+const line = z.object({ key: z.string(), text: z.string().nullable() });
+const maxBytes = 2 ** 20;
+
+/** A file of changes, one JSON line each; a checkpoint is where the next line begins. */
+export const journal = defineSource({
+  name: "journal",
+  version: "1.0.0",
+  summary: "Lines of a file.",
+  config: z.strictObject({
+    path: z.string().min(1).describe("The file."),
+    everyMs: z.number().int().positive().describe("Milliseconds between looks."),
+    token: z.string().min(1).optional().meta({ secret: true }).describe("For nothing."),
+    broken: z.enum(faults).optional().describe("What it does wrong."),
+  }),
+  checkpoint: z.strictObject({ offset: z.number() }),
+  emits: ["dev.sluice.record.", "dev.sluice.collection.cleared"],
+  capabilities: { deletes: true, snapshotOnRequest: true, replays: true, forgets: false },
+  async *read({ config, checkpoint, requests, signal, state, log }) {
+    const { path, everyMs, broken } = config;
+    const is = (fault: (typeof faults)[number]) => broken === fault;
+    if (is("tells its token")) log.info({ config }, "started");
+    if (is("leaves a timer")) setInterval(() => {}, 1_000);
+    const aside = `${path}.position`;
+    let offset = checkpoint?.offset ?? 0;
+    if (is("starts over")) offset = 0;
+    if (is("skips what came while it was down") && checkpoint)
+      offset = (await readFile(path)).length;
+    if (is("keeps its position elsewhere") && checkpoint) offset = Number(await readFile(aside));
+    const [kept] = await state.get(["position"]);
+    if (is("keeps its position before it publishes")) offset = Number(kept?.value ?? 0);
+    const resumedAt = checkpoint ? (await readFile(path)).length : 0;
+
+    const asked: SnapshotRequest[] = [];
+    const listening = (async () => {
+      for await (const request of requests) {
+        if (is("takes no request again after a crash") && checkpoint && request.audience) {
+          const [before] = await state.get([request.id]);
+          if (before) continue;
+          await state.each([{ key: request.id, value: true }]);
+        }
+        asked.push(request);
+      }
+    })();
+
+    const eventOf = ({ key, text }: z.output<typeof line>, at: number): RecordChange[] => {
+      const position = is("gives every change one version") ? 7n : BigInt(at);
+      const change = about(key, version({ epoch: 1, position, rank: 1, tail: 0 }));
+      if (text !== null) return [upserted({ ...change, op: "update", after: { text } })];
+      if (is("forgets deletes")) return [];
+      if (is("misses deletes while it is down") && at < resumedAt) return [];
+      return [deleted(change)];
+    };
+    const next = async (): Promise<SourceBatch<{ offset: number }>> => {
+      const most = is("yields without bound") ? Infinity : maxBytes;
+      const read = await linesFrom(path, offset, most);
+      let events = read.lines.flatMap(({ at, ...one }) => eventOf(one, at));
+      if (is("mixes up the order")) events = events.toReversed();
+      if (is("names events at random"))
+        events = events.map((one) => ({ ...one, id: randomUUID() }));
+      offset = read.end;
+      if (is("keeps its position elsewhere")) await writeFile(aside, String(offset));
+      if (is("keeps its position before it publishes"))
+        await state.each([{ key: "position", value: offset }]);
+      return { events, checkpoint: { offset } };
+    };
+    const ahead: SourceBatch<{ offset: number }>[] = [];
+    let aheadBytes = 0;
+    const isAhead = is("reads ahead without bound") || is("drops what nobody asks for");
+    const reading = (async () => {
+      while (isAhead && !signal.aborted) {
+        const batch = await next();
+        if (batch.events.length === 0) await sleep(1);
+        else if (is("reads ahead without bound") || aheadBytes < 1.5 * maxBytes) {
+          ahead.push(batch);
+          aheadBytes += JSON.stringify(batch).length;
+        }
+      }
+    })();
+
+    let yielded = -1;
+    while (!signal.aborted) {
+      const request = asked.shift();
+      if (request) yield* snapshot(path, offset, request, broken);
+      const batch = isAhead ? ahead.shift() : await next();
+      if (batch && batch.checkpoint.offset > yielded) {
+        yield batch;
+        yielded = batch.checkpoint.offset;
+        aheadBytes -= JSON.stringify(batch).length;
+      } else await sleep(everyMs, undefined, { signal }).catch(() => {}); // it ends below
+    }
+    await Promise.all([listening, reading]);
+    if (is("outlives its abort")) await sleep(1_200);
+  },
+});
+
+/** Hands at the journal. */
+export function journalOrigin(path: string) {
+  const write = (key: string, text: string | null) =>
+    appendFile(path, `${JSON.stringify({ key, text })}\n`);
+  return {
+    put: async (key: string, text: string) => {
+      await write(key, text);
+      return key;
+    },
+    remove: (key: string) => write(key, null),
+  };
+}
+
+function about(key: string, at: ReturnType<typeof version>) {
+  const time = "2026-01-01T00:00:00Z";
+  return { source: "/journal", key, subject: key, version: at, time, meta: {} };
+}
+
+/** All that the lines before `end` left, and the sweep of the rest. */
+async function* snapshot(
+  path: string,
+  end: number,
+  { id, audience }: SnapshotRequest,
+  broken: (typeof faults)[number] | undefined,
+): AsyncGenerator<SourceBatch<{ offset: number }>> {
+  const held = new Map<string, string>();
+  for (const { key, text } of (await linesFrom(path, 0, end)).lines)
+    if (text === null) held.delete(key);
+    else held.set(key, text);
+  const at = version({ epoch: 1, position: BigInt(end), rank: 0, tail: 0 });
+  const to = audience === undefined || broken === "forgets the audience" ? {} : { audience };
+  const events = [...held].map(([key, text]) =>
+    upserted({ ...about(key, at), ...to, op: "read", after: { text } }),
+  );
+  const above = version({ epoch: 1, position: BigInt(end), rank: 0, tail: 1 });
+  const below = broken === "sweeps what it just read" ? above : at;
+  const { source, time } = about("*", at);
+  const sweep = cleared({ source, below, time, reason: "sweep", meta: {}, ...to });
+  const checkpoint = { offset: end };
+  if (broken === "completes too early") yield { events: [], checkpoint, completes: [id] };
+  const isDone = broken !== "never completes" && broken !== "completes too early";
+  yield { events: [...events, sweep], checkpoint, ...(isDone && { completes: [id] }) };
+}
+
+/** Whole lines from an offset on, at least one if there is one, about `most` bytes. */
+async function linesFrom(path: string, from: number, most: number) {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    const bytes = Buffer.alloc(Math.min(size - from, most));
+    await file.read(bytes, 0, bytes.length, from);
+    const whole = bytes.subarray(0, bytes.lastIndexOf("\n") + 1);
+    let at = from;
+    const lines = String(whole)
+      .split("\n")
+      .slice(0, -1)
+      .map((text) => {
+        const one = { at, ...line.parse(JSON.parse(text)) };
+        at += Buffer.byteLength(text) + 1;
+        return one;
+      });
+    return { lines, end: at };
+  } finally {
+    await file.close();
+  }
+}

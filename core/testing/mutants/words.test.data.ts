@@ -1,0 +1,112 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { childOf } from "../../child.ts";
+import { defineTransform, type Applicable, type Output } from "../../connector.ts";
+import { PartialError, PoisonError, SluiceError } from "../../errors.ts";
+import { isUpsert, type JsonObject, type RecordUpserted } from "../../event.ts";
+import { record } from "../fakes/records.ts";
+
+/** One thing each that the transform does wrong. */
+const faults = [
+  "drops a slot",
+  "emits what it does not say",
+  "does not say that it splits",
+  "makes two parts of one key",
+  "changes the subject",
+  "remembers",
+  "names events at random",
+  "mixes up partitions",
+  "changes its input",
+  "stumbles over nothing",
+  "skips what it should let go",
+  "fails as a whole",
+  "names what did not fail",
+  "settles late",
+  "closes once",
+  "leaves a timer",
+  "tells its token",
+] as const;
+
+const code = "words.refused";
+
+/** Shouts; lets go what is hidden, splits what has parts, and refuses what is bad. */
+export const words = defineTransform({
+  name: "words",
+  version: "1.0.0",
+  summary: "Shouts.",
+  config: z.strictObject({
+    token: z.string().min(1).optional().meta({ secret: true }).describe("For nothing."),
+    broken: z.enum(faults).optional().describe("What it does wrong."),
+  }),
+  accepts: ["dev.sluice.record."],
+  emits: ["dev.sluice.record."],
+  async open({ config: { token, broken }, log }) {
+    const is = (fault: (typeof faults)[number]) => broken === fault;
+    if (is("tells its token")) log.debug({ authorization: `Bearer ${token}` }, "opened");
+    if (is("leaves a timer")) setInterval(() => {}, 1_000);
+    let [count, isClosed] = [0, false];
+    let current: readonly Applicable[] = [];
+
+    const made = (event: RecordUpserted): Output => {
+      const { after } = event.data;
+      if (after["hidden"] === true) return is("skips what it should let go") ? "skip" : null;
+      const parts = after["parts"];
+      if (Array.isArray(parts))
+        return parts.map((text, at) => {
+          const key = is("makes two parts of one key") ? "same" : String(at);
+          const data = { ...event.data, after: { text: String(text) } };
+          return childOf<RecordUpserted>(event, key, { type: event.type, data });
+        });
+      count += 1;
+      const text = `${JSON.stringify(after["text"])}${is("remembers") ? count : ""}`.toUpperCase();
+      const data = { ...event.data, after: { text } };
+      const id = is("names events at random") ? randomUUID() : `${event.id}~words`;
+      if (is("changes its input")) Object.assign(event.data, { changed: true });
+      if (is("changes the subject")) return { ...event, id, data, subject: "other" };
+      if (is("emits what it does not say"))
+        return { specversion: "1.0", id, type: "com.example", source: event.source };
+      return { ...event, id, data };
+    };
+    return {
+      splits: !is("does not say that it splits"),
+      apply: async (events, { signal }) => {
+        if (is("settles late")) await sleep(2);
+        if (is("settles late") && signal.aborted) await sleep(1_200);
+        if (is("stumbles over nothing") && events.length === 0) throw new Error("words: nothing.");
+        current = events;
+        if (is("mixes up partitions")) await sleep(1);
+        const given = (is("mixes up partitions") ? current : events).filter(isRecord);
+        const bad = given.flatMap(({ data }, at) => (data.after["bad"] === true ? [at] : []));
+        if (bad.length > 0) {
+          const error = new PoisonError("words: refused.", { code });
+          if (is("fails as a whole")) throw error;
+          const failures = new Map(
+            bad.map((at) => [is("names what did not fail") ? 0 : at, error]),
+          );
+          throw new PartialError("words: some failed.", { code, failures });
+        }
+        return given.map(made).slice(is("drops a slot") ? 1 : 0);
+      },
+      close: async () => {
+        if (isClosed && is("closes once"))
+          throw new SluiceError("words: closed already.", { code });
+        isClosed = true;
+      },
+    };
+  },
+});
+
+function isRecord(event: Applicable): event is RecordUpserted {
+  return isUpsert(event) && event.type === "dev.sluice.record.upserted";
+}
+
+const about = (subject: string, after: JsonObject) => record(subject, after);
+export const samples = [
+  about("1", { text: "one" }),
+  about("2", { text: "two" }),
+  about("3", { hidden: true }),
+  about("4", { parts: ["a", "b", "c"] }),
+  about("5", { parts: ["a"] }),
+];
+export const poison = about("6", { bad: true });

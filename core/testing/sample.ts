@@ -1,0 +1,92 @@
+import { createHash } from "node:crypto";
+import type { Sink, Writer } from "../connector.ts";
+import {
+  cleared,
+  deleted,
+  upserted,
+  type DocumentUpserted,
+  type RecordChange,
+  type UpsertEvent,
+} from "../event.ts";
+import { version, type Version } from "../version.ts";
+import { word } from "./conformance.ts";
+import { writeRun } from "./fakes/context.ts";
+
+/** Makes the upsert a sink is given: a record that holds `texts`, in that order. */
+export type Sample = (
+  about: Omit<Parameters<typeof upserted>[0], "op" | "after">,
+  texts: readonly string[],
+) => UpsertEvent;
+
+/** A document of one chunk a text where the sink accepts documents, else a record. */
+export function sampleFor(sink: Sink): Sample {
+  const isOfDocuments = sink.accepts.some((prefix) => prefix.startsWith("dev.sluice.document."));
+  return isOfDocuments ? documentOf : recordOf;
+}
+
+/** Makes the changes of one origin of its own, and writes them. */
+export function hand(writer: Writer, sample: Sample) {
+  return {
+    ...changesOf(`/kit/${word()}`, sample),
+    stranger: () => changesOf(`/kit/${word()}`, sample),
+    write: (events: readonly RecordChange[], run: Parameters<typeof writeRun>[0] = {}) =>
+      writer.write(events, writeRun(run)),
+    writer,
+    close: () => writer.close(),
+  };
+}
+export type Hand = ReturnType<typeof hand>;
+
+/** `at` is a version: small numbers, to be compared. */
+export function changesOf(source: string, sample: Sample) {
+  const about = (subject: string, at: number) => ({
+    source,
+    subject,
+    key: subject,
+    version: sequenceAt(at),
+    time: new Date().toISOString(),
+    meta: {},
+  });
+  return {
+    put: (subject: string, at: number, ...texts: readonly string[]) =>
+      sample(about(subject, at), texts),
+    poison: (poison: Sample, subject: string, at: number, ...texts: readonly string[]) =>
+      poison(about(subject, at), texts),
+    remove: (subject: string, at: number) => deleted(about(subject, at)),
+    clear: (at: number) => {
+      const { version: below, ...rest } = about("*", at);
+      return cleared({ ...rest, below, reason: "sweep" });
+    },
+  };
+}
+
+function sequenceAt(position: number): Version {
+  return version({ epoch: 1, position: BigInt(position), rank: 0, tail: 0 });
+}
+
+const recordOf: Sample = (about, texts) =>
+  upserted({ ...about, op: "update", after: { text: texts.join("\n\n") } });
+
+const documentOf: Sample = (about, texts) => {
+  const text = texts.join("\n\n");
+  const record = upserted({ ...about, op: "update", after: {} });
+  const document: DocumentUpserted = {
+    ...record,
+    type: "dev.sluice.document.upserted",
+    data: {
+      key: about.key,
+      text,
+      metadata: {},
+      lineage: ["kit@1.0.0:00000000"],
+      chunks: texts.map((part) => {
+        const start = text.indexOf(part);
+        return { id: `${hashOf(part)}~0`, text: part, start, end: start + part.length };
+      }),
+    },
+  };
+  return document;
+};
+
+function hashOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
+import { z } from "zod";
+import { mapMarked, secretsIn } from "../config/marks.ts";
+import type { Config, Connector } from "../connector.ts";
+import { word, type Case, type WrittenConfig } from "./conformance.ts";
+import { context, type FakeContext } from "./fakes/context.ts";
+
+const patienceMs = 1_500;
+
+/**
+ * Has a connector work with secrets that nobody knows, which mostly means that it is refused, and looks for
+ * them in all that it says. No case where no option is marked `secret`.
+ */
+export function secretCases(
+  connector: { readonly config: Config; readonly check?: Connector["check"] },
+  config: WrittenConfig,
+  use: (context: FakeContext<unknown>) => Promise<readonly unknown[] | void>,
+): readonly Case[] {
+  if (withMarks(connector.config, config).secrets.length === 0) return [];
+  return [
+    {
+      name: "tells no secret, in no line, error or finding",
+      run: async () => {
+        const { written, secrets } = withMarks(connector.config, config);
+        const aborter = new AbortController();
+        const { signal } = aborter;
+        const here = context({ config: connector.config.parse(written), signal });
+        const said: unknown[] = [];
+        const tried = (call: Promise<unknown> | undefined) =>
+          Promise.resolve(call).then(
+            (answer) => said.push(answer),
+            (error: unknown) => said.push(error),
+          );
+        const work = Promise.all([tried(connector.check?.(here)), tried(use(here))]);
+        await Promise.race([work, sleep(patienceMs, undefined, { ref: false })]);
+        aborter.abort();
+        await work;
+        const all = inspect([said, here.lines], { depth: 12, maxStringLength: 10_000 });
+        for (const secret of secrets)
+          assert.ok(
+            !all.includes(secret),
+            `told a secret: ${all.slice(Math.max(0, all.indexOf(secret) - 300), all.indexOf(secret) + 100)}`,
+          );
+      },
+    },
+  ];
+}
+
+/** The config with a word of its own for every secret, and for those it might have besides. */
+function withMarks(schema: Config, config: WrittenConfig) {
+  const json = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  let written: WrittenConfig = config;
+  for (const [name, option] of Object.entries(json.properties ?? {})) {
+    if (name in config || typeof option === "boolean" || option["secret"] !== true) continue;
+    const more = { ...written, [name]: word() };
+    if (schema.safeParse(more).success) written = more;
+  }
+  const secrets: string[] = [];
+  const marked = mapMarked(schema, written, "secret", (part) => withMark(part, secrets));
+  if (schema.safeParse(marked).success) return { written: marked, secrets };
+  // They must look like something: then as they are.
+  return { written, secrets: secretsIn(schema, written).filter(({ length }) => length >= 8) };
+}
+
+function withMark(part: unknown, secrets: string[]): unknown {
+  if (typeof part === "string") {
+    const secret = word();
+    secrets.push(secret);
+    if (!part.includes("://")) return secret;
+    const url = new URL(part);
+    url.password = secret;
+    if (url.username === "") url.username = "kit";
+    return url.href;
+  }
+  if (part === null || typeof part !== "object") return part;
+  const entries = Object.entries(part).map(([key, one]) => [key, withMark(one, secrets)] as const);
+  return Array.isArray(part) ? entries.map(([, one]) => one) : Object.fromEntries(entries);
+}

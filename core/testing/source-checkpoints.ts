@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import type { RecordChange } from "../event.ts";
+import { word, type Case } from "./conformance.ts";
+import { state, type FakeState } from "./fakes/state.ts";
+import { during, of, sees } from "./observed.ts";
+import type { SourceBench } from "./source.ts";
+
+/** Power fails, and what was not settled is lost, checkpoint and all: the source starts from an earlier one. */
+const never = () => new Promise<void>(() => {});
+
+/** What a source that replays does from its earlier checkpoints. */
+export function checkpointCases({ source, origin, start }: SourceBench): readonly Case[] {
+  /** Puts texts one after the other; gives the state as it was before each was published. */
+  const traced = async (texts: readonly string[]) => {
+    const place = state();
+    const subjects: string[] = [];
+    const before: FakeState[] = [];
+    await origin.put(word(), word());
+    await during(await start({ state: place, settled: never }), async (reading) => {
+      await reading.until(({ length }) => length > 0, "any event");
+      for (const text of texts) {
+        before.push(place.copy());
+        subjects.push(await origin.put(word(), text));
+        await sees(reading, text);
+      }
+    });
+    return { before, subjects };
+  };
+
+  const whenForgets: readonly Case[] = [
+    {
+      name: "confirms nothing at its origin before it is settled",
+      run: async () => {
+        const text = word();
+        const { before } = await traced([text, word()]);
+        const [first] = before;
+        await during(await start({ ...(first && { state: first }), settled: never }), (reading) =>
+          sees(reading, text),
+        );
+      },
+    },
+  ];
+
+  return [
+    {
+      name: "resumes from every checkpoint with all that followed",
+      run: async () => {
+        const texts = Array.from({ length: 4 }, word);
+        const { before } = await traced(texts);
+        for (const [at, place] of before.entries())
+          await during(await start({ state: place, settled: never }), (reading) =>
+            sees(reading, ...texts.slice(at)),
+          );
+      },
+    },
+    {
+      name: "names the same change alike in every run: one id a version, one text an id",
+      run: async () => {
+        const text = word();
+        const { before, subjects } = await traced([text]);
+        const [place = state()] = before;
+        const [subject = ""] = subjects;
+        const runs: RecordChange[] = [];
+        for (let times = 0; times < 2; times += 1)
+          await during(await start({ state: place.copy(), settled: never }), async (reading) => {
+            await sees(reading, text);
+            runs.push(...of(reading.events, subject));
+          });
+        const [one, other] = runs;
+        assert.ok(one && other, "emitted in both runs");
+        assert.equal(one.id === other.id, one.sequence === other.sequence, "id ≙ version");
+        if (one.id === other.id) assert.deepEqual(other.data, one.data);
+      },
+    },
+    ...(source.capabilities.forgets ? whenForgets : []),
+  ];
+}

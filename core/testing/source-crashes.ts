@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { word, type Case } from "./conformance.ts";
+import { state, type FakeState } from "./fakes/state.ts";
+import { during, hold, isClear, isGone, of, rising, sees } from "./observed.ts";
+import type { SourceBench } from "./source.ts";
+
+/** What a source that replays does after a crash between publishing and the checkpoint. */
+export function crashCases({ source, origin, start }: SourceBench): readonly Case[] {
+  /** A run that dies between publishing `text` and storing its checkpoint. */
+  const crashed = async (place: FakeState, text: string) => {
+    const reading = await start({ state: place, killWhen: hold(text) });
+    try {
+      await sees(reading, text);
+      await reading.ended;
+      return reading;
+    } catch (error) {
+      await reading.stop();
+      throw error;
+    }
+  };
+
+  const whenDeletes: readonly Case[] = [
+    {
+      name: "what it emitted just before a crash and is removed while it is down, it deletes",
+      run: async () => {
+        const place = state();
+        const [key, text] = [word(), word()];
+        const subject = await origin.put(key, text);
+        const first = await crashed(place, text);
+        const known = of(first.events, subject).at(-1)?.sequence ?? "";
+        await origin.remove(key);
+        await during(await start({ state: place }), (second) =>
+          second.until(
+            (events) =>
+              isGone(events, subject) ||
+              events.some((event) => isClear(event) && event.data.below > known),
+            `a delete of ${subject}, or a sweep above it`,
+          ),
+        );
+      },
+    },
+  ];
+
+  return [
+    {
+      name: "killed between publishing and the checkpoint, it emits again, never with a lower version",
+      run: async () => {
+        const place = state();
+        const text = word();
+        const subject = await origin.put(word(), text);
+        const first = await crashed(place, text);
+        await during(await start({ state: place }), async (second) => {
+          await sees(second, text);
+          const [before] = of(first.events, subject).slice(-1);
+          const [after] = of(second.events, subject);
+          assert.ok(before && after, "emitted in both runs");
+          assert.ok(after.sequence >= before.sequence, "the version went back");
+        });
+      },
+    },
+    {
+      name: "a change it emitted just before a crash and is taken back while it is down, it takes back",
+      run: async () => {
+        const place = state();
+        const [key, old, taken] = [word(), word(), word()];
+        const subject = await origin.put(key, old);
+        await during(await start({ state: place }), (reading) => sees(reading, old));
+        await origin.put(key, taken);
+        const killed = await crashed(place, taken);
+        await origin.put(key, old);
+        await during(await start({ state: place }), async (reading) => {
+          await reading.until(
+            (events) => hold(old)(of(events, subject).slice(-1)),
+            `${subject} to hold again what it held before the crash`,
+          );
+          rising([...of(killed.events, subject), ...of(reading.events, subject)]);
+        });
+      },
+    },
+    ...(source.capabilities.deletes ? whenDeletes : []),
+  ];
+}

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SluiceEvent } from "../event.ts";
+import { word, type Case } from "./conformance.ts";
+import { heldBytes, leavesNothing } from "./leftovers.ts";
+import { during, sees } from "./observed.ts";
+import type { SourceBench } from "./source.ts";
+
+/** As much as a record may hold. */
+const bulk = "z".repeat(100_000);
+const stalledTexts = 120;
+/** A batch that waits, one that is being made, and what decoding them takes: well below all of the texts. */
+const mayHold = 6 * 2 ** 20;
+
+/** What a source does while nobody asks it, and once it must end. */
+export function restraintCases({ source, origin, start }: SourceBench): readonly Case[] {
+  const putBulk = async (keys: readonly string[]) => {
+    for (const key of keys) await origin.put(key, word() + bulk);
+  };
+
+  return [
+    {
+      name: "returns within a second of an abort, idle or not asked",
+      run: async () => {
+        const text = word();
+        await origin.put(word(), text);
+        const idle = await start();
+        await sees(idle, text);
+        assert.ok((await idle.stop()) < 1_000, "took too long while idle");
+        const waiting = await start();
+        waiting.pause();
+        await origin.put(word(), word()); // an origin that pushes does not tell a new run of what was
+        await waiting.until(({ length }) => length > 0, "any event");
+        assert.ok((await waiting.stop()) < 1_000, "took too long while not asked");
+      },
+    },
+    {
+      name: "leaves no timer, socket or watcher behind",
+      run: async () =>
+        leavesNothing(async () => {
+          const text = word();
+          await origin.put(word(), text);
+          await during(await start(), (reading) => sees(reading, text));
+        }),
+    },
+    {
+      name: "loses nothing while it is not asked, and yields bounded batches",
+      run: async () => {
+        await during(await start(), async (reading) => {
+          await origin.put(word(), word());
+          await reading.until(({ length }) => length > 0, "any event");
+          reading.pause();
+          const texts = Array.from({ length: 30 }, () => word() + bulk);
+          for (const text of texts) await origin.put(word(), text);
+          reading.resume();
+          await sees(reading, ...texts);
+          for (const { events } of reading.batches) {
+            const bytes = events.slice(1).reduce((sum, event) => sum + sizeOf(event), 0);
+            assert.ok(events.length <= 1_000, `a batch of ${events.length} events`);
+            assert.ok(bytes <= 2 ** 21, `a batch of ${bytes} bytes`);
+          }
+        });
+      },
+    },
+    {
+      name: "keeps its memory bounded while it is not asked",
+      run: async () => {
+        const keys = Array.from({ length: stalledTexts }, word);
+        const others = Array.from({ length: stalledTexts }, word);
+        // An origin in this process grows as well: so much without the source.
+        const empty = await heldBytes();
+        await putBulk(keys);
+        const grown = (await heldBytes()) - empty;
+        await during(await start(), async (reading) => {
+          reading.pause();
+          await origin.put(word(), word());
+          await reading.until(({ length }) => length > 0, "any event");
+          // What it has read for that may be large: an origin that answers everything at once.
+          const before = await heldBytes();
+          await putBulk(others);
+          for (let times = 0; times < 5; times += 1) {
+            await sleep(100); // it may come to read only now
+            const more = (await heldBytes()) - before - grown;
+            assert.ok(more < mayHold, `holds ${more} bytes of events that nobody asked for`);
+          }
+        });
+        if (source.capabilities.deletes)
+          for (const key of [...keys, ...others]) await origin.remove(key);
+      },
+    },
+  ];
+}
+
+function sizeOf(event: SluiceEvent): number {
+  return Buffer.byteLength(JSON.stringify(event));
+}

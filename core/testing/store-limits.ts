@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { PoisonError } from "../errors.ts";
+import type { Vector } from "../vectors.ts";
+import type { Case } from "./conformance.ts";
+import type { OpenedStore } from "./store.ts";
+
+/** More would say nothing new, and take long. */
+const atMost = 2_000;
+/** Bytes that encoding may take besides what is counted. */
+const spare = 200;
+
+/** What a store takes at most, and what it refuses. */
+export function storeLimitCases(opened: OpenedStore): readonly Case[] {
+  return [
+    {
+      name: "takes as much as its limits say",
+      run: () =>
+        opened(async ({ store, to, vector }) => {
+          const { limits, bytesOf } = store;
+          const { maxVectors, maxBytes, maxDeleteIds, maxFetchIds } = limits;
+          for (const limit of Object.values(limits))
+            assert.ok(Number.isInteger(limit) && limit > 0, `a limit of ${limit}`);
+          const size = bytesOf?.(vector("v00000")) ?? 100 + 24 * vector("").values.length;
+          const fitting = Math.floor(maxBytes / (size + spare));
+          const named = (count: number) => Array.from({ length: count }, (_, at) => `v${at}`);
+          const many = named(Math.min(maxVectors, fitting, atMost));
+          await store.upsert(
+            many.map((id) => vector(id)),
+            to,
+          );
+          await store.fetch(named(Math.min(maxFetchIds, atMost)), to);
+          await store.remove(named(Math.min(maxDeleteIds, atMost)), to);
+        }),
+    },
+    {
+      name: "takes ids and metadata as long as its limits say",
+      run: () =>
+        opened(async ({ store, to, vector, shows }) => {
+          const { maxIdLength, maxMetadataBytes } = store.limits;
+          const long = vector("i".repeat(Math.min(maxIdLength, 4_096)));
+          const full: Vector = {
+            ...vector("full"),
+            metadata: { text: "m".repeat(Math.min(maxMetadataBytes, 2 ** 20) - spare) },
+          };
+          await store.upsert([long], to);
+          await store.upsert([full], to);
+          await shows([long, full]);
+        }),
+    },
+    {
+      name: "refuses a vector of other dimensions, which is poison",
+      run: () =>
+        opened(async ({ store, to, vector, shows }) => {
+          const short = { ...vector("short"), values: Float32Array.of(1, 2, 3) };
+          await assert.rejects(
+            store.upsert([vector("a"), short], to),
+            (error) => error instanceof PoisonError,
+          );
+          await store.upsert([vector("b")], to);
+          const [found] = await store.fetch(["short"], to);
+          assert.equal(found, undefined);
+          await store.remove(["a"], to);
+          await shows([vector("b")]);
+        }),
+    },
+    {
+      name: "starts nothing after an abort or its deadline",
+      run: () =>
+        opened(async ({ store, to, vector, shows }) => {
+          const late = { ...to, deadline: performance.now() - 1 };
+          for (const run of [{ ...to, signal: AbortSignal.abort() }, late])
+            await assert.rejects(store.upsert([vector("a")], run));
+          await shows([]);
+        }),
+    },
+    {
+      name: "settles within a second of an abort",
+      run: () =>
+        opened(async ({ store, to, vector }) => {
+          const aborter = new AbortController();
+          const run = { ...to, signal: aborter.signal };
+          const all = Array.from({ length: 50 }, (_, at) => vector(`v${at}`));
+          const writing = Promise.allSettled([store.upsert(all, run)]);
+          const start = performance.now();
+          aborter.abort();
+          await writing;
+          assert.ok(performance.now() - start < 1_000, "took too long");
+        }),
+    },
+  ];
+}

@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import type { VectorStoreExtension } from "../extension.ts";
+import type { StoreRun, Vector, VectorStore } from "../vectors.ts";
+import { definitionCases, word, type Case } from "./conformance.ts";
+import { context } from "./fakes/context.ts";
+import { leavesNothing } from "./leftovers.ts";
+import { secretCases } from "./secrets.ts";
+import { storeLimitCases } from "./store-limits.ts";
+import { storeReadCases } from "./store-reads.ts";
+
+/** A store, and an empty namespace in it. */
+export interface StoreHand {
+  readonly store: VectorStore;
+  readonly to: StoreRun;
+  /** A vector of the index's dimensions; `towards` is the one that it points along. */
+  readonly vector: (id: string, more?: { towards?: number; text?: string }) => Vector;
+  /** Waits until the namespace shows what is expected: a database may be behind its writes. */
+  readonly shows: (expected: readonly Vector[]) => Promise<void>;
+}
+
+export type OpenedStore = (use: (hand: StoreHand) => Promise<void>) => Promise<void>;
+
+/**
+ * What vector sync relies on in a `VectorStore`. Every case takes a namespace of its own, and empties it.
+ * `dimensions` (8) is what the index is opened with; `patienceMs` (5 s) how far it may be behind its writes.
+ */
+export function vectorStoreConformance(given: {
+  readonly store: VectorStoreExtension;
+  readonly config: Record<string, unknown>;
+  readonly dimensions?: number;
+  readonly patienceMs?: number;
+}): readonly Case[] {
+  const { store: extension, config, dimensions = 8, patienceMs = 5_000 } = given;
+  const open = (told = context<unknown>({ config: extension.config.parse(config) })) =>
+    extension.open({ ...told, dimensions, readOnly: false });
+
+  const opened: OpenedStore = async (use) => {
+    const store = await open();
+    const to = { namespace: word(), signal: new AbortController().signal };
+    try {
+      await use({
+        store,
+        to,
+        vector: (id, { towards = 0, text = id } = {}) => ({
+          id,
+          values: Float32Array.from({ length: dimensions }, (_, at) =>
+            at === towards % dimensions ? 1 : 0.25,
+          ),
+          metadata: { text, count: 2, ratio: 0.5, isLive: true, tags: ["a", "b"] },
+        }),
+        shows: async (expected) => {
+          const end = performance.now() + patienceMs;
+          for (;;) {
+            const found = await everything(store, to);
+            const wanted = expected.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+            try {
+              return assert.deepEqual(found, wanted);
+            } catch (error) {
+              if (performance.now() > end) throw error;
+              await new Promise((resolve) => setTimeout(resolve, 50));
+            }
+          }
+        },
+      });
+      for await (const ids of store.list("", to)) await store.remove(ids, to);
+    } finally {
+      await store.close();
+    }
+  };
+
+  return [
+    ...definitionCases(extension, config),
+    ...secretCases(extension, config, async (told) => {
+      const store = await open(told);
+      try {
+        await store.describe(told);
+      } finally {
+        await store.close();
+      }
+    }),
+    {
+      name: "says what the index is",
+      run: () =>
+        opened(async ({ store, to }) => {
+          assert.equal((await store.describe(to)).dimensions, dimensions);
+        }),
+    },
+    {
+      name: "gives back what was put, metadata of every type included",
+      run: () =>
+        opened(async ({ store, to, vector, shows }) => {
+          const all = [vector("a#1"), vector("a#2", { towards: 3, text: 'naïve 猫 "quoted"' })];
+          await store.upsert(all, to);
+          await shows(all);
+        }),
+    },
+    {
+      name: "an upsert replaces the whole vector, its metadata too, and may be repeated",
+      run: () =>
+        opened(async ({ store, to, vector, shows }) => {
+          await store.upsert([vector("a")], to);
+          const other = { ...vector("a", { towards: 2 }), metadata: { only: "this" } };
+          await store.upsert([other], to);
+          await store.upsert([other], to);
+          await shows([other]);
+        }),
+    },
+    {
+      name: "removes what it is told and nothing else",
+      run: () =>
+        opened(async ({ store, to, vector, shows }) => {
+          await store.upsert([vector("a"), vector("b"), vector("c")], to);
+          await store.remove(["a", "c"], to);
+          await shows([vector("b")]);
+        }),
+    },
+    {
+      name: "removing what is absent succeeds, in an absent namespace too",
+      run: () =>
+        opened(async ({ store, to, vector, shows }) => {
+          await store.remove(["never"], { ...to, namespace: word() });
+          await store.upsert([vector("a")], to);
+          await store.remove(["never", "there"], to);
+          await shows([vector("a")]);
+        }),
+    },
+    {
+      name: "upserts at once all arrive",
+      run: () =>
+        opened(async ({ store, to, vector, shows }) => {
+          const all = Array.from({ length: 12 }, (_, at) => vector(`v${10 + at}`));
+          await Promise.all(all.map((one) => store.upsert([one], to)));
+          await shows(all);
+        }),
+    },
+    {
+      name: "tells rising log positions, if any",
+      run: () =>
+        opened(async ({ store, to, vector }) => {
+          const { lsn: first } = await store.upsert([vector("a")], to);
+          const { lsn: second } = await store.upsert([vector("b")], to);
+          assert.equal(first === undefined, second === undefined);
+          if (first !== undefined && second !== undefined) assert.ok(second > first);
+        }),
+    },
+    ...storeReadCases(opened),
+    ...storeLimitCases(opened),
+    {
+      name: "can be closed twice",
+      run: async () => {
+        const store = await open();
+        await store.close();
+        await store.close();
+      },
+    },
+    {
+      name: "leaves no timer, socket or thread behind",
+      run: () =>
+        leavesNothing(() =>
+          opened(async ({ store, to, vector }) => void (await store.upsert([vector("a")], to))),
+        ),
+    },
+  ];
+}
+
+async function everything(store: VectorStore, to: StoreRun): Promise<readonly Vector[]> {
+  const found: Vector[] = [];
+  for await (const ids of store.list("", to))
+    for (let at = 0; at < ids.length; at += store.limits.maxFetchIds)
+      found.push(...(await store.fetch(ids.slice(at, at + store.limits.maxFetchIds), to)));
+  return found.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
