@@ -31,69 +31,85 @@ describe("verify", () => {
     }
   }, 300_000);
 
-  it("names what is missing, stale, orphaned and of an old lineage, and repairs it through the queue", async () => {
-    configure();
-    for (let n = 0; n < 12; n++) write(`note-${n}.md`);
-    await start();
-    await synced(12);
-    await tamper(async (call) => {
-      const ids = await listed(call);
-      const of = (name: string) => ids.filter((id) => id.includes(`${name}#`));
-      const [gone = ""] = of("note-1.md");
-      await call("/vectors/delete", { ids: [gone] });
-      const [changed = "", ...others] = of("note-2.md");
-      await call("/vectors/update", { id: changed, setMetadata: { text: "somebody else's" } });
-      const fetched = (await call(`/vectors/fetch?ids=${encodeURIComponent(others[0] ?? "")}`)) as {
-        vectors: Record<string, { id: string; values: number[]; metadata: object }>;
-      };
-      const [copy] = Object.values(fetched.vectors);
-      const [prefix = ""] = changed.split("#");
-      await call("/vectors/upsert", {
-        vectors: [
-          // Of a document that is known, of one that nobody knows, and of nobody.
-          { ...copy, id: `${prefix}#0000000000000000~0` },
-          {
-            ...copy,
-            id: "/file/folder:lost.md#0000000000000000~0",
-            metadata: { _src: "/file/folder", _subject: "lost.md" },
-          },
-          { ...copy, id: "foreign", metadata: {} },
-        ],
+  it.each([
+    ["", false],
+    [", also once the index was found empty", true],
+  ])(
+    "names what is missing, stale, orphaned and of an old lineage, and repairs it through the queue%s",
+    async (_, isEmptied) => {
+      configure();
+      for (let n = 0; n < 12; n++) write(`note-${n}.md`);
+      await start();
+      await synced(12);
+      if (isEmptied) {
+        await stop();
+        await tamper((call) => call("/vectors/delete", { deleteAll: true }).then(() => undefined));
+        await start();
+        await cli("verify", "search", "--repair");
+        await until(async () => (await cli("verify", "search")).code === 0);
+      }
+      await tamper(async (call) => {
+        const ids = await listed(call);
+        const of = (name: string) => ids.filter((id) => id.includes(`${name}#`));
+        const [gone = ""] = of("note-1.md");
+        await call("/vectors/delete", { ids: [gone] });
+        const [changed = "", ...others] = of("note-2.md");
+        await call("/vectors/update", { id: changed, setMetadata: { text: "somebody else's" } });
+        const fetched = (await call(
+          `/vectors/fetch?ids=${encodeURIComponent(others[0] ?? "")}`,
+        )) as {
+          vectors: Record<string, { id: string; values: number[]; metadata: object }>;
+        };
+        const [copy] = Object.values(fetched.vectors);
+        const [prefix = ""] = changed.split("#");
+        await call("/vectors/upsert", {
+          vectors: [
+            // Of a document that is known, of one that nobody knows, and of nobody.
+            { ...copy, id: `${prefix}#0000000000000000~0` },
+            {
+              ...copy,
+              id: "/file/folder:lost.md#0000000000000000~0",
+              metadata: { _src: "/file/folder", _subject: "lost.md" },
+            },
+            { ...copy, id: "foreign", metadata: {} },
+          ],
+        });
       });
-    });
-    const found = await cli("verify", "search", "--sample", "1000");
-    expect(found.code).toBe(1);
-    expect(found.ok).toBe(false);
-    expect(found.result).toMatchObject({
-      isDrifted: true,
-      drift: { missing: 1, stale: 1, orphaned: 3, "old-lineage": 0 },
-    });
-    expect(found.result.examples).toEqual(
-      expect.arrayContaining([
-        expect.objectContaining({ kind: "missing", subject: "note-1.md" }),
-        expect.objectContaining({ kind: "stale", subject: "note-2.md" }),
-        expect.objectContaining({ kind: "orphaned", subject: "note-2.md" }),
-        expect.objectContaining({ kind: "orphaned", ids: ["foreign"] }),
-      ]),
-    );
-    const repaired = await cli("verify", "search", "--sample", "1000", "--repair");
-    expect(repaired.result.repair).toMatchObject({ deletes: 1, asked: ["folder"], unable: [] });
-    let after: Awaited<ReturnType<typeof cli>> | undefined;
-    await until(
-      async () => {
-        after = await cli("verify", "search", "--sample", "1000");
-        const { missing, stale, orphaned } = after.result.drift;
-        // What is nobody's is nobody's to delete.
-        return missing + stale === 0 && orphaned === 1;
-      },
-      () => JSON.stringify(after),
-    );
-    await stop();
+      const found = await cli("verify", "search", "--sample", "1000");
+      expect(found.code).toBe(1);
+      expect(found.ok).toBe(false);
+      expect(found.result).toMatchObject({
+        isDrifted: true,
+        drift: { missing: 1, stale: 1, orphaned: 3, "old-lineage": 0 },
+      });
+      expect(found.result.examples).toEqual(
+        expect.arrayContaining([
+          expect.objectContaining({ kind: "missing", subject: "note-1.md" }),
+          expect.objectContaining({ kind: "stale", subject: "note-2.md" }),
+          expect.objectContaining({ kind: "orphaned", subject: "note-2.md" }),
+          expect.objectContaining({ kind: "orphaned", ids: ["foreign"] }),
+        ]),
+      );
+      const repaired = await cli("verify", "search", "--sample", "1000", "--repair");
+      expect(repaired.result.repair).toMatchObject({ deletes: 1, asked: ["folder"], unable: [] });
+      let after: Awaited<ReturnType<typeof cli>> | undefined;
+      await until(
+        async () => {
+          after = await cli("verify", "search", "--sample", "1000");
+          const { missing, stale, orphaned } = after.result.drift;
+          // What is nobody's is nobody's to delete.
+          return missing + stale === 0 && orphaned === 1;
+        },
+        () => JSON.stringify(after),
+      );
+      await stop();
 
-    configure({ chunk: { maxTokens: 100 } });
-    const old = await cli("verify", "search", "--no-sources");
-    expect(old.result.drift["old-lineage"]).toBe(12);
-  }, 120_000);
+      configure({ chunk: { maxTokens: 100 } });
+      const old = await cli("verify", "search", "--no-sources");
+      expect(old.result.drift["old-lineage"]).toBe(12);
+    },
+    120_000,
+  );
 
   it("compares the rows that a file is split into, one by one", async () => {
     configure({ parse: { rows: { key: ["name"] } } });

@@ -1,6 +1,6 @@
 import type { Manifest, StateStore, Vector, VectorStore, WriteRun } from "sluice";
 import { docKeyOf } from "./doc-key.ts";
-import { manifestKeyOf, toJson } from "./manifest.ts";
+import { manifestKeyOf, neverCompared, toJson } from "./manifest.ts";
 import { packs } from "./packs.ts";
 import { checkLease, storeRun } from "./requests.ts";
 
@@ -11,8 +11,6 @@ export interface Listed {
   readonly isForeign: boolean;
 }
 
-/** Below every epoch: notes made from a listing are compared with the index before they are used. */
-const neverCompared = -1;
 /** Below every version: whatever comes is newer than what an index without notes holds. */
 const noVersion = "";
 

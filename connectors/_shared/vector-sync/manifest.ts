@@ -32,3 +32,6 @@ export function idsIn(manifest: Manifest, namespace: string): readonly string[] 
   if (manifest.namespace === namespace) return [...chunks.map(({ id }) => id), ...pending];
   return elsewhere.find((place) => place.namespace === namespace)?.ids ?? [];
 }
+
+/** An epoch below every other: what such a note says is compared with the index before it is used. */
+export const neverCompared = -1;

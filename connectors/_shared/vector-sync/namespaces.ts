@@ -3,7 +3,7 @@ import { adopt } from "./adopt.ts";
 import { checkModel, firstModel } from "./first-vector.ts";
 import type { Trust } from "./held.ts";
 import type { Journal } from "./journal.ts";
-import { manifestsPrefix, toManifest } from "./manifest.ts";
+import { manifestsPrefix, neverCompared, toManifest } from "./manifest.ts";
 import { checkLease, storeRun, type Bounds } from "./requests.ts";
 import type { Visibility } from "./visibility.ts";
 
@@ -196,6 +196,8 @@ export function openNamespaces(options: {
       const { namespace, epoch } = manifest;
       const now = epochOf(namespace, root);
       if (namespace === "" || epoch >= now) return "whole";
+      // Marked to be compared, after whatever was found before: `verify --repair`, a note made from a listing.
+      if (epoch === neverCompared) return "doubtful";
       return notes.get(namespace)?.emptyAt === now ? "nothing-is-there" : "doubtful";
     },
     async doubtAll(run) {

@@ -9,13 +9,12 @@ import {
 } from "sluice";
 import { adoptedOf } from "../adopt.ts";
 import { docKeyOf } from "../doc-key.ts";
-import { manifestKeyOf, toJson } from "../manifest.ts";
+import { manifestKeyOf, toJson, neverCompared } from "../manifest.ts";
 import { packs } from "../packs.ts";
 import { notesOf } from "./note.ts";
 
 /** Older than anything: it deletes what nobody has notes of, and nothing that comes by itself. */
 const oldest = version({ epoch: 0, position: 0n, rank: 0, tail: 0 });
-const neverCompared = -1;
 
 /**
  * Prepares repairs: the notes of what drifted are no longer believed, so its next event is compared with
