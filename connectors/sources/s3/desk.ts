@@ -65,8 +65,15 @@ const maxTries = 3;
 
 export function openDesk(run: {
   readonly read: (look: Look, room: Room) => Promise<Reading>;
-  /** What becomes of a look that failed again and again; `isAlone` unless others were read meanwhile. Throws what is an outage. */
-  readonly giveUp: (look: Look, cause: unknown, isAlone: boolean) => Promise<Reading>;
+  /**
+   * What becomes of a look that failed again and again; `isAlone` unless others were read meanwhile, `isLast` when no
+   * other waits. Throws what is an outage.
+   */
+  readonly giveUp: (
+    look: Look,
+    cause: unknown,
+    about: { readonly isAlone: boolean; readonly isLast: boolean },
+  ) => Promise<Reading>;
   readonly readsAtOnce: number;
   /** An object that is larger is not read. */
   readonly maxBytes: number;
@@ -153,8 +160,11 @@ export function openDesk(run: {
         return done(look, reading);
       } catch (cause) {
         if (signal.aborted) return;
-        if (tries >= maxTries)
-          return done(look, await run.giveUp(look, cause, succeededAt <= began));
+        if (tries >= maxTries) {
+          const isLast = urgent.size + listed.size === 0;
+          const about = { isAlone: succeededAt <= began, isLast };
+          return done(look, await run.giveUp(look, cause, about));
+        }
         await sleep(200 * 2 ** tries, undefined, { signal }).catch(() => {}); // aborted: the next try ends it
       }
   };

@@ -118,6 +118,58 @@ describe("an object that fails by itself", () => {
     expect(run.events.some(({ type }) => /cleared/.test(type))).toBe(false);
   }, 120_000);
 
+  it("is tried again by itself soon, though nobody lists or tells of it", async () => {
+    for (let n = 0; n < 20; n++) await bucket.put(`good-${n}.txt`, "1");
+    await bucket.put("bad.txt", "1");
+    fails("bad.txt?");
+    const run = await read(fakes.state(), { everyMs: 3_600_000, idleEveryMs: 3_600_000 });
+    await run.until((events) => heldBy(events).size === 20, "the others");
+    await expect
+      .poll(() => run.counters.get("objects_skipped{reason=unreadable}"), { timeout: 20_000 })
+      .toBe(1);
+    const listed = asked("list-type");
+    between.intercept = async () => undefined;
+    await run.until((events) => heldBy(events).get("bad.txt") === "1", "the object");
+    expect(asked("list-type")).toBe(listed);
+  }, 120_000);
+
+  it("and many others do not keep one that can be read waiting, however many are in front of it", async () => {
+    for (let n = 0; n < 12; n++) await bucket.put(`bad-${n}.txt`, "1");
+    await bucket.put("z.txt", "1");
+    between.intercept = async ({ url = "" }) =>
+      /bad-\d+\.txt\?/.test(url) ? { status: 500, body: "" } : undefined;
+    const run = await read(fakes.state(), { readsAtOnce: 4 });
+    await run.until((events) => heldBy(events).get("z.txt") === "1", "the one behind them");
+  }, 120_000);
+
+  it("when maxBytes was lowered is looked at again until it is known whether it is wanted", async () => {
+    const packed = { ContentType: "text/plain", ContentEncoding: "gzip" };
+    const large = gzipSync("word ".repeat(10_000));
+    for (const key of ["denied.txt", "failing.txt"]) await bucket.put(key, large, packed);
+    await bucket.put("good.txt", "1");
+    const place = fakes.state();
+    const first = await read(place);
+    await first.until((events) => heldBy(events).size === 3, "all of them");
+    await first.stop();
+    between.intercept = async ({ url = "" }) => {
+      if (url.includes("denied.txt?")) return { status: 403, body: "" };
+      return url.includes("failing.txt?") ? { status: 500, body: "" } : undefined;
+    };
+    const busy = setInterval(() => void bucket.put("good.txt", String(Math.random())), 100);
+    try {
+      const run = await read(place, { maxBytes: 1_000 });
+      await expect
+        .poll(() => run.counters.get("objects_skipped{reason=unreadable}"), { timeout: 20_000 })
+        .toBe(1);
+      await listings(3);
+      between.intercept = async () => undefined;
+      const left = () => [...heldBy([...first.events, ...run.events]).keys()];
+      await expect.poll(left, { timeout: 30_000 }).toEqual(["good.txt"]);
+    } finally {
+      clearInterval(busy);
+    }
+  }, 120_000);
+
   it("counts nothing in an outage: while the bucket cannot be listed either, it is none of the object's", async () => {
     await bucket.put("a.txt", "1");
     const place = fakes.state();

@@ -48,7 +48,7 @@ export async function* follow(
   const { readsAtOnce, maxBytes } = config;
   const desk = openDesk({
     read,
-    giveUp: (look, cause, isAlone) => giveUp(look, cause, { isAlone, bucket, failures, signal }),
+    giveUp: (look, cause, about) => giveUp(look, cause, { ...about, bucket, failures, signal }),
     readsAtOnce,
     maxBytes,
     signal,
@@ -95,15 +95,19 @@ export async function* follow(
     const events: RecordChange[] = [];
     const settled: string[] = [];
     const mended: string[] = [];
+    const missed: string[] = [];
     for (const one of looked) {
       const event = judge(one, known, pass, judging);
       if (one.look.isOfPass) pass?.answer(one.look.key);
       if (typeof event === "object") events.push(event);
       if (event !== "doubtful") mended.push(one.look.key);
+      else if (one.look.isRecheck) missed.push(one.look.key);
       // What is in doubt was emitted now, or is not there and never was.
       if (typeof event === "object" || (event === undefined && one.look.isForced))
         settled.push(one.look.key);
     }
+    // Whether it is wanted is still to be told, when it can be read again.
+    await doubts.keep(missed, nextVersion);
     desk.freed(looked.map(({ look }) => look));
     const writes = [...known.writes(), ...doubts.settle(settled), ...failures.mended(mended)];
     if (events.length > 0) {
@@ -127,6 +131,8 @@ export async function* follow(
     while (!signal.aborted) {
       if (failure) throw failure.error;
       plan.advance();
+      for (const key of failures.due())
+        desk.add({ key, isForced: false, isOfPass: false, messages: [] }, true);
       const pass = plan.current();
       // Until its first answer a run has nothing to tell, and takes back nothing that the one before told.
       if (pass && (pass.isAnswered() || !pass.isFirst))
@@ -148,7 +154,10 @@ export async function* follow(
         progress({ phase: "streaming", ...lagOf(told?.lag()) });
       } else if (pass && performance.now() - storedAt > heartbeatMs)
         yield note({ events: [], checkpoint: checkpointOf(pass) });
-      else await alarm.wait(Math.min(plan.dueInMs(), desk.readyInMs(), heartbeatMs), signal);
+      else {
+        const waits = [plan.dueInMs(), desk.readyInMs(), failures.dueInMs(), heartbeatMs];
+        await alarm.wait(Math.min(...waits), signal);
+      }
     }
   } finally {
     over.abort();

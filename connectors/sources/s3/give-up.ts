@@ -5,22 +5,28 @@ import { maxLooks, type Failures } from "./memory/failures.ts";
 import type { Reading } from "./read-object.ts";
 import { unavailable } from "./refusal.ts";
 
+/** So many that fail at once are an outage. */
+const mostFailing = 1_000;
+
 /**
  * What becomes of a look that failed again and again. While other objects can be read it is the object's own
- * fault. If it is the only one to be read, that shows after some looks more, while the bucket can be
- * listed: until then, and where it cannot be, it is an outage, and `cause` is thrown.
+ * fault; while others wait for their turn, these are to tell. If it is the only one to be read, that shows after
+ * some looks more, while the bucket can be listed: until then, and where it cannot be, it is an outage, and
+ * `cause` is thrown.
  */
 export async function giveUp(
   { key, listed }: Look,
   cause: unknown,
   run: {
     readonly isAlone: boolean;
+    /** No other look waits. */
+    readonly isLast: boolean;
     readonly bucket: Bucket;
     readonly failures: Failures;
     readonly signal: AbortSignal;
   },
 ): Promise<Reading> {
-  const { isAlone, bucket, failures, signal } = run;
+  const { isAlone, isLast, bucket, failures, signal } = run;
   // In an outage nothing is held against an object.
   const found =
     isAlone || !listed
@@ -30,8 +36,8 @@ export async function giveUp(
         })
       : listed;
   const { message } = unavailable(`bucket "${bucket.name}"`, cause);
-  const looks = await failures.failed(key, found?.fingerprint ?? "", message);
-  if (isAlone && looks < maxLooks) throw cause;
+  const looks = await failures.failed(key, found?.fingerprint, message);
+  if (isAlone && looks < maxLooks && (isLast || failures.count() > mostFailing)) throw cause;
   return unreadable(key, message, cause);
 }
 

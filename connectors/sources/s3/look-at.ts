@@ -52,7 +52,7 @@ export function lookAt(run: {
     });
     if (reading.kind === "unreadable") {
       const { message } = unavailable(`object "${key}"`, reading.cause);
-      await failures.failed(key, listed?.fingerprint ?? "", message);
+      await failures.failed(key, listed?.fingerprint, message);
     }
     if (reading.kind === "too-large" && listed) {
       if (unpacked.size === maxUnpacked) unpacked.clear();

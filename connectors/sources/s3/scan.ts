@@ -37,8 +37,21 @@ export async function* scan(context: Context<Options>): AsyncGenerator<readonly 
 }
 
 const untouched: Omit<Notes, "memory"> = {
-  doubts: { keys: () => [], has: () => false, announce: async () => [], settle: () => [] },
-  failures: { resting: () => undefined, failed: async () => 1, mended: () => [] },
+  doubts: {
+    keys: () => [],
+    has: () => false,
+    keep: async () => {},
+    announce: async () => [],
+    settle: () => [],
+  },
+  failures: {
+    resting: () => undefined,
+    due: () => [],
+    dueInMs: () => Infinity,
+    count: () => 0,
+    failed: async () => 1,
+    mended: () => [],
+  },
   limit: { isLowered: () => false, checked: () => [] },
 };
 

@@ -62,6 +62,8 @@ export async function* suspects(
         else if (!isTooLarge && object.isArchived) {
           problems.tell("archived", key, { bytes: object.size });
           if (known !== undefined) spare();
+          if (known !== undefined && isRecheck)
+            yield { position: key, look: { key, isForced, isRecheck, known, ...ofPass } };
         } else if (isForced || isTooLarge || known !== object.fingerprint || isRecheck)
           yield {
             position: key,

@@ -11,6 +11,8 @@ export interface Doubts {
   readonly has: (key: string) => boolean;
   /** Stores what the batch is about. The write it returns belongs to the batch and takes that back. */
   readonly announce: (keys: readonly string[], lowest: Version) => Promise<readonly StateWrite[]>;
+  /** These are in doubt from now on, though no batch was about them. */
+  readonly keep: (keys: readonly string[], nextVersion: () => Version) => Promise<void>;
   /** These are emitted by the batch that the writes belong to. */
   readonly settle: (keys: readonly string[]) => readonly StateWrite[];
 }
@@ -32,6 +34,14 @@ export async function openDoubts(state: StateStore): Promise<Doubts> {
       const key = prefix + lowest;
       await state.each([{ key, value: [...keys] }]);
       return [{ key, value: undefined }];
+    },
+    keep: async (keys, nextVersion) => {
+      const fresh = keys.filter((key) => !doubted.has(key));
+      if (fresh.length === 0) return;
+      const key = prefix + nextVersion();
+      await state.each([{ key, value: fresh }]);
+      announced.set(key, new Set(fresh));
+      for (const one of fresh) doubted.add(one);
     },
     settle: (keys) => {
       if (doubted.size === 0) return [];
