@@ -706,9 +706,9 @@ describe("the lease", () => {
     let reads = 0;
     const ending = {
       ...run(),
-      // Two requests may start, then the lease is over: the deadline is asked for before each.
+      // Two requests may start, then the lease is over: the deadline is asked for before each, here and by the store.
       get deadline() {
-        return ++reads <= 2 ? Infinity : 0;
+        return ++reads <= 4 ? Infinity : 0;
       },
     };
     const document = doc("d", paragraphs(10), at(1));
