@@ -23,9 +23,7 @@ export interface Counting {
   readonly handled: (count: number) => Promise<void>;
   /** Stops counting, and waits for the rest to arrive. */
   readonly finish: () => Promise<void>;
-  /** Every number came, and the sink holds the last of each key. */
-  readonly assertComplete: () => void;
-  /** And those of each key came in order, as far as they came for the first time. */
+  /** Every number came, the sink holds the last of each key, and those of each key came in order, as far as they came for the first time. */
   readonly assertExact: () => void;
   readonly stop: () => Promise<void>;
 }
@@ -142,7 +140,6 @@ export async function startCounting(url: string): Promise<Counting> {
       assert.deepEqual(disorder, []);
       assertComplete();
     },
-    assertComplete,
     stop: async () => {
       await running.stop(5_000);
       await backend.close(1_000);

@@ -104,7 +104,8 @@ for (const kind of Object.keys(expected) as Kind[])
     });
     const all: Readonly<Record<string, readonly string[]>> = expected[kind];
     for (const [broken, names] of Object.entries(all))
-      it(`one that ${broken} is caught`, async () => {
+      // How much a source reads at once, and what memory does, differs a little from run to run.
+      it(`one that ${broken} is caught`, { retry: 2 }, async () => {
         const caught: string[] = [];
         const isSlow = (name: string) => slow.includes(name) || slowToEnd.includes(broken);
         const asked = (await kits[kind]({ broken })).filter(
