@@ -143,7 +143,11 @@ async function openQueue(
     },
     limitToOne,
     obliterate: async () => {
-      await queue.obliterate({ force: true });
+      // Two may do this at once: the other's end takes away that it is paused.
+      await queue.obliterate({ force: true }).catch(async (error: unknown) => {
+        if (!String(error).includes("non-paused")) throw error;
+        await queue.obliterate({ force: true });
+      });
       await client.unlink(bodies);
     },
   };
