@@ -71,6 +71,8 @@ export {
   type EmbedderDescription,
   type VectorStoreDefinition,
 } from "./extension.ts";
+export { inUrl, isLoopback, isOwnHost } from "./own-host.ts";
+export { bell, type Bell } from "./bell.ts";
 export { loadEmbedder, loadVectorStore } from "./config/load-extension.ts";
 export { defineListing, type Listed } from "./listing.ts";
 export { inScope } from "./queue/partition.ts";

@@ -3,7 +3,7 @@ import type { SluiceError } from "../errors.ts";
 import type { Json } from "../event.ts";
 import type { Fence, StateStore, StateWrite } from "../state/state.ts";
 import { timedId } from "../timed-id.ts";
-import { bell } from "./bell.ts";
+import { bell } from "../bell.ts";
 import { checkpointKey } from "./keys.ts";
 import { untilAborted } from "./until-aborted.ts";
 

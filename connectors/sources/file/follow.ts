@@ -1,5 +1,4 @@
-import { cleared, type SluiceEvent, type SourceBatch, type SourceContext } from "sluice";
-import { bell } from "../../_shared/bell.ts";
+import { bell, cleared, type SluiceEvent, type SourceBatch, type SourceContext } from "sluice";
 import type { Checkpoint, Options } from "./file.ts";
 import type { Folder } from "./folder.ts";
 import type { Outcome } from "./judge.ts";

@@ -1,5 +1,4 @@
-import { z } from "sluice";
-import { isLoopback } from "./host.ts";
+import { isLoopback, z } from "sluice";
 
 const options = z.strictObject({
   host: z

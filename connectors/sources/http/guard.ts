@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import { isOwnHost } from "./host.ts";
+import { isOwnHost } from "sluice";
 import { Refusal } from "./refusal.ts";
 
 /** Throws `Refusal` 401 or 403 for a caller that must not come in. */

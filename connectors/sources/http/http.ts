@@ -1,12 +1,10 @@
 import { setMaxListeners } from "node:events";
-import { ConfigError, defineSource, SluiceError, z } from "sluice";
-import { bell } from "../../_shared/bell.ts";
+import { bell, ConfigError, defineSource, isLoopback, SluiceError, z } from "sluice";
 import { openAnswers } from "./answers.ts";
 import { openBudget } from "./body.ts";
 import { config, type Options } from "./config.ts";
 import { openDesk } from "./desk.ts";
 import { handler } from "./handle.ts";
-import { isLoopback } from "./host.ts";
 import { listen, tryToListen, type Listening } from "./listen.ts";
 
 /** What bodies hold in memory together, or two of the largest. */

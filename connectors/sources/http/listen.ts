@@ -1,9 +1,8 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { RetryableError } from "sluice";
+import { inUrl, RetryableError } from "sluice";
 import type { Options } from "./config.ts";
-import { inUrl } from "./host.ts";
 
 type Place = Pick<Options, "host" | "port">;
 

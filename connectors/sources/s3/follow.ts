@@ -1,6 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { cleared, type RecordChange, type SourceBatch, type SourceContext } from "sluice";
-import { bell } from "../../_shared/bell.ts";
+import { bell, cleared, type RecordChange, type SourceBatch, type SourceContext } from "sluice";
 import type { Bucket } from "./bucket.ts";
 import type { Checkpoint, Options } from "./config.ts";
 import { openDesk, type Looked } from "./desk.ts";

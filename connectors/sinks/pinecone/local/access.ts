@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { timingSafeEqual, createHash } from "node:crypto";
-import { isOwnHost } from "./host.ts";
+import { isOwnHost } from "sluice";
 import { invalid, Refusal } from "./refusal.ts";
 
 /** Refuses who must not be here: a page's own host name, no key or a wrong one, an API version not taken. */

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { isOwnHost } from "./host.ts";
+import { isOwnHost } from "./own-host.ts";
 
 it("takes addresses, localhost and the name it was told to listen on, with any port", () => {
   for (const header of [

@@ -1,4 +1,4 @@
-/** Lets a loop sleep until something happens. */
+/** Lets a loop sleep until something happens. One waits at a time. */
 export interface Bell {
   readonly ring: () => void;
   /** Resolves at the next ring (or at once, if it rang since the last wait), after `ms`, or on abort. */
@@ -7,6 +7,7 @@ export interface Bell {
 
 const longestMs = 2 ** 31 - 1;
 
+/** A bell that nobody has rung yet. */
 export function bell(): Bell {
   let rung = false;
   let wake: (() => void) | undefined;

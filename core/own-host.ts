@@ -23,7 +23,7 @@ export function isOwnHost(header: string | undefined, host: string): boolean {
   );
 }
 
-/** As it stands in a URL. */
+/** An address as it stands in a URL: IPv6 in brackets. */
 export function inUrl(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
