@@ -1,12 +1,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { cpus, loadavg, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Pinecone } from "@pinecone-database/pinecone";
 import { startLocalPinecone } from "../connectors/sinks/pinecone/local/server.ts";
 import { startPart } from "./parts/part.ts";
-import { sayer } from "./parts/say.ts";
+import { sayer, sayMachine } from "./parts/say.ts";
 
 const usage = `bench files: a folder of generated Markdown, from the first scan to the index, and then writes one by one.
 
@@ -43,13 +43,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const say = sayer(values.json);
   const [files, writes] = [Number(values.files), Number(values.writes)];
-  const [cpu] = cpus();
-  say("machine", {
-    node: process.version,
-    cores: cpus().length,
-    cpu: cpu?.model,
-    load: loadavg()[0],
-  });
+  sayMachine(say);
   const dir = await mkdtemp(join(tmpdir(), "sluice-bench-files-"));
   const server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir: join(dir, "index") });
   try {

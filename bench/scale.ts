@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { cpus, loadavg, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,7 @@ import { openBackend } from "../core/backend.ts";
 import type { Pipeline } from "../core/config/pipeline.ts";
 import { give } from "../core/runtime/wishes.ts";
 import { startRedis } from "../test/redis-server.ts";
-import { sayer } from "./parts/say.ts";
+import { sayer, sayMachine } from "./parts/say.ts";
 import { batchSize } from "./scale/connectors.ts";
 import type { ScaleReport } from "./scale/scale-child.ts";
 
@@ -41,13 +41,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const say = sayer(values.json);
-  const [cpu] = cpus();
-  say("machine", {
-    node: process.version,
-    cores: cpus().length,
-    cpu: cpu?.model,
-    load: loadavg()[0],
-  });
+  sayMachine(say);
   const dir = await mkdtemp(join(tmpdir(), "sluice-bench-scale-"));
   const redis = await startRedis(["--maxmemory-policy", "noeviction"]);
   const children: Child[] = [];
