@@ -12,7 +12,22 @@ export interface Opened {
   readonly log: Log;
 }
 
-/** Loads the files a command was given, opens their queue and state for `use`, and closes them. */
+/** Opens the queue and state of a pipeline for `use`, and closes them. What is logged is noted for people, without secrets. */
+export async function useBackend<T>(
+  pipeline: LoadedPipeline,
+  output: Output,
+  use: (opened: Omit<Opened, "pipeline">) => Promise<T>,
+): Promise<T> {
+  const log = quietLog(output.note, secretsOf(pipeline));
+  const backend = await openBackend(pipeline, { log });
+  try {
+    return await use({ backend, log });
+  } finally {
+    await backend.close(1_000);
+  }
+}
+
+/** Loads the files a command was given first. */
 export async function withBackend(
   files: readonly string[],
   options: PipelineOptions,
@@ -20,11 +35,5 @@ export async function withBackend(
   use: (opened: Opened) => Promise<void>,
 ): Promise<void> {
   const pipeline = await openPipeline(files, options, output);
-  const log = quietLog(output.note, secretsOf(pipeline));
-  const backend = await openBackend(pipeline, { log });
-  try {
-    await use({ pipeline, backend, log });
-  } finally {
-    await backend.close(1_000);
-  }
+  await useBackend(pipeline, output, (opened) => use({ pipeline, ...opened }));
 }

@@ -1,7 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { openBackend, type Backend } from "../../core/backend.ts";
+import type { Backend } from "../../core/backend.ts";
 import { takes } from "../../core/config/flow.ts";
-import { secretsOf } from "../../core/config/secrets.ts";
 import type { Pipeline } from "../../core/config/pipeline.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type {
@@ -13,11 +12,11 @@ import type {
 import { timedId } from "../../core/timed-id.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { jsonObject } from "../json-object.ts";
-import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { awaitAnswer } from "../question/await-answer.ts";
 import { questionPath } from "../question/path.ts";
 import { wholeNumber } from "../whole-number.ts";
+import { useBackend } from "../with-backend.ts";
 
 interface AskOptions extends PipelineOptions {
   readonly config: readonly string[];
@@ -63,9 +62,7 @@ export function ask(output: Output): Command {
         });
       const pipeline = await openPipeline(options.config, options, output);
       const path = questionPath(pipeline, options.topic);
-      const log = quietLog(output.note, secretsOf(pipeline));
-      const backend = await openBackend(pipeline, { log });
-      try {
+      await useBackend(pipeline, output, async ({ backend }) => {
         if (options.forget !== undefined) {
           const told = await forget(pipeline, backend, path.topic, options.forget);
           output.result(
@@ -79,9 +76,7 @@ export function ask(output: Output): Command {
         const question = questionOf(text ?? "", options);
         const answer = await awaitAnswer(backend, path, question, { timeoutMs });
         output.result("ask", answer, () => human(answer, output));
-      } finally {
-        await backend.close(1_000);
-      }
+      });
     });
 }
 

@@ -1,19 +1,18 @@
 import { Option, type Command } from "commander";
-import { openBackend, type Backend } from "../../core/backend.ts";
+import type { Backend } from "../../core/backend.ts";
 import { nearest } from "../../core/config/nearest.ts";
 import type { Pipeline } from "../../core/config/pipeline.ts";
-import { secretsOf } from "../../core/config/secrets.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { DeadLetter } from "../../core/queue/queue.ts";
 import { withFollowers } from "../../core/runtime/parking.ts";
 import { dropLetters, replayLetters } from "../../core/runtime/replay.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { openProgressLine } from "../progress-line.ts";
 import { table } from "../table.ts";
 import { wholeNumber } from "../whole-number.ts";
+import { useBackend } from "../with-backend.ts";
 
 interface Choice extends PipelineOptions {
   readonly id: readonly string[];
@@ -157,9 +156,7 @@ async function withLetters(
   }) => Promise<void>,
 ): Promise<void> {
   const pipeline = await openPipeline(files, options, output);
-  const log = quietLog(output.note, secretsOf(pipeline));
-  const backend = await openBackend(pipeline, { log });
-  try {
+  await useBackend(pipeline, output, async ({ backend }) => {
     const all: DeadLetter[] = [];
     for await (const page of backend.deadLetters.list(name)) all.push(...page);
     if (all.length === 0) refuseUnknown(name, pipeline);
@@ -168,9 +165,7 @@ async function withLetters(
     if (missing.length > 0) throw unknownLetter(name, missing);
     const inOrder = letters.toSorted((a, b) => (a.firstAt < b.firstAt ? -1 : 1));
     await use({ letters: inOrder, all, backend });
-  } finally {
-    await backend.close(1_000);
-  }
+  });
 }
 
 function isChosen({ id, stage, error }: DeadLetter, options: Choice): boolean {

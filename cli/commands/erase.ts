@@ -1,9 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { openBackend, type Backend } from "../../core/backend.ts";
+import type { Backend } from "../../core/backend.ts";
 import { nearest } from "../../core/config/nearest.ts";
 import type { Pipeline } from "../../core/config/pipeline.ts";
-import { secretsOf } from "../../core/config/secrets.ts";
 import type { RecordName } from "../../core/auditor.ts";
 import type { Log } from "../../core/connector.ts";
 import { SluiceError } from "../../core/errors.ts";
@@ -13,8 +12,8 @@ import { eraseRecord, type Receipt } from "../../core/runtime/erase-record.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import { exit } from "../exit.ts";
-import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
+import { useBackend } from "../with-backend.ts";
 
 const maxKnown = 1_000;
 
@@ -47,10 +46,8 @@ export function erase(output: Output): Command {
     .option("--yes", "do not ask")
     .action(async (files: readonly string[], options: EraseOptions) => {
       const pipeline = await openPipeline(files, options, output);
-      const log = quietLog(output.note, secretsOf(pipeline));
       const { signal } = new AbortController();
-      const backend = await openBackend(pipeline, { log });
-      try {
+      await useBackend(pipeline, output, async ({ backend, log }) => {
         const run = { log, signal };
         const record = await recordOf(options, pipeline, backend, run);
         await confirm(
@@ -63,9 +60,7 @@ export function erase(output: Output): Command {
           await writeFile(options.receipt, `${JSON.stringify(receipt, undefined, 2)}\n`);
         output.result("erase", receipt, () => human(receipt, output), { isOk: receipt.isErased });
         process.exitCode = receipt.isErased ? exit.done : exit.failed;
-      } finally {
-        await backend.close(1_000);
-      }
+      });
     });
 }
 

@@ -1,15 +1,14 @@
 import { Argument, type Command } from "commander";
-import { openBackend } from "../../core/backend.ts";
 import { takes } from "../../core/config/flow.ts";
-import { secretsOf } from "../../core/config/secrets.ts";
 import type { Pipeline } from "../../core/config/pipeline.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { FeedbackGiven } from "../../core/event.ts";
+import type { Topics } from "../../core/queue/queue.ts";
 import { timedId } from "../../core/timed-id.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
-import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { ambiguous } from "../question/path.ts";
+import { useBackend } from "../with-backend.ts";
 
 interface FeedbackOptions extends PipelineOptions {
   readonly config: readonly string[];
@@ -41,9 +40,7 @@ export function feedback(output: Output): Command {
       const pipeline = await openPipeline(options.config, options, output);
       const topic = topicOf(pipeline, options.topic);
       const event = feedbackOn(answer, ratings[rating] ?? 0, options.text);
-      const log = quietLog(output.note, secretsOf(pipeline));
-      const backend = await openBackend(pipeline, { log });
-      try {
+      await useBackend(pipeline, output, async ({ backend }) => {
         await checkRead(backend.topics, topic);
         const signal = AbortSignal.timeout(publishWithinMs);
         await backend.topics.publish(topic, [event], { signal });
@@ -52,16 +49,11 @@ export function feedback(output: Output): Command {
           { topic, id: event.id },
           () => `${output.paint("green", "✓")} published to ${topic}`,
         );
-      } finally {
-        await backend.close(1_000);
-      }
+      });
     });
 }
 
-async function checkRead(
-  topics: Pick<Awaited<ReturnType<typeof openBackend>>["topics"], "subscribers">,
-  topic: string,
-): Promise<void> {
+async function checkRead(topics: Pick<Topics, "subscribers">, topic: string): Promise<void> {
   if ((await topics.subscribers(topic)).length > 0) return;
   throw new SluiceError(`feedback: nobody reads the topic ${JSON.stringify(topic)} yet.`, {
     code: "cli.no-consumer",

@@ -196,6 +196,17 @@ it("names the connector that is nearest to one that is not there", async () => {
   });
 });
 
+it.each([
+  ["tap", "nubmers"],
+  ["publish", "nubmers", "events.json"],
+])("%s names the topic that is nearest to one that is not there", async (...args) => {
+  writeFileSync(join(dir, "events.json"), "[]");
+  expect(await run(...args)).toMatchObject({
+    code: 2,
+    error: { code: "cli.unknown-name", fix: "Write numbers." },
+  });
+});
+
 it("a stopped connector can be removed while its process runs, and stays away", async () => {
   const cli = start();
   await grows(cli);

@@ -1,7 +1,7 @@
-import { isIPv4 } from "node:net";
 import { resolve } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { makeFolder } from "../../core/make-folder.ts";
+import { isLoopback } from "../../core/own-host.ts";
 import { newCommand } from "../command.ts";
 import { exit } from "../exit.ts";
 import type { Output } from "../output.ts";
@@ -83,10 +83,6 @@ export function pinecone(output: Output): Command {
       await server.close({ graceMs });
       process.exit(exit.done);
     });
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
 function toKey(text: string): string {

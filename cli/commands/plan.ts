@@ -1,8 +1,7 @@
 import type { Command } from "commander";
-import { openBackend } from "../../core/backend.ts";
-import type { Pipeline, ResolvedConnector } from "../../core/config/pipeline.ts";
+import type { LoadedPipeline } from "../../core/config/load.ts";
+import type { ResolvedConnector } from "../../core/config/pipeline.ts";
 import { secretsOf } from "../../core/config/secrets.ts";
-import type { Log } from "../../core/connector.ts";
 import { configChanges, type ConfigChange } from "../../core/runtime/config-changes.ts";
 import { estimateSink, type Estimate } from "../../core/runtime/estimate.ts";
 import { isUntouched } from "../../core/runtime/read-status.ts";
@@ -12,6 +11,7 @@ import type { Output } from "../output.ts";
 import { openProgressLine } from "../progress-line.ts";
 import { wholeNumber } from "../whole-number.ts";
 import { pathOf, placeText } from "./validate.ts";
+import { useBackend } from "../with-backend.ts";
 
 interface PlanOptions extends PipelineOptions {
   readonly limit: number;
@@ -42,7 +42,7 @@ export function plan(output: Output): Command {
         if (estimate) estimates.push(estimate);
       }
       line.end();
-      const changes = await changesOf(pipeline, log);
+      const changes = await changesOf(pipeline, output);
       const { project, queue, connectors } = pipeline;
       const result = {
         project,
@@ -60,14 +60,14 @@ export function plan(output: Output): Command {
 }
 
 /** Where the pipeline has run before. Looking for that makes no queue. */
-async function changesOf(pipeline: Pipeline, log: Log): Promise<readonly ConfigChange[]> {
+async function changesOf(
+  pipeline: LoadedPipeline,
+  output: Output,
+): Promise<readonly ConfigChange[]> {
   if (isUntouched(pipeline)) return [];
-  const backend = await openBackend(pipeline, { log });
-  try {
+  return await useBackend(pipeline, output, async ({ backend }) => {
     return await configChanges(pipeline, backend.state);
-  } finally {
-    await backend.close(1_000);
-  }
+  });
 }
 
 function human(

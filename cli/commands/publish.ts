@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { CloudEvent } from "cloudevents";
 import type { Command } from "commander";
-import { nearest } from "../../core/config/nearest.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { SluiceEvent } from "../../core/event.ts";
 import { newPipelineCommand, type PipelineOptions } from "../command.ts";
 import type { Output } from "../output.ts";
+import { refuseUnknownTopic } from "../topic-of.ts";
 import { wholeNumber } from "../whole-number.ts";
 import { withBackend } from "../with-backend.ts";
 
@@ -35,7 +35,7 @@ export function publish(output: Output): Command {
     .action(async (topic: string, file: string, options: PublishOptions) => {
       const events = eventsOf(read(file), file);
       await withBackend(options.config, options, output, async ({ pipeline, backend }) => {
-        refuseUnknown(topic, Object.keys(pipeline.topics));
+        refuseUnknownTopic(pipeline, topic);
         const signal = AbortSignal.timeout(options.timeout * 1_000);
         await backend.topics.publish(topic, events, { signal }).catch((error: unknown) => {
           throw signal.aborted ? held(topic, options.timeout) : error;
@@ -104,15 +104,6 @@ function noEvent(what: string, cause?: unknown): SluiceError {
     code: "cli.no-event",
     fix: 'Write { "specversion": "1.0", "id": …, "source": …, "type": …, "data": … }.',
     cause,
-  });
-}
-
-function refuseUnknown(topic: string, topics: readonly string[]): void {
-  if (topics.includes(topic)) return;
-  const close = nearest(topic, topics);
-  throw new SluiceError(`sluice: the config has no topic ${JSON.stringify(topic)}.`, {
-    code: "cli.unknown-name",
-    fix: close ? `Write ${close}.` : `Name one of ${topics.join(", ")}.`,
   });
 }
 

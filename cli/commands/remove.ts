@@ -1,8 +1,6 @@
 import type { Command } from "commander";
-import { openBackend } from "../../core/backend.ts";
 import { nearest } from "../../core/config/nearest.ts";
 import type { Pipeline, ResolvedConnector } from "../../core/config/pipeline.ts";
-import { secretsOf } from "../../core/config/secrets.ts";
 import { SluiceError } from "../../core/errors.ts";
 import {
   belongingsOf,
@@ -13,9 +11,9 @@ import {
 } from "../../core/runtime/remove.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { dropped } from "./subscriptions.ts";
+import { useBackend } from "../with-backend.ts";
 
 /** How long a connector may take to remove what it made at its origin. */
 const timeoutMs = 60_000;
@@ -42,10 +40,8 @@ export function remove(output: Output): Command {
     .option("--yes", "do not ask")
     .action(async (name: string, files: readonly string[], options: RemoveOptions) => {
       const pipeline = await openPipeline(files, options, output);
-      const log = quietLog(output.note, secretsOf(pipeline));
       const connector = pipeline.connectors.find((one) => one.name === name);
-      const backend = await openBackend(pipeline, { log });
-      try {
+      await useBackend(pipeline, output, async ({ backend, log }) => {
         const belongings = await belongingsOf(name, backend);
         if (!connector) refuseUnknown(name, belongings, pipeline);
         await confirm(question(name, connector, belongings), options, output);
@@ -54,9 +50,7 @@ export function remove(output: Output): Command {
         output.result("remove", { name, isInFiles: connector !== undefined, ...removed }, () =>
           human(name, removed, output),
         );
-      } finally {
-        await backend.close(1_000);
-      }
+      });
     });
 }
 

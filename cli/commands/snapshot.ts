@@ -1,18 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
-import { openBackend, type Backend } from "../../core/backend.ts";
+import type { Backend } from "../../core/backend.ts";
 import type { SourceConnector } from "../../core/config/pipeline.ts";
-import { secretsOf } from "../../core/config/secrets.ts";
 import { SluiceError } from "../../core/errors.ts";
 import { askProcesses } from "../../core/runtime/read-status.ts";
 import { askSnapshot, cancelSnapshots, fateOf } from "../../core/runtime/requests.ts";
 import type { StateStore } from "../../core/state/state.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { connectorOf } from "../connector-of.ts";
-import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { openProgressLine } from "../progress-line.ts";
 import { progressOf } from "../status-lines.ts";
+import { useBackend } from "../with-backend.ts";
 
 const lookEveryMs = 500;
 /** A request is noticed within half a second. */
@@ -55,14 +54,10 @@ export function snapshot(output: Output): Command {
       const pipeline = await openPipeline(files, options, output);
       const connector = connectorOf(pipeline, name, "source");
       refuseUnable(connector);
-      const log = quietLog(output.note, secretsOf(pipeline));
-      const backend = await openBackend(pipeline, { log });
-      try {
+      await useBackend(pipeline, output, async ({ backend }) => {
         if (options.cancel) await cancel(connector, backend, output);
         else await askFor(connector, backend, options, output);
-      } finally {
-        await backend.close(1_000);
-      }
+      });
     });
 }
 

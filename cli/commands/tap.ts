@@ -2,6 +2,7 @@ import { InvalidArgumentError, type Command } from "commander";
 import type { SluiceEvent } from "../../core/event.ts";
 import { newPipelineCommand, type PipelineOptions } from "../command.ts";
 import type { Output } from "../output.ts";
+import { refuseUnknownTopic } from "../topic-of.ts";
 import { wholeNumber } from "../whole-number.ts";
 import { withBackend } from "../with-backend.ts";
 
@@ -25,7 +26,9 @@ export function tap(output: Output): Command {
     .option("--count <n>", "end after so many events", wholeNumber(1))
     .option("--type <prefix>", "only events whose type begins so", toPrefix)
     .action(async (topic: string, files: readonly string[], options: TapOptions) => {
-      await withBackend(files, options, output, async ({ backend }) => {
+      await withBackend(files, options, output, async ({ pipeline, backend }) => {
+        // A topic of others may be watched too: where no file names any.
+        if (Object.keys(pipeline.topics).length > 0) refuseUnknownTopic(pipeline, topic);
         const stop = new AbortController();
         for (const signal of ["SIGINT", "SIGTERM"] as const)
           process.once(signal, () => stop.abort());

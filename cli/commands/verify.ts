@@ -1,6 +1,4 @@
 import type { Command } from "commander";
-import { openBackend } from "../../core/backend.ts";
-import { secretsOf } from "../../core/config/secrets.ts";
 import type { Drift } from "../../core/auditor.ts";
 import { openAuditor } from "../../core/runtime/audit.ts";
 import { repairSink, type Repair } from "../../core/runtime/repair.ts";
@@ -8,10 +6,10 @@ import { verifySink, type VerifyReport } from "../../core/runtime/verify-sink.ts
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { connectorOf } from "../connector-of.ts";
 import { exit } from "../exit.ts";
-import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { openProgressLine } from "../progress-line.ts";
 import { wholeNumber } from "../whole-number.ts";
+import { useBackend } from "../with-backend.ts";
 
 /** A repair holds its drifts in memory. */
 const maxRepaired = 1_000_000;
@@ -60,10 +58,8 @@ export function verify(output: Output): Command {
     .action(async (name: string, files: readonly string[], options: VerifyOptions) => {
       const pipeline = await openPipeline(files, options, output);
       const sink = connectorOf(pipeline, name, "sink");
-      const log = quietLog(output.note, secretsOf(pipeline));
       const { signal } = new AbortController();
-      const backend = await openBackend(pipeline, { log });
-      try {
+      await useBackend(pipeline, output, async ({ backend, log }) => {
         const auditor = await openAuditor(sink, backend, { log, signal });
         try {
           const place = { backend, auditor };
@@ -98,9 +94,7 @@ export function verify(output: Output): Command {
         } finally {
           await auditor.close();
         }
-      } finally {
-        await backend.close(1_000);
-      }
+      });
     });
 }
 
