@@ -1,15 +1,5 @@
 import type { Board } from "./board.ts";
-import type { ConnectorState, PipelineStatus } from "./status.ts";
-
-const states: readonly ConnectorState[] = [
-  "starting",
-  "standby",
-  "running",
-  "failing",
-  "failed",
-  "paused",
-  "stopped",
-];
+import { connectorStates, type PipelineStatus } from "./status.ts";
 
 /** What the counters of the runner and of our own connectors count. */
 const helps: Readonly<Record<string, string>> = {
@@ -69,7 +59,7 @@ export function prometheus(
   gauge("sluice_queue_up", "1 where the queue answers.", {}, Number(status.queueAnswers));
   for (const one of status.connectors) {
     const who = { connector: one.name, kind: one.kind, type: one.type };
-    for (const state of states)
+    for (const state of connectorStates)
       gauge(
         "sluice_connector_state",
         "1 for the state that the connector is in.",

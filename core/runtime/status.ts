@@ -11,14 +11,16 @@ import type { Standing } from "./standings.ts";
  * - `paused`: takes no new work, until it is resumed
  * - `stopped`: on purpose, or a source without more to read
  */
-export type ConnectorState =
-  | "starting"
-  | "standby"
-  | "running"
-  | "failing"
-  | "failed"
-  | "paused"
-  | "stopped";
+export const connectorStates = [
+  "starting",
+  "standby",
+  "running",
+  "failing",
+  "failed",
+  "paused",
+  "stopped",
+] as const;
+export type ConnectorState = (typeof connectorStates)[number];
 
 export interface ConnectorStatus {
   readonly name: string;

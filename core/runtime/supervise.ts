@@ -122,29 +122,26 @@ function gateOf(name: string, wishes: Wishes): TaskRun["gate"] {
 /** It has ended, and is a part of what has: until somebody needs it after all. */
 async function untilNeeded(
   connector: ResolvedConnector,
-  run: Omit<TaskRun, "gate">,
+  { backend, log, signal }: Omit<TaskRun, "gate">,
   wishes: Wishes,
   wish: Wish,
 ): Promise<void> {
-  const { backend, log } = run;
-  const over = new AbortController();
-  const signal = AbortSignal.any([run.signal, over.signal]);
-  const ways = [wishes.changed(connector.name, wish, signal)];
-  if (connector.kind === "source" && connector.source.capabilities.snapshotOnRequest)
-    ways.push(
-      untilWanted({
-        producer: producerOf(connector),
-        topics: backend.topics,
-        state: backend.state,
-        isOptional: true,
-        log,
-        signal,
-      }).then(() =>
-        log.info({}, "the source had ended, and is asked for a snapshot: it runs again"),
-      ),
-    );
-  await Promise.race(ways.map((way) => way.catch(() => undefined))); // aborted
-  over.abort();
+  const { name } = connector;
+  await first(signal, (until) => {
+    const changed = wishes.changed(name, wish, until);
+    if (connector.kind !== "source" || !connector.source.capabilities.snapshotOnRequest)
+      return [changed];
+    const { topics, state } = backend;
+    const asked = untilWanted({
+      producer: producerOf(connector),
+      topics,
+      state,
+      isOptional: true,
+      log,
+      signal: until,
+    }).then(() => log.info({}, "the source had ended, and is asked for a snapshot: it runs again"));
+    return [changed, asked];
+  });
 }
 
 async function untilMended(
@@ -156,11 +153,20 @@ async function untilMended(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { wishes, wish, inMs } = given;
+  const { wishes, wish, inMs, signal } = given;
+  await first(signal, (until) => [
+    wishes.changed(name, wish, until),
+    ...(inMs === undefined ? [] : [sleep(inMs, undefined, { signal: until })]),
+  ]);
+}
+
+/** Resolves when one of several ways has come to its end, or on abort; the others are ended then. */
+async function first(
+  signal: AbortSignal,
+  ways: (until: AbortSignal) => readonly Promise<void>[],
+): Promise<void> {
   const over = new AbortController();
-  const signal = AbortSignal.any([given.signal, over.signal]);
-  const ways = [wishes.changed(name, wish, signal)];
-  if (inMs !== undefined) ways.push(sleep(inMs, undefined, { signal }));
-  await Promise.race(ways.map((way) => way.catch(() => undefined))); // aborted
+  const all = ways(AbortSignal.any([signal, over.signal]));
+  await Promise.race(all.map((way) => way.catch(() => undefined))); // aborted
   over.abort();
 }

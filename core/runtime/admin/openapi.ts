@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { connectorStates } from "../status.ts";
 
 const failing = z.object({
   code: z.string(),
@@ -11,7 +12,7 @@ const connectorStatus = z.object({
   name: z.string(),
   kind: z.enum(["source", "transform", "sink"]),
   type: z.string(),
-  state: z.enum(["starting", "standby", "running", "failing", "failed", "paused", "stopped"]),
+  state: z.enum(connectorStates),
   error: failing.optional(),
   progress: z.looseObject({ phase: z.enum(["snapshot", "streaming"]) }).optional(),
   requests: z.number().optional(),

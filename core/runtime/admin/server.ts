@@ -1,9 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { isIP, type AddressInfo } from "node:net";
+import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import type { Log } from "../../connector.ts";
 import { ConfigError, SluiceError } from "../../errors.ts";
+import { inUrl, isLoopback, isOwnHost } from "../../own-host.ts";
 import { problem, routes, type Answer, type Managed } from "./routes.ts";
 
 export interface Admin {
@@ -34,7 +35,7 @@ export async function serveAdmin(listen: Listen, managed: Managed, log: Log): Pr
       },
     );
   const server = createServer((request, response) => {
-    answer(request, token, managed)
+    answer(request, listen, managed)
       .catch((error: unknown) => {
         log.error({ error }, "admin request failed");
         return problem(500, "admin.failed", "The request failed; the log says why.");
@@ -58,16 +59,13 @@ export async function serveAdmin(listen: Listen, managed: Managed, log: Log): Pr
   };
 }
 
-async function answer(
-  request: IncomingMessage,
-  token: string | undefined,
-  managed: Managed,
-): Promise<Answer> {
+async function answer(request: IncomingMessage, listen: Listen, managed: Managed): Promise<Answer> {
+  const { token } = listen;
   const path = pathOf(request.url);
   if (path === undefined)
     return problem(400, "admin.bad-url", `${JSON.stringify(request.url)} is no path.`);
   if (token === undefined) {
-    const refusal = foreign(request);
+    const refusal = foreign(request, listen.host);
     if (refusal) return refusal;
   } else if (!open.has(path) && !isAllowed(request.headers.authorization, token))
     return {
@@ -98,10 +96,15 @@ async function answer(
 }
 
 /** A page in a browser must not reach this: neither through a name that resolves to 127.0.0.1, nor by posting across origins. */
-function foreign({ headers }: IncomingMessage): Answer | undefined {
-  const { host = "", origin } = headers;
-  if (!/^(localhost|[\d.]+|\[[\da-f:]+\])(:\d+)?$/i.test(host))
-    return problem(403, "admin.foreign", `Host ${JSON.stringify(host)} is not an address.`);
+function foreign({ headers }: IncomingMessage, listensOn: string): Answer | undefined {
+  const { host, origin } = headers;
+  if (!isOwnHost(host, listensOn))
+    return problem(
+      403,
+      "admin.foreign",
+      `Host ${JSON.stringify(host)} is not an address.`,
+      "Call it by its address.",
+    );
   if (origin !== undefined)
     return problem(403, "admin.foreign", "Pages of a browser may not use this without a token.");
   return undefined;
@@ -147,13 +150,9 @@ function send(
   else response.end(isText ? body : `${JSON.stringify(body)}\n`);
 }
 
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
-}
-
-function urlOf({ address, port, family }: AddressInfo): string {
+function urlOf({ address, port }: AddressInfo): string {
   if (address === "0.0.0.0" || address === "::") return `http://${hostname()}:${port}`;
-  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+  return `http://${inUrl(address)}:${port}`;
 }
 
 function notListening({ host, port }: Listen, cause: Error): SluiceError {
