@@ -1,10 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { statSync, truncateSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { aofOf } from "./power-cut.ts";
 
 export interface RedisServer {
   readonly url: string;
@@ -13,8 +15,10 @@ export interface RedisServer {
   readonly kill: () => Promise<void>;
   /** Ends it and removes its data. May be called twice. */
   readonly stop: () => Promise<void>;
-  /** Starts it again on the same port and data; kills it first when it runs. */
-  readonly restart: () => Promise<void>;
+  /** Starts it again on the same port and data; kills it first when it runs. `from`: as it was at that mark. */
+  readonly restart: (from?: number) => Promise<void>;
+  /** This moment, to go back to. Only what it answered before is certainly in. */
+  readonly mark: () => number;
   /** Stands still, as a machine under too much load does, until it is to go on. */
   readonly freeze: () => void;
   readonly thaw: () => void;
@@ -81,10 +85,12 @@ export async function startServer(
       await kill();
       await rm(dir, { recursive: true, force: true });
     },
-    restart: async () => {
+    restart: async (from) => {
       await kill();
+      if (from !== undefined) truncateSync(aofOf(dir), from);
       await start();
     },
+    mark: () => statSync(aofOf(dir)).size,
     freeze: () => void server?.kill("SIGSTOP"),
     thaw: () => void server?.kill("SIGCONT"),
   };

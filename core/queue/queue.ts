@@ -41,6 +41,11 @@ export interface TopicSettings {
 
 export type Handle = (events: readonly SluiceEvent[], run: WriteRun) => Promise<void>;
 
+export interface Session {
+  readonly topics: Topics;
+  readonly over: AbortSignal;
+}
+
 /** The queue: topics, their subscriptions and partitions. Two implementations, one conformance suite. */
 export interface Topics {
   readonly durability: () => Promise<Durability>;
@@ -57,6 +62,12 @@ export interface Topics {
     events: readonly SluiceEvent[],
     run: { readonly signal: AbortSignal },
   ) => Promise<void>;
+  /**
+   * These topics for as long as nothing of theirs can have been lost: for whoever publishes in order. When Redis is
+   * restarted `over` aborts, and from then on `publish` rejects with `RetryableError` `redis.restarted`: what
+   * comes next must wait until what may be lost is read again (Invariant 2).
+   */
+  readonly session: () => Promise<Session>;
   /** All published so far survives power loss, as far as `durability()` can: at once for `disk` and `memory`, 5 s later for `second`. */
   readonly settled: (run: { readonly signal: AbortSignal }) => Promise<void>;
   readonly subscribe: (subscription: Subscription) => Promise<"new" | "known">;

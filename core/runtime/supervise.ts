@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Backend } from "../backend.ts";
 import type { ResolvedConnector } from "../config/pipeline.ts";
 import { PositionLostError } from "../errors.ts";
 import { untilWanted } from "./catch-up.ts";
@@ -6,6 +7,7 @@ import { runConsumer } from "./consumer-task.ts";
 import { producerOf } from "./producers.ts";
 import { runSource } from "./source-task.ts";
 import type { TaskRun } from "./task.ts";
+import { untilAborted } from "./until-aborted.ts";
 import type { Wish, Wishes } from "./wishes.ts";
 
 const firstRetryMs = 10_000;
@@ -45,9 +47,12 @@ export async function supervise(
     const startedAt = performance.now();
     tell({ is: "working" });
     board.become("starting");
-    const { stop, over } = obey(connector, run, wishes, wish);
+    const { told, over } = obey(connector, run, wishes, wish);
+    let stop = told;
     try {
-      const task = { ...run, signal: stop, gate: gateOf(name, wishes) };
+      const { backend, lost } = await inSession(connector, run.backend, told);
+      stop = AbortSignal.any([told, lost]);
+      const task = { ...run, backend, signal: stop, gate: gateOf(name, wishes) };
       await (connector.kind === "source"
         ? runSource(connector, task)
         : runConsumer(connector, task));
@@ -55,7 +60,7 @@ export async function supervise(
       over();
       board.become("stopped");
       tell({ is: "ended" });
-      await untilNeeded(connector, run, wishes, wish);
+      await untilNeeded(connector, { ...run, signal: stop }, wishes, wish);
     } catch (error) {
       if (stop.aborted) continue;
       over();
@@ -78,13 +83,24 @@ export async function supervise(
   board.become("stopped");
 }
 
-/** Follows what is wanted while the connector runs: `stop` aborts when it is to be torn down. */
+/** What publishes is torn down once `lost` aborts: what it published last may be, and it begins again at what is stored. */
+async function inSession(
+  { kind }: ResolvedConnector,
+  backend: Backend,
+  signal: AbortSignal,
+): Promise<{ readonly backend: Backend; readonly lost: AbortSignal }> {
+  if (kind === "sink") return { backend, lost: signal };
+  const { topics, over } = await untilAborted(backend.topics.session(), signal);
+  return { backend: { ...backend, topics }, lost: over };
+}
+
+/** Follows what is wanted while the connector runs: `told` aborts when it is to be torn down. */
 function obey(
   { name, kind }: ResolvedConnector,
   { board, log, signal }: Omit<TaskRun, "gate">,
   wishes: Wishes,
   begun: Wish,
-): { readonly stop: AbortSignal; readonly over: () => void } {
+): { readonly told: AbortSignal; readonly over: () => void } {
   const stop = new AbortController();
   const over = new AbortController();
   const follow = async () => {
@@ -101,7 +117,7 @@ function obey(
   };
   void follow(); // never rejects
   return {
-    stop: AbortSignal.any([signal, stop.signal]),
+    told: AbortSignal.any([signal, stop.signal]),
     over: () => {
       over.abort();
       board.hold(undefined);

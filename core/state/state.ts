@@ -51,7 +51,7 @@ export interface Lease extends Fence {
 }
 
 export interface Leases {
-  /** Resolves at once: `undefined` while somebody else holds it. The token grows by one a holder and is never reset. */
+  /** Resolves at once: `undefined` while somebody else holds it. The token grows with each holder, also where some of them were lost, and is never reset. */
   readonly acquire: (lease: string, ttlMs: number) => Promise<Lease | undefined>;
 }
 

@@ -29,9 +29,8 @@ the index must equal the origin: ids, texts, versions.
 
   --faults KINDS    instead: several processes over one pipeline whose origin counts, under faults at random:
                     all, or a list of kill, term, stop (SIGSTOP, beyond the lease), throttle, stall and,
-                    with --queue redis, redis-restart, redis-stop, cut; one event in a thousand can
-                    never be written. By name only: redis-older, which loses 2 s, and with them the
-                    order until they are read again; "hold", a sink that stops under a full source
+                    with --queue redis, redis-restart, redis-older (loses the last 2 s), redis-stop, cut;
+                    one event in a thousand can never be written; "hold", a sink that stops under a full source
   --minutes N       of faults (1)
   --processes N     (3)
   --rate N          events a second (1500)

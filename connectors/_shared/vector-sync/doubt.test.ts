@@ -155,6 +155,45 @@ describe("when state went back", () => {
     await assertEqualsOracle(here.store, [tagged("a", 3)]);
   });
 
+  for (const [what, last] of [
+    ["changed", doc("d", ["three"], at(3))],
+    ["deleted", gone("d", at(3))],
+  ] as const)
+    it(`nothing of a document whose first version state has forgotten stays, once it is ${what}`, async () => {
+      const here = await world();
+      const { state, mark } = rewindableState();
+      const writer = here.open({ state });
+      await writer.write([doc("e", ["e"], at(1))], run());
+      const back = mark();
+      await writer.write([first], run());
+      back();
+      await writer.write([doc("e", ["e2"], at(2)), last], run());
+      const left = what === "changed" ? [doc("d", ["three"], at(3))] : [];
+      await assertEqualsOracle(here.store, [...left, doc("e", ["e2"], at(2))]);
+    });
+
+  it("each lease finds it for itself, at the same moment too", async () => {
+    const here = await world();
+    const { state, mark } = rewindableState();
+    const writer = here.open({ state });
+    const partitions = ["p0", "p1"].map((lease) => () => run({ fence: { lease, token: 1 } }));
+    const write = (version: number, texts: readonly string[]) =>
+      Promise.all(
+        partitions.map((run, at_) =>
+          writer.write([doc(`d${at_}`, [...texts, `of ${at_}`], at(version))], run()),
+        ),
+      );
+    await write(1, ["one"]);
+    const back = mark();
+    await write(2, ["between"]);
+    back();
+    await write(3, ["three"]);
+    await assertEqualsOracle(
+      here.store,
+      [0, 1].map((at_) => doc(`d${at_}`, ["three", `of ${at_}`], at(3))),
+    );
+  });
+
   it("what is not affected is compared once, and not written", async () => {
     const here = await world();
     const { state, mark } = rewindableState();

@@ -36,7 +36,9 @@ export function holder(options: {
   const { store, state, journal, namespaces } = options;
 
   return async (wishes, run, { inspectAll } = { inspectAll: false }) => {
-    const homes = [...new Set(wishes.flatMap(({ namespace }) => namespace ?? []))];
+    const homes = [
+      ...new Set(wishes.flatMap(({ namespace }) => namespace ?? namespaces.fixed ?? [])),
+    ];
     for (let reads = 0; reads < maxReads; reads++) {
       for (const namespace of homes) await namespaces.open(namespace, run);
       const entries = await state.get([
@@ -81,8 +83,9 @@ export function holder(options: {
 
   function judge({ docKey, namespace }: Wish, row: Entry | undefined, root: Entry | undefined) {
     const manifest = toManifest(row);
-    const home = namespace ?? manifest?.namespace ?? "";
-    const trust = manifest === undefined ? "whole" : namespaces.trustOf(manifest, root);
+    const unnoted = namespaces.unnoted(root);
+    const home = namespace ?? (manifest ?? unnoted).namespace ?? "";
+    const trust = manifest === undefined ? unnoted.trust : namespaces.trustOf(manifest, root);
     const held = toHeld(
       docKey,
       { revision: row?.revision ?? 0, manifest },

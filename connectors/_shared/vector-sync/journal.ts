@@ -14,7 +14,7 @@ interface Note {
  */
 export interface Journal {
   readonly keyOf: (fence: Fence) => string;
-  /** True, once, when state has forgotten what this process wrote under the lease. */
+  /** True, once a lease, when state has forgotten what this process wrote under it. */
   readonly wentBack: (entry: Entry | undefined, fence: Fence) => boolean;
   /** To be written with the pending manifests, before the first request. */
   readonly begin: (fence: Fence, requests: number) => StateWrite;
@@ -46,8 +46,8 @@ export function openJournal(state: StateStore): Journal {
       const known = own(lease);
       const revision = entry?.revision ?? 0;
       if (revision < known.revision) {
-        // Once for all: every lease would find the same.
-        mine.clear();
+        // Each lease finds it for itself: another one's batch may have read its manifests before all is doubted.
+        mine.delete(lease);
         return true;
       }
       known.revision = revision;

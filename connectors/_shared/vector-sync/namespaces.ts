@@ -20,10 +20,13 @@ interface Note {
 
 /** What all namespaces share. */
 interface Root {
+  /** When state was last found to have gone back (`Date.now()`); 0 = never. */
   readonly epoch: number;
 }
 
 export const rootKey = "n";
+/** What state lost is read again at once; this is for consumers that stand still meanwhile. */
+const unnotedForMs = 24 * 60 * 60 * 1_000;
 
 export interface Namespaces {
   readonly keyOf: (namespace: string) => string;
@@ -36,6 +39,16 @@ export interface Namespaces {
   /** The epoch of an opened namespace: what is written now is noted under it. */
   readonly epochOf: (namespace: string, root: Entry | undefined) => number;
   readonly trustOf: (manifest: Manifest, root: Entry | undefined) => Trust;
+  /**
+   * What trust a document without notes deserves, and where it may be all the same: for a day after state went back
+   * it may have had some. Where it may be is not known in an index of many namespaces.
+   */
+  readonly unnoted: (root: Entry | undefined) => {
+    readonly trust: Trust;
+    readonly namespace: string | undefined;
+  };
+  /** The only namespace, if it is always the same. */
+  readonly fixed: string | undefined;
   /** State was found to have gone back: from now on every older note is compared with the index first. */
   readonly doubtAll: (run: WriteRun) => Promise<void>;
 }
@@ -199,6 +212,13 @@ export function openNamespaces(options: {
       // Marked to be compared, after whatever was found before: `verify --repair`, a note made from a listing.
       if (epoch === neverCompared) return "doubtful";
       return notes.get(namespace)?.emptyAt === now ? "nothing-is-there" : "doubtful";
+    },
+    fixed,
+    unnoted(root) {
+      const isLate = Date.now() - toRoot(root).epoch > unnotedForMs;
+      return isLate
+        ? { trust: "whole", namespace: undefined }
+        : { trust: "doubtful", namespace: fixed };
     },
     async doubtAll(run) {
       const [root] = await state.get([rootKey]);

@@ -107,8 +107,9 @@ export function pendingOf(plan: Plan): Manifest {
 }
 
 /** What was there before all attempts that are not done: through a retry their own notes stand between. */
-function beforeOf({ manifest }: Held): Manifest | null | undefined {
-  if (manifest === undefined) return null;
+function beforeOf({ manifest, readings }: Held): Manifest | null | undefined {
+  if (manifest === undefined)
+    return readings === undefined || readings.size === 0 ? null : undefined;
   return manifest.state === "pending" ? manifest.before : manifest;
 }
 

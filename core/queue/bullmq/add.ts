@@ -4,6 +4,7 @@ import { toRedisError } from "../../state/redis/connect.ts";
 import { backoffMs } from "../assign.ts";
 import type { NewJob } from "./new-jobs.ts";
 import type { PartitionQueue } from "./queues.ts";
+import { restarted } from "./server-run.ts";
 
 /** Backlogs are asked for every so many jobs: once a job would cost a round trip a job. */
 const jobsBetweenCounts = 10;
@@ -15,10 +16,14 @@ const maxPollMs = 250;
  * not to wait it resolves to "full", having added only a part.
  */
 export interface Adder {
-  readonly add: (
-    jobs: readonly NewJob[],
-    run: { readonly signal: AbortSignal; readonly mayWait: boolean },
-  ) => Promise<"done" | "full">;
+  readonly add: (jobs: readonly NewJob[], run: AddRun) => Promise<"done" | "full">;
+}
+
+interface AddRun {
+  readonly signal: AbortSignal;
+  readonly mayWait: boolean;
+  /** The run of the server outside of which nothing is added (`redis.restarted`); empty: whatever it is. */
+  readonly serverRun: string;
 }
 
 export function openAdder(options: {
@@ -44,13 +49,13 @@ export function openAdder(options: {
 
   async function addAll(
     jobs: readonly NewJob[],
-    { signal, mayWait }: { readonly signal: AbortSignal; readonly mayWait: boolean },
+    { signal, mayWait, serverRun }: AddRun,
   ): Promise<"done" | "full"> {
     for (const job of jobs) {
       if (room <= 0) await insist(() => makeRoom(signal, mayWait), { signal, log });
       if (room <= 0) return "full";
       room--;
-      await insist(() => queue.add(job), { signal, log });
+      await insist(() => queue.add(job, serverRun), { signal, log });
     }
     return "done";
   }
@@ -61,7 +66,7 @@ export function openAdder(options: {
   };
 }
 
-/** Runs until it succeeds. An outage is no reason to lose events, so only an abort ends it. */
+/** Runs until it succeeds. An outage is no reason to lose events, so only an abort ends it, or a server in another run. */
 export async function insist<T>(
   run: () => Promise<T>,
   options: { readonly signal: AbortSignal; readonly log: Log },
@@ -73,7 +78,9 @@ export async function insist<T>(
       return await run();
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      const { code, message, fix } = toRedisError(error);
+      const told = toRedisError(error);
+      const { code, message, fix } = told;
+      if (code === restarted().code) throw told;
       if (tries === 0)
         log.warn({ code, reason: message, fix }, "queue: redis refuses, trying again");
       await sleep(backoffMs(tries), undefined, { signal });

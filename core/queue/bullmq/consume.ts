@@ -8,6 +8,7 @@ import { queueNames, type QueuePlace } from "./names.ts";
 import type { Partitions } from "./partitions.ts";
 import type { PartitionQueue } from "./queues.ts";
 import type { Registry, TopicRecord } from "./registry.ts";
+import type { CurrentRun } from "./server-run.ts";
 import { workPartition } from "./work.ts";
 
 const pollMs = 500;
@@ -25,11 +26,12 @@ export function openConsumer(
     readonly registry: Registry;
     readonly queueOf: (place: QueuePlace) => Promise<PartitionQueue>;
     readonly partitions: Partitions;
+    readonly currentRun: CurrentRun;
     readonly abandon: AbortSignal;
   },
 ): Consume {
   const { project, scope, leaseMs, writeTimeoutMs, log } = options;
-  const { client, registry, queueOf, partitions, abandon } = options;
+  const { client, registry, queueOf, partitions, currentRun, abandon } = options;
 
   /** Until the subscription is another one, or none. */
   const changed = async (topic: string, name: string, generation: string, signal: AbortSignal) => {
@@ -73,6 +75,7 @@ export function openConsumer(
           names: queueNames(place),
           tenure,
           handle,
+          currentRun,
           leaseMs,
           writeTimeoutMs,
           abandon,

@@ -11,6 +11,7 @@ import { openParty } from "./index.integration.test.child.ts";
 import { openJobEvents } from "./events.ts";
 import { bodiesKey, jobKey, queueNames } from "./names.ts";
 import { newJobId } from "./new-jobs.ts";
+import { openServerRuns } from "./server-run.ts";
 
 const topic = "articles";
 const name = "search";
@@ -120,6 +121,60 @@ for (const [how, awayMs] of [
     await reader.stop();
     expect(await failedJobs(redis.url)).toBe(0);
   });
+
+it("after Redis went back, what was published before must come first: an older session publishes nothing more", async () => {
+  const redis = await server("--appendfsync", "always");
+  const told: string[] = [];
+  const note = (_: object, text: string) => void told.push(text);
+  const log: Log = { debug() {}, info: note, warn: note, error: note };
+  const here = await party(redis.url, { log });
+  await here.topics.subscribe({ topic, name });
+  const before = await here.topics.session();
+  await before.topics.publish(topic, [event("a", 1)], { signal });
+  const kept = redis.mark();
+  for (const n of [2, 3]) await before.topics.publish(topic, [event("a", n)], { signal });
+  await redis.kill();
+  const onItsWay = before.topics.publish(topic, [event("a", 4)], { signal });
+  const refused = expect(onItsWay).rejects.toMatchObject({ code: "redis.restarted" });
+  await redis.restart(kept);
+  await refused;
+  await until(() => before.over.aborted);
+  await expect(before.topics.publish(topic, [event("a", 5)], { signal })).rejects.toMatchObject({
+    code: "redis.restarted",
+  });
+  // A session that begins now reads its checkpoint from what is there, and publishes again what came after.
+  const after = await here.topics.session();
+  for (const n of [2, 3, 4, 5]) await after.topics.publish(topic, [event("a", n)], { signal });
+  const reader = consume(here);
+  await until(() => reader.seen.get("a")?.includes(5) ?? false);
+  complete(reader.seen.get("a"), 5);
+  expect(reader.seen.get("a")).toEqual([1, 2, 3, 4, 5]);
+  expect(after.over.aborted).toBe(false);
+  await reader.stop();
+  expect(told.filter((text) => text.includes("events lost"))).toEqual([]);
+});
+
+it("a job whose events Redis lost between the two is passed over, and said to come again", async () => {
+  const redis = await server();
+  const told: string[] = [];
+  const note = (_: object, text: string) => void told.push(text);
+  const log: Log = { debug() {}, info: note, warn: note, error: note };
+  const here = await party(redis.url, { log });
+  await here.topics.subscribe({ topic, name });
+  const raw = new Redis(redis.url);
+  onTestFinished(() => raw.disconnect());
+  const { topics } = await here.topics.session();
+  await topics.publish(topic, [event("a", 1)], { signal });
+  await raw.del(await bodiesOf(raw, name));
+  await redis.restart();
+  const again = await here.topics.session();
+  await again.topics.publish(topic, [event("a", 1)], { signal });
+  const reader = consume(here);
+  await until(() => reader.seen.get("a")?.length === 1);
+  await reader.stop();
+  expect(told).toContain("a batch lost its events with the last run of Redis");
+  expect(told).not.toContain("events lost: Redis no longer has them");
+});
 
 it("a full Redis holds the publisher with a warning, and loses nothing", async () => {
   const redis = await server();
@@ -234,15 +289,17 @@ it("a completed job that waits again, because Redis went back, still has its eve
   const place = { project, topic, name, generation: "1", partition: 0 };
   const names = queueNames(place);
   const log: Log = { debug() {}, info() {}, warn() {}, error() {} };
-  const events = openJobEvents({ client, names, log });
+  const currentRun = openServerRuns({ client, replicas: 0 }, log);
+  const events = openJobEvents({ client, names, currentRun, log });
+  const data = { pieces: 1, serverRun: "" };
   const held = () => client.hkeys(bodiesKey(names));
   await client.hset(bodiesKey(names), "job/0", "[]", "other/0", "[]");
   await client.hset(jobKey(names, "job"), "name", "1 events");
-  events.forget("job", { pieces: 1 });
-  expect(await events.read("other", { pieces: 1 })).toEqual([]);
+  events.forget("job", data);
+  expect(await events.read("other", data)).toEqual([]);
   expect(await held()).toEqual(["job/0", "other/0"]);
   await client.hset(jobKey(names, "job"), "finishedOn", 1);
-  for (const each of ["job", "other"]) events.forget(each, { pieces: 1 });
+  for (const each of ["job", "other"]) events.forget(each, data);
   await events.flush();
   expect(await held()).toEqual([]);
 });

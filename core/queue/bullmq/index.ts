@@ -12,6 +12,7 @@ import { openPartitions } from "./partitions.ts";
 import { openPublisher } from "./publish.ts";
 import { openQueues } from "./queues.ts";
 import { openRegistry } from "./registry.ts";
+import { openServerRuns } from "./server-run.ts";
 import { openTaps } from "./tap.ts";
 
 const settleMs = 5_000;
@@ -36,12 +37,14 @@ export async function openBullmqTopics(
   setMaxListeners(0, closing.signal, abandon.signal); // whatever runs waits for them
   const taps = openTaps({ client, project, registry, log });
   const publish = openPublisher({ ...options, registry, queueOf, partitions, taps });
+  const currentRun = openServerRuns(redis, log);
   const consume = openConsumer({
     ...options,
     client,
     registry,
     queueOf,
     partitions,
+    currentRun,
     abandon: abandon.signal,
   });
   const running = new Set<Promise<unknown>>();
@@ -68,14 +71,22 @@ export async function openBullmqTopics(
     return result;
   };
 
-  return {
+  const publishIn =
+    (serverRun: string): Topics["publish"] =>
+    (topic, events, { signal }) =>
+      tracked(signal, (signal) => orAbort(publish(topic, events, { signal, serverRun }), signal));
+
+  const topics: Topics = {
     durability: () => durabilityOf(redis),
     check: async () => [
       ...(await checkRedis(redis, options.url)),
       ...durabilityFindings(await durabilityOf(redis)),
     ],
-    publish: (topic, events, { signal }) =>
-      tracked(signal, (signal) => orAbort(publish(topic, events, signal), signal)),
+    publish: publishIn(""),
+    session: async () => {
+      const { id, over } = await currentRun();
+      return { topics: { ...topics, publish: publishIn(id) }, over };
+    },
     settled: async ({ signal }) => {
       if ((await durabilityOf(redis)) === "second") await sleep(settleMs, undefined, { signal });
     },
@@ -172,4 +183,5 @@ export async function openBullmqTopics(
       redis.close();
     },
   };
+  return topics;
 }

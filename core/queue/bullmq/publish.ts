@@ -19,7 +19,7 @@ const pollMs = 200;
 export type Publish = (
   topic: string,
   events: readonly SluiceEvent[],
-  signal: AbortSignal,
+  run: { readonly signal: AbortSignal; readonly serverRun: string },
 ) => Promise<void>;
 
 export function openPublisher(
@@ -82,7 +82,7 @@ export function openPublisher(
   /** A publish begins with what the last one read at its end: the read that counts comes after adding. */
   const lastRead = new Map<string, TopicRecord>();
 
-  return async (topic, events, signal) => {
+  return async (topic, events, { signal, serverRun }) => {
     const checked = checkEvents(events);
     if (checked.length === 0) return;
     const read = async () => {
@@ -117,7 +117,7 @@ export function openPublisher(
             const place = { project, topic, name, generation, partition };
             const adder = await insist(() => adderOf(place), { signal, log });
             const mayWait = !record.detaching.has(name);
-            const outcome = await adder.add(jobs, { signal, mayWait });
+            const outcome = await adder.add(jobs, { signal, mayWait, serverRun });
             if (outcome === "full") await detach({ topic, name, generation }, count, signal);
           }),
         ),

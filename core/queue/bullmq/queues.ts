@@ -2,17 +2,22 @@ import { Queue, type JobJson } from "bullmq";
 import type { Log } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
 import type { RedisPlace } from "../../state/redis/connect.ts";
+import type { JobData } from "./events.ts";
 import { bodiesKey, jobOf, pieceKeys, queueNames, type QueuePlace } from "./names.ts";
 import type { Records } from "../queue.ts";
 import { withoutRecords } from "../without.ts";
 import type { NewJob } from "./new-jobs.ts";
+import { isInRun, restarted } from "./server-run.ts";
 
 const orphanedAfterMs = 24 * 60 * 60 * 1_000;
 
 /** One of BullMQ's queues, with the few things we do to it. */
 export interface PartitionQueue {
-  /** First the events, then the job that makes them visible. The same id again adds nothing, as long as the first one is known. */
-  readonly add: (job: NewJob) => Promise<void>;
+  /**
+   * First the events, then the job that makes them visible. The same id again adds nothing, as long as the first one is known.
+   * On a server in another run than `serverRun` it rejects with `redis.restarted`; the job may be there, without events.
+   */
+  readonly add: (job: NewJob, serverRun: string) => Promise<void>;
   /** Runs `add`s and resolves once no fail-over can take them back; runs them again where one did. */
   readonly kept: <T>(add: () => Promise<T>) => Promise<T>;
   /** Jobs waiting; the one being worked on is not counted. */
@@ -65,6 +70,12 @@ export function openQueues(
   };
 }
 
+/** KEYS: the events. ARGV: the run of the server, a piece's key, the piece. */
+const putScript = `${isInRun}
+if not isInRun(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+return 1`;
+
 const replaceScript = `
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -93,11 +104,12 @@ async function openQueue(
   const backend = queue.getBackend();
 
   return {
-    add: async ({ id, events, pieces }) => {
-      await Promise.all(
-        pieceKeys(id, pieces.length).map((key, at) => client.hset(bodies, key, pieces[at] ?? "[]")),
+    add: async ({ id, events, pieces }, serverRun) => {
+      const puts = pieceKeys(id, pieces.length).map((key, at) =>
+        client.eval(putScript, 1, bodies, serverRun, key, pieces[at] ?? "[]"),
       );
-      const data = JSON.stringify({ pieces: pieces.length });
+      if ((await Promise.all(puts)).includes(0)) throw restarted();
+      const data = JSON.stringify({ pieces: pieces.length, serverRun } satisfies JobData);
       const job = { id, name: `${events} events`, data, opts: {}, progress: 0 };
       await backend.addJob({ ...job, attemptsMade: 0, timestamp: Date.now() } as JobJson, id);
     },

@@ -7,6 +7,7 @@ import type { Handle } from "../queue.ts";
 import { orAbort } from "./add.ts";
 import { openJobEvents, type JobData } from "./events.ts";
 import type { QueueNames } from "./names.ts";
+import type { CurrentRun } from "./server-run.ts";
 import { PartitionWorker } from "./worker.ts";
 
 export interface Work {
@@ -14,6 +15,7 @@ export interface Work {
   readonly names: QueueNames;
   readonly tenure: Tenure;
   readonly handle: Handle;
+  readonly currentRun: CurrentRun;
   readonly leaseMs: number;
   readonly writeTimeoutMs: number;
   /** Aborts when nothing may be waited for any longer. */

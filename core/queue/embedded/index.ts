@@ -105,10 +105,11 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
     });
   };
 
-  return {
+  const topics: Topics = {
     durability: async () => "disk",
     check: async () => [checkDatabase(database)],
     publish,
+    session: async () => ({ topics, over: new AbortController().signal }), // the disk keeps what it has
     settled: async () => {},
     subscribe: async (subscription) => {
       const { topic } = subscription;
@@ -158,4 +159,5 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       dropped.clear();
     },
   };
+  return topics;
 }

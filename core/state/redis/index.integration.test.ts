@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { startRedis, testRedis, type RedisServer } from "../../../test/redis-server.ts";
 import type { Log } from "../../connector.ts";
 import { ConfigError, FencedError, RetryableError } from "../../errors.ts";
@@ -152,4 +152,25 @@ it("fences in the same call as the write", async () => {
   await second.release();
   expect((await leases.acquire("source", 1_000))?.inherited).toBe(false);
   await place.close();
+});
+
+it("gives no token twice when it went back, and none of the lost ones writes any more", async () => {
+  const redis = await startRedis(["--appendfsync", "always"]);
+  onTestFinished(redis.stop);
+  const place = await openRedisState({ url: redis.url, project: "back", log });
+  onTestFinished(() => place.close());
+  const { leases, state } = place.scope("c");
+  const first = await leases.acquire("l", 60_000);
+  await first?.release();
+  const mark = redis.mark();
+  const lost = await leases.acquire("l", 60_000);
+  await redis.restart(mark);
+  const next = await leases.acquire("l", 60_000);
+  expect(next?.token).toBeGreaterThan(lost?.token ?? Infinity);
+  const write = [{ key: "k", value: 1 }];
+  await expect(state.each(write, lost)).rejects.toThrow(FencedError);
+  expect(await state.each(write, next)).toEqual([true]);
+  await next?.release();
+  const after = await leases.acquire("l", 60_000);
+  expect(after?.token).toBe((next?.token ?? 0) + 1);
 });

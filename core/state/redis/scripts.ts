@@ -3,7 +3,7 @@ import type { RedisClient } from "./client.ts";
 /**
  * One scope's data, all under one hash tag so that one Lua call sees all of it, in a cluster too:
  * `v` (hash: key → "revision expires json"), `o` (sorted set: keys in bytewise order), `x` (sorted set:
- * keys that expire, by when), `t` (hash: lease → newest token), `h` (hash: lease → token of a holder
+ * keys that expire, by when), `t` (hash: lease → newest token, and `LF lease` → the run of the server that gave it), `h` (hash: lease → token of a holder
  * that has not released), `l:NAME` (the running lease, with a TTL).
  */
 export const keysOf = (scope: string): readonly [string, string, string, string, string] => [
@@ -109,6 +109,9 @@ end
 sweep()
 return found`;
 
+/** More holders than there were in what a restart of Redis may have lost: none of their tokens is given twice. */
+const leap = 1_000;
+
 /**
  * KEYS[6]: the lease. ARGV: its name, ttl, a nonce of this attempt: a command that was sent again
  * after a reconnect gets the answer of the first time. Answers token and whether it is inherited.
@@ -123,7 +126,11 @@ if held then
   return false
 end
 local inherited = redis.call('HEXISTS', H, ARGV[1])
-local token = redis.call('HINCRBY', T, ARGV[1], 1)
+local told = redis.pcall('INFO', 'server')
+local run = type(told) == 'string' and string.match(told, 'run_id:(%w+)') or ''
+local last = redis.call('HGET', T, '\\n' .. ARGV[1])
+if last ~= run then redis.call('HSET', T, '\\n' .. ARGV[1], run) end
+local token = redis.call('HINCRBY', T, ARGV[1], (not last or last == run) and 1 or ${leap})
 redis.call('HSET', H, ARGV[1], token)
 redis.call('SET', KEYS[6], string.format('%d %d ', token, inherited) .. ARGV[3], 'PX', ARGV[2])
 return { token, inherited }`;

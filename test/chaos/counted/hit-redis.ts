@@ -1,7 +1,5 @@
-import { statSync, truncateSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { aofOf } from "../../power-cut.ts";
 import type { RedisServer } from "../../redis-server.ts";
 
 /** What a power cut may take from a Redis that syncs every second. */
@@ -12,6 +10,7 @@ export async function hitRedis(
   kind: "redis-restart" | "redis-older" | "redis-stop" | "cut",
   forMs: number,
   redis: RedisServer,
+  wentBack: () => void,
 ): Promise<void> {
   if (kind === "redis-restart") {
     await redis.kill();
@@ -24,14 +23,12 @@ export async function hitRedis(
     if (kind === "cut")
       return void (await client.client("KILL", "TYPE", "normal", "SKIPME", "yes"));
     if (kind === "redis-older") {
-      const [, dir] = (await client.config("GET", "dir")) as [string, string];
-      const file = aofOf(dir);
-      const { size } = statSync(file);
+      const mark = redis.mark();
       await sleep(lostMs);
       await redis.kill();
-      truncateSync(file, size);
       await sleep(forMs);
-      return await redis.restart();
+      wentBack();
+      return await redis.restart(mark);
     }
     const info = await client.info("server");
     const pid = Number(/^process_id:(\d+)/m.exec(info)?.[1]);

@@ -9,8 +9,6 @@ import type { TakeOver } from "./play-faults.ts";
 import { faultKinds, type FaultKind } from "./schedule.ts";
 
 const ofRedis: readonly FaultKind[] = ["redis-restart", "redis-older", "redis-stop", "cut"];
-/** Played by name only. What was published before Redis went back may come again behind what was being published then. */
-const unordered: FaultKind = "redis-older";
 const maxShown = 20;
 
 /** `npm run chaos -- --faults …`: one JSON line with the faults, the seed and the counts. Resolves to the exit code. */
@@ -95,7 +93,7 @@ function kindsOf(
   queue: "embedded" | "redis",
 ): readonly FaultKind[] | "hold" | undefined {
   if (text === "hold") return "hold";
-  const wanted = text === "all" ? faultKinds.filter((one) => one !== unordered) : text.split(",");
+  const wanted: readonly string[] = text === "all" ? faultKinds : text.split(",");
   const known = faultKinds.filter((kind) => wanted.includes(kind));
   if (known.length !== wanted.length) return undefined;
   return known.filter((kind) => queue === "redis" || !ofRedis.includes(kind));

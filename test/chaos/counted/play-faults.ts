@@ -69,7 +69,9 @@ async function play(fault: Fault, stage: Stage, hit: Hit): Promise<void> {
     await sleep(forMs);
     return world.mood("well");
   }
-  const turn = hit.turns.redis.then(async () => redis && (await hitRedis(kind, forMs, redis)));
+  const turn = hit.turns.redis.then(
+    async () => redis && (await hitRedis(kind, forMs, redis, world.wentBack)),
+  );
   hit.turns.redis = turn.catch(() => {}); // told below; the next one has its turn
   await turn;
 }

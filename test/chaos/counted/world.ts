@@ -30,6 +30,8 @@ export interface World {
   readonly reader: () => number | undefined;
   /** Reads behind which the origin had forgotten something, and writes under a token that was succeeded. */
   readonly faults: readonly string[];
+  /** Redis lost what it did last: it may have given tokens that it knows nothing of. */
+  readonly wentBack: () => void;
   readonly writes: () => number;
   /** Everything up to here was published, and its checkpoint stored. */
   readonly asked: () => number;
@@ -45,6 +47,7 @@ export function openWorld(seed: number, perSecond: number, { forgets = true } = 
   const begins: Begin[] = [];
   const faults: string[] = [];
   const tokens = new Map<string, number>();
+  let lost = new Map<string, number>();
   const asking = new Set<() => boolean>();
   let ended: number | undefined;
   let confirmed = 0;
@@ -66,7 +69,7 @@ export function openWorld(seed: number, perSecond: number, { forgets = true } = 
   const written = (pid: number, message: Extract<Asked, { ask: "write" }>): Answer | undefined => {
     const { numbers, lease, token } = message;
     const newest = tokens.get(lease) ?? 0;
-    if (token < newest)
+    if (token < newest && newest > (lost.get(lease) ?? 0))
       faults.push(`${pid} wrote under token ${token} of ${lease}, after ${newest}`);
     tokens.set(lease, Math.max(token, newest));
     if (mood === "hold") return undefined;
@@ -116,6 +119,7 @@ export function openWorld(seed: number, perSecond: number, { forgets = true } = 
     begins,
     reader: () => begins.at(-1)?.pid,
     faults,
+    wentBack: () => void (lost = new Map(tokens)),
     writes: () => writes,
     asked: () => highestAsked,
     close: () => clearInterval(look),
