@@ -6,6 +6,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
 import { aofOf } from "./power-cut.ts";
 
 export interface RedisServer {
@@ -19,6 +20,8 @@ export interface RedisServer {
   readonly restart: (from?: number) => Promise<void>;
   /** This moment, to go back to. Only what it answered before is certainly in. */
   readonly mark: () => number;
+  /** Cuts every connection to it. */
+  readonly cut: () => Promise<void>;
   /** Stands still, as a machine under too much load does, until it is to go on. */
   readonly freeze: () => void;
   readonly thaw: () => void;
@@ -89,6 +92,11 @@ export async function startServer(
       await kill();
       if (from !== undefined) truncateSync(aofOf(dir), from);
       await start();
+    },
+    cut: async () => {
+      const client = new Redis(port, "127.0.0.1", { maxRetriesPerRequest: null });
+      await client.client("KILL", "TYPE", "normal", "SKIPME", "yes");
+      client.disconnect();
     },
     mark: () => statSync(aofOf(dir)).size,
     freeze: () => void server?.kill("SIGSTOP"),

@@ -1,5 +1,6 @@
 import { contents } from "./conformance/contents.ts";
 import { full } from "./conformance/full.ts";
+import { interruptions } from "./conformance/interruptions.ts";
 import { order } from "./conformance/order.ts";
 import { processes } from "./conformance/processes.ts";
 import { subscriptions } from "./conformance/subscriptions.ts";
@@ -13,14 +14,22 @@ export interface Case {
   readonly run: () => Promise<void>;
 }
 
-const cases = [...order, ...processes, ...full, ...subscriptions, ...contents, ...taps];
+const cases = [
+  ...order,
+  ...processes,
+  ...interruptions,
+  ...full,
+  ...subscriptions,
+  ...contents,
+  ...taps,
+];
 
 /**
  * What every implementation of `Topics` must keep.
  *
  * - `open` opens the same place each time: opened twice, the two play two processes. Every topic has
  *   the settings in its options.
- * - `child` is a script that calls `consumeAsChild` on that same place; it gets `childArguments`, then its order.
+ * - `child` is a script that calls `actAsChild` on that same place; it gets `childArguments`, then its order.
  *
  * Cases use topics of their own and may share a place.
  */

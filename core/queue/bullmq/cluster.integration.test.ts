@@ -17,6 +17,7 @@ describe("bullmq topics on a cluster", () => {
     open: (options) => openParty({ url: cluster.url, project }, options),
     child: new URL("index.integration.test.child.js", import.meta.url),
     childArguments: () => [cluster.url, project],
+    interrupt: async () => void (await Promise.all(cluster.servers.map(({ cut }) => cut()))),
   });
   for (const { name, run } of suite) it(name, run);
 });

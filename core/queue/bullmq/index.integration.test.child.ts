@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Log } from "../../connector.ts";
 import { openRedisState } from "../../state/redis/index.ts";
-import { consumeAsChild } from "../conformance-child.ts";
+import { actAsChild } from "../conformance-child.ts";
 import type { Party, PartyOptions } from "../conformance.ts";
 import { openBullmqTopics } from "./index.ts";
 
@@ -28,4 +28,4 @@ export async function openParty(
 
 const [, script, url = "", project = ""] = process.argv;
 if (script === fileURLToPath(import.meta.url))
-  await consumeAsChild((options) => openParty({ url, project }, options));
+  await actAsChild((options) => openParty({ url, project }, options));

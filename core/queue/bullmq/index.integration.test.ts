@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startRedis, testRedis } from "../../../test/redis-server.ts";
+import { startRedis, type RedisServer } from "../../../test/redis-server.ts";
 import { queueConformance } from "../conformance.ts";
 import { openParty } from "./index.integration.test.child.ts";
 
-let server: Awaited<ReturnType<typeof testRedis>>;
-beforeAll(async () => void (server = await testRedis()));
+let server: RedisServer;
+beforeAll(async () => void (server = await startRedis()));
 afterAll(() => server.stop());
 
 const project = `test-${randomUUID()}`;
@@ -15,6 +15,7 @@ describe("bullmq topics", () => {
     open: (options) => openParty({ url: server.url, project }, options),
     child: new URL("index.integration.test.child.js", import.meta.url),
     childArguments: () => [server.url, project],
+    interrupt: () => server.restart(),
   });
   for (const { name, run } of suite) it(name, run);
 

@@ -17,6 +17,7 @@ describe("bullmq topics behind sentinels", () => {
     open: (options) => openParty({ url: sentinels.url, project }, options),
     child: new URL("index.integration.test.child.js", import.meta.url),
     childArguments: () => [sentinels.url, project],
+    interrupt: async () => void (await Promise.all(sentinels.servers.map(({ cut }) => cut()))),
   });
   for (const { name, run } of suite) it(name, run);
 });

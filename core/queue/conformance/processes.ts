@@ -12,7 +12,7 @@ export const processes: Cases = [
       await topics.subscribe({ topic: world.topic, name: "s" });
       await world.publish(topics, [change("x", 1), change("x", 2)]);
       await world.publish(topics, [change("x", 3)]);
-      const child = world.child("s", { partitions: 1, hang: true });
+      const child = world.child("s", { partitions: 1, does: "hang" });
       await child.received(1);
       child.process.kill("SIGKILL");
       await child.exited;
@@ -114,7 +114,7 @@ export const processes: Cases = [
       await topics.subscribe({ topic: world.topic, name: "s" });
       await world.publish(topics, [change("x", 1)]);
       await world.publish(topics, [change("x", 2)]);
-      const child = world.child("s", { partitions: 1, hang: true });
+      const child = world.child("s", { partitions: 1, does: "hang" });
       await child.received(1);
       child.process.kill("SIGSTOP");
       const reader = world.consume(topics, "s", async () => {
@@ -165,7 +165,7 @@ export const processes: Cases = [
       const { topics } = await world.open({ partitions });
       await topics.subscribe({ topic: world.topic, name: "s" });
       const reader = world.consume(topics, "s");
-      const child = world.child("s", { partitions, hang: false });
+      const child = world.child("s", { partitions, does: "consume" });
       const traffic = world.traffic(topics);
       await until(
         () => child.batches.length > 5 && partitionsOf(reader.recent(30), partitions).size === 2,
@@ -184,7 +184,7 @@ export const processes: Cases = [
       // Nobody consumes between the child and the reader: on a busy machine more than 100 jobs wait by then.
       const { topics } = await world.open({ maxWaiting: 10_000 });
       await topics.subscribe({ topic: world.topic, name: "s" });
-      const child = world.child("s", { hang: false });
+      const child = world.child("s", { does: "consume" });
       const traffic = world.traffic(topics);
       await child.received(10);
       child.tell("stop");

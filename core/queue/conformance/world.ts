@@ -26,6 +26,8 @@ export interface Tested {
   readonly open: (options: PartyOptions) => Promise<Party>;
   readonly child: URL;
   readonly childArguments: () => readonly string[];
+  /** Takes the place away from everybody for a moment: a restart, every connection cut, a file that is locked. */
+  readonly interrupt: () => Promise<void>;
 }
 
 export const leaseMs = 600;
@@ -137,8 +139,11 @@ export function openWorld(backend: Tested, topic: string) {
       readers.push(tap);
       return tap;
     },
-    child: (name: string, options: Partial<PartyOptions> & { readonly hang: boolean }) => {
-      const order: ChildOrder = { options: optionsOf(options), topic, name, hang: options.hang };
+    child: (
+      name: string,
+      { does, ...options }: Partial<PartyOptions> & Pick<ChildOrder, "does">,
+    ) => {
+      const order: ChildOrder = { options: optionsOf(options), topic, name, does };
       const child = fork(backend.child, [...backend.childArguments(), JSON.stringify(order)]);
       const record = recorder();
       children.push(child);
@@ -173,6 +178,7 @@ export function openWorld(backend: Tested, topic: string) {
         },
       };
     },
+    interrupt: backend.interrupt,
     end: async () => {
       ended.abort();
       for (const child of children) child.kill("SIGKILL");

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { openEmbeddedState } from "../../state/embedded/index.ts";
-import { consumeAsChild } from "../conformance-child.ts";
+import { actAsChild } from "../conformance-child.ts";
 import type { Party, PartyOptions } from "../conformance.ts";
 import { openEmbeddedTopics } from "./index.ts";
 
@@ -22,4 +22,4 @@ export function openParty(dir: string, options: PartyOptions): Party {
 
 const [, script, dir = ""] = process.argv;
 if (script === fileURLToPath(import.meta.url))
-  await consumeAsChild(async (options) => openParty(dir, options));
+  await actAsChild(async (options) => openParty(dir, options));

@@ -1,11 +1,17 @@
+import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { SluiceEvent } from "../../event.ts";
 import { queueConformance } from "../conformance.ts";
 import { openParty } from "./index.test.child.ts";
+
+const run = promisify(execFile);
+const locker = fileURLToPath(new URL("lock.test.child.js", import.meta.url));
 
 let dir: string;
 beforeAll(() => void (dir = mkdtempSync(join(tmpdir(), "sluice-queue-"))));
@@ -16,6 +22,7 @@ describe("embedded topics", () => {
     open: async (options) => openParty(dir, options),
     child: new URL("index.test.child.js", import.meta.url),
     childArguments: () => [dir],
+    interrupt: async () => void (await run(process.execPath, [locker, dir])),
   });
   for (const { name, run } of suite) it(name, run);
 

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Redis } from "ioredis";
 import type { RedisServer } from "../../redis-server.ts";
 
 /** What a power cut may take from a Redis that syncs every second. */
@@ -12,17 +11,18 @@ export async function hitRedis(
   redis: RedisServer,
   wentBack: () => void,
 ): Promise<void> {
-  if (kind === "redis-restart") {
-    await redis.kill();
-    await sleep(forMs);
-    return await redis.restart();
-  }
-  const client = new Redis(redis.url);
-  client.on("error", () => {}); // we kill it
-  try {
-    if (kind === "cut")
-      return void (await client.client("KILL", "TYPE", "normal", "SKIPME", "yes"));
-    if (kind === "redis-older") {
+  switch (kind) {
+    case "cut":
+      return await redis.cut();
+    case "redis-stop":
+      redis.freeze();
+      await sleep(forMs);
+      return redis.thaw();
+    case "redis-restart":
+      await redis.kill();
+      await sleep(forMs);
+      return await redis.restart();
+    case "redis-older": {
       const mark = redis.mark();
       await sleep(lostMs);
       await redis.kill();
@@ -30,12 +30,5 @@ export async function hitRedis(
       wentBack();
       return await redis.restart(mark);
     }
-    const info = await client.info("server");
-    const pid = Number(/^process_id:(\d+)/m.exec(info)?.[1]);
-    process.kill(pid, "SIGSTOP");
-    await sleep(forMs);
-    process.kill(pid, "SIGCONT");
-  } finally {
-    client.disconnect();
   }
 }
