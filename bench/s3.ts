@@ -84,6 +84,7 @@ async function measure(what: "ingest" | "listing", count: number) {
       settled: async () => {},
       refuse: async () => {},
       tap: async () => (async function* () {})(),
+      givenUp: async () => [],
       requests: (async function* () {})(),
       // It counts what it does in a pass, and nothing once that is over.
       progress: ({ done }) => done === undefined && aborter.abort(),

@@ -84,6 +84,16 @@ export interface SnapshotRequest {
   readonly audience?: string;
 }
 
+/** A question that became a dead letter. */
+export interface GivenUp {
+  readonly correlationid: string;
+  /** Who gave it up. */
+  readonly connector: string;
+  readonly error: { readonly code: string; readonly message: string; readonly fix?: string };
+  /** RFC 3339: when it was last tried. */
+  readonly at: string;
+}
+
 /** What `read` of a source is called with: once a run, `config` parsed and `checkpoint` as its schema put it out. */
 export interface SourceContext<C, P> extends Context<C> {
   /** Where the last stored batch ended; `undefined` at the first start. */
@@ -110,6 +120,14 @@ export interface SourceContext<C, P> extends Context<C> {
     topic: string,
     run: { readonly signal: AbortSignal; readonly missed?: (events: number) => void },
   ) => Promise<AsyncIterable<SluiceEvent>>;
+  /**
+   * Which of these questions, by their correlation ids, were given up on their way to a topic of answers: who waits
+   * for one may stop waiting. A question that is asked again may have been given up before: see `at`.
+   */
+  readonly givenUp: (
+    topic: string,
+    correlationids: readonly string[],
+  ) => Promise<readonly GivenUp[]>;
   /** Shown by `status` and the live view. */
   readonly progress: (value: {
     readonly phase: "snapshot" | "streaming";

@@ -12,6 +12,7 @@ export {
   type Connector,
   type Context,
   type Finding,
+  type GivenUp,
   type Log,
   type Output,
   type Reader,

@@ -6,6 +6,7 @@ import { freePort, until } from "../connectors/sources/http/harness.ts";
 import { http } from "../connectors/sources/http/http.ts";
 import type { Pipeline, Place, ResolvedConnector } from "../core/config/pipeline.ts";
 import { defineTransform } from "../core/connector.ts";
+import { PoisonError } from "../core/errors.ts";
 import type { QuestionAsked } from "../core/event.ts";
 import { startPipeline, type Running } from "../core/runtime/runner.ts";
 
@@ -17,7 +18,9 @@ export async function cleanUp(): Promise<void> {
   for (const clean of cleanups.splice(0).toReversed()) await clean();
 }
 
-/** Answers questions at once, but for those that begin with "never". */
+const givenUpOnce = new Set<string>();
+
+/** Answers questions at once, but for those that begin with "never"; gives up what is "bad", and "once" the first time. */
 const answerer = defineTransform({
   name: "answerer",
   version: "1.0.0",
@@ -30,6 +33,13 @@ const answerer = defineTransform({
       events.map((event) => {
         const { id, correlationid, data } = event as QuestionAsked;
         if (data.text.startsWith("never")) return null;
+        const isFirst = data.text.startsWith("once") && !givenUpOnce.has(id);
+        if (isFirst) givenUpOnce.add(id);
+        if (isFirst || data.text.startsWith("bad"))
+          throw new PoisonError("answerer: it cannot.", {
+            code: "answerer.cannot",
+            fix: "Ask less.",
+          });
         const answer = { question: id, asked: data.text, text: `because ${data.text}` };
         return {
           ...event,

@@ -161,6 +161,47 @@ describe("who asks the http source", () => {
     expect(never.body).toMatch(/event: unanswered\ndata: \{"id":"[^"]+","reason":"late"\}\n\n$/);
   });
 
+  it("is told at once that its question was given up, by whom and why", async () => {
+    const { url } = await desk({ maxWaitSeconds: 60 });
+    const start = performance.now();
+    const wait = { ...json, prefer: "wait=60" };
+    const bad = await post(`${url}/questions`, { text: "bad" }, wait);
+    expect(bad.status).toBe(422);
+    expect(bad.headers.get("content-type")).toBe("application/problem+json");
+    const detail = "answerer gave the question up: answerer: it cannot.";
+    expect(bad.body).toEqual({
+      title: "Unprocessable Entity",
+      status: 422,
+      detail,
+      fix: "Ask less.",
+      id: expect.any(String),
+    });
+    const stream = { ...json, accept: "text/event-stream" };
+    const { body } = await post(`${url}/questions`, { text: "bad" }, stream);
+    const [, unanswered = ""] = String(body).split("\n\n");
+    const [name, data = ""] = unanswered.split("\ndata: ");
+    expect(name).toBe("event: unanswered");
+    expect(JSON.parse(data)).toEqual({
+      id: expect.any(String),
+      reason: "given-up",
+      detail,
+      fix: "Ask less.",
+    });
+    expect(performance.now() - start).toBeLessThan(20_000);
+  });
+
+  it("may ask again with the same key: what was given up before is over", async () => {
+    const { url } = await desk();
+    const ask = () =>
+      post(
+        `${url}/questions`,
+        { text: "once" },
+        { ...json, prefer: "wait=20", "idempotency-key": "k" },
+      );
+    expect((await ask()).status).toBe(422);
+    expect(await ask()).toMatchObject({ status: 200, body: { data: { text: "because once" } } });
+  });
+
   it("is told what to do where it cannot wait", async () => {
     const { url } = await desk();
     const two = ["1", "2"].map((id) =>

@@ -46,6 +46,7 @@ export async function readSource(
     settled: async () => {},
     refuse: async () => {},
     tap: async () => (async function* () {})(),
+    givenUp: async () => [],
     requests: (async function* () {})(),
     progress: () => {},
   });

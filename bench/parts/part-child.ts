@@ -10,6 +10,7 @@ export interface PartReport {
   readonly lastMs: number;
   readonly latenciesMs: readonly number[];
   readonly rssBytes: number;
+  readonly heapUsedBytes: number;
   readonly cpuMs: number;
   /** Of the source in this process: published so far, and what it says of itself. */
   readonly published: number;
@@ -31,12 +32,14 @@ const pipeline = await loadPipeline([file], {
 const running = await startPipeline(pipeline, { log, admin: { host: "127.0.0.1", port: 0 } });
 const tell = async () => {
   const { user, system } = process.cpuUsage();
+  const memory = process.memoryUsage();
   const { connectors } = await running.status();
   const source = connectors.find(({ kind }) => kind === "source");
   const report: PartReport = {
     ...counted,
     latenciesMs: counted.latenciesMs.splice(0),
-    rssBytes: process.memoryUsage.rss(),
+    rssBytes: memory.rss,
+    heapUsedBytes: memory.heapUsed,
     cpuMs: (user + system) / 1_000,
     published: source?.events ?? 0,
     phase: source?.progress?.phase,

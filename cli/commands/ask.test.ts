@@ -186,6 +186,40 @@ describe("ask and feedback", () => {
     expect(error?.message).toContain('"questions" and "more"');
   });
 
+  it("say who failed, and why", async () => {
+    const broken = `
+      import { ConfigError, defineTransform, z } from "${core}";
+      export const broken = defineTransform({
+        name: "broken", version: "1.0.0", summary: "Cannot open.", config: z.strictObject({}),
+        accepts: ["dev.sluice.question."], emits: ["dev.sluice.answer."],
+        open: async () => { throw new ConfigError("broken: it has no key.", { code: "broken.key", fix: "Give it one." }); },
+      });`;
+    writeFileSync(join(dir, "broken.mjs"), broken);
+    const connectors = [
+      { name: "oracle", transform: "./broken.mjs", from: "q", to: "a" },
+      // With nothing left that works, the process would end.
+      { name: "opinions", sink: "./opinions.mjs", from: "feedback", config: {} },
+    ];
+    const topics = { a: { optional: true } };
+    const config = { project: "broken", queue: "embedded:broken", topics, connectors };
+    writeFileSync(join(dir, "broken.json"), JSON.stringify(config));
+    const started = startCli(dir, ["start", "broken.json", "--json"]);
+    try {
+      await until(
+        () => started.stderr().includes("transform failed"),
+        () => started.stderr(),
+      );
+      const args = ["ask", question, "--config", "broken.json", "--timeout", "1"];
+      const { code, error } = await json(...args);
+      expect([code, error?.code]).toEqual([1, "cli.no-answer"]);
+      expect(error?.message).toBe("ask: no answer in 1 s: oracle failed: broken: it has no key.");
+      expect(error?.fix).toBe("Give it one.");
+    } finally {
+      started.signal("SIGTERM");
+      await started.ended;
+    }
+  }, 30_000);
+
   it("say who does not run, when nobody answers any more", async () => {
     running?.signal("SIGTERM");
     await running?.ended;

@@ -2,6 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend } from "../../core/backend.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { AnswerGiven, QuestionAsked, SluiceEvent } from "../../core/event.ts";
+import { givenUp } from "../../core/runtime/given-up.ts";
+import { askProcesses } from "../../core/runtime/read-status.ts";
+import type { ConnectorStatus } from "../../core/runtime/status.ts";
+import type { SubscriptionStatus } from "../../core/queue/queue.ts";
 import type { QuestionPath } from "./path.ts";
 
 const lookEveryMs = 500;
@@ -27,10 +31,9 @@ export async function awaitAnswer(
   const signal = AbortSignal.any([over.signal, patience]);
   try {
     const listening = await Promise.all(path.answers.map((topic) => topics.tap(topic, { signal })));
-    const before = await lettersOf(backend, path);
     const found = Promise.any(listening.map((events) => answerAmong(events, question.id)));
     const given = found.catch(() => undefined); // the taps end with the signal
-    const refused = refusalOf(backend, path, question.id, { before, signal });
+    const refused = refusalOf(backend, path, question.id, signal);
     await topics.publish(path.topic, [question], { signal });
     const answer = await Promise.race([given, refused]);
     if (answer) return answer;
@@ -55,61 +58,71 @@ async function refusalOf(
   { deadLetters }: Backend,
   { connectors }: QuestionPath,
   id: string,
-  {
-    before,
-    signal,
-  }: { readonly before: ReadonlyMap<string, number>; readonly signal: AbortSignal },
+  signal: AbortSignal,
 ): Promise<undefined> {
-  const seen = new Map(before);
+  const names = connectors.map(({ name }) => name);
   while (!signal.aborted) {
     await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined); // aborted: the loop ends
-    for (const { name } of connectors) {
-      const count = await deadLetters.count(name);
-      if (count === seen.get(name)) continue;
-      seen.set(name, count);
-      for await (const page of deadLetters.list(name))
-        for (const { event, error } of page)
-          if (event.id === id || event["correlationid"] === id)
-            throw new SluiceError(`ask: ${name} gave the question up: ${error.message}`, {
-              code: "cli.no-answer",
-              fix: `${error.fix ?? "See why."} It is kept: sluice dead-letters list ${name}`,
-            });
-    }
+    const [found] = await givenUp([id], names, deadLetters);
+    if (found)
+      throw new SluiceError(
+        `ask: ${found.connector} gave the question up: ${found.error.message}`,
+        {
+          code: "cli.no-answer",
+          fix: `${found.error.fix ?? "See why."} It is kept: sluice dead-letters list ${found.connector}`,
+        },
+      );
   }
   return undefined;
 }
 
-async function lettersOf(
-  { deadLetters }: Backend,
-  { connectors }: QuestionPath,
-): Promise<ReadonlyMap<string, number>> {
-  return new Map(
-    await Promise.all(
-      connectors.map(async ({ name }) => [name, await deadLetters.count(name)] as const),
-    ),
-  );
-}
-
 async function noAnswer(
-  { topics }: Backend,
+  backend: Backend,
   { connectors }: QuestionPath,
   timeoutMs: number,
 ): Promise<SluiceError> {
-  const all = await topics.subscriptions();
-  const own = all.filter(({ name }) => connectors.some((one) => one.name === name));
-  const idle = own.filter(({ consumers }) => consumers === 0).map(({ name }) => name);
-  const busy = own.filter(({ waiting }) => waiting > 0).map(({ name }) => name);
-  const why =
-    idle.length > 0
-      ? `no process runs ${idle.join(", ")}`
-      : busy.length > 0
-        ? `${busy.join(", ")} still work on what was asked`
-        : "nothing waits, and nothing came";
+  const isOnWay = ({ name }: { readonly name: string }) =>
+    connectors.some((one) => one.name === name);
+  const { processes } = await askProcesses(backend.state);
+  const running = processes.flatMap((one) => one.connectors).filter(isOnWay);
+  const own = (await backend.topics.subscriptions()).filter(isOnWay);
+  const { why, fix } = [...reasons(running, own)][0] ?? {
+    why: "nothing waits, and nothing came",
+    fix: "Look what is the matter: sluice status, sluice dead-letters list NAME.",
+  };
   return new SluiceError(`ask: no answer in ${timeoutMs / 1_000} s: ${why}.`, {
     code: "cli.no-answer",
-    fix:
-      idle.length > 0
-        ? "Start it: sluice start FILE…"
-        : "Look what is the matter: sluice status, sluice dead-letters list NAME; or wait longer: --timeout 300.",
+    fix,
   });
+}
+
+/** What may be the matter, the most telling first. */
+function* reasons(
+  running: readonly ConnectorStatus[],
+  subscriptions: readonly SubscriptionStatus[],
+): Iterable<{ readonly why: string; readonly fix: string }> {
+  // One process that works on it is enough.
+  const isWell = (name: string) =>
+    running.some((one) => one.name === name && one.state === "running");
+  for (const { name, state, error } of running) {
+    if (isWell(name)) continue;
+    if (error)
+      yield {
+        why: `${name} ${state === "failed" ? "failed" : "is failing"}: ${error.message.replace(/\.$/, "")}`,
+        fix: error.fix ?? "See sluice status.",
+      };
+    else if (state === "paused" || state === "stopped")
+      yield { why: `${name} is ${state}`, fix: `Let it go on: sluice resume ${name}` };
+  }
+  const names = (some: readonly SubscriptionStatus[]) =>
+    [...new Set(some.map(({ name }) => name))].join(", ");
+  const idle = subscriptions.filter(({ consumers }) => consumers === 0);
+  if (idle.length > 0)
+    yield { why: `no process runs ${names(idle)}`, fix: "Start it: sluice start FILE…" };
+  const busy = subscriptions.filter(({ waiting }) => waiting > 0);
+  if (busy.length > 0)
+    yield {
+      why: `${names(busy)} still work on what was asked`,
+      fix: "Look what is the matter: sluice status; or wait longer: --timeout 300.",
+    };
 }

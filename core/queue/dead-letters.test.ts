@@ -67,3 +67,23 @@ it("lists page by page after an id, and removes by id", async () => {
   expect((await list("paged")).map(({ id }) => id)).toEqual(["b", "d"]);
   expect(await letters.count("other")).toBe(0);
 });
+
+it("finds the letters of a correlation, the last of each, until they are removed", async () => {
+  const about = (id: string, correlationid: string): DeadLetter => {
+    const one = letter("asked", id);
+    return { ...one, event: { ...one.event, correlationid } };
+  };
+  await letters.add(letter("asked", "none"));
+  await letters.add(about("a", "q1"));
+  await letters.add(about("b", "q2"));
+  await letters.add(about("c", "q2"));
+  const found = async (...ids: readonly string[]) =>
+    (await letters.correlated("asked", ids)).map(({ id }) => id);
+  expect(await found("q1", "q2", "q3")).toEqual(["a", "c"]);
+  await letters.remove("asked", ["b", "none"]);
+  expect(await found("q1", "q2")).toEqual(["a", "c"]);
+  await letters.remove("asked", ["a", "c"]);
+  expect(await found("q1", "q2")).toEqual([]);
+  for await (const page of place.scope("dead-letters/asked").state.scan(""))
+    expect(page).toEqual([]);
+});

@@ -136,5 +136,10 @@ export interface DeadLetters {
     options?: { readonly after?: string; readonly pageSize?: number },
   ) => AsyncIterable<readonly DeadLetter[]>;
   readonly count: (connector: string) => Promise<number>;
+  /** The letters of events with these correlation ids: of each the one that was kept last. */
+  readonly correlated: (
+    connector: string,
+    correlationids: readonly string[],
+  ) => Promise<readonly DeadLetter[]>;
   readonly remove: (connector: string, ids: readonly string[]) => Promise<void>;
 }

@@ -10,8 +10,9 @@ import { prefixed } from "../state/prefixed.ts";
 import type { Lease, Scope } from "../state/state.ts";
 import { undertaker } from "./bury.ts";
 import { openServing } from "./catch-up.ts";
+import { givenUp, producersOf } from "./given-up.ts";
 import { checkpointKey, ownPrefix } from "./keys.ts";
-import { producerOf } from "./producers.ts";
+import { listProducers, producerOf } from "./producers.ts";
 import { requestFeed } from "./requests.ts";
 import type { TaskRun } from "./task.ts";
 import { tracedPublish } from "./tracing.ts";
@@ -82,6 +83,10 @@ export async function readSource(
         ...tapping,
         signal: AbortSignal.any([signal, tapping.signal]),
       }),
+    givenUp: async (topic, correlationids) => {
+      const names = producersOf(topic, await listProducers(backend.state));
+      return await givenUp(correlationids, names, backend.deadLetters);
+    },
     progress: (value) => {
       isWell();
       board.progress(value);

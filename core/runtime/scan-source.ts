@@ -65,6 +65,7 @@ async function* untilStreaming(
     requests: nobodyAsks(signal),
     refuse: async () => {},
     tap: async () => (async function* () {})(),
+    givenUp: async () => [],
     progress: ({ phase }) => phase === "streaming" && streams(),
   };
   const batches = read({ ...base, ...sourcing })[Symbol.asyncIterator]();
@@ -85,7 +86,7 @@ async function* untilStreaming(
 
 type Sourcing = Pick<
   SourceContext<unknown, unknown>,
-  "checkpoint" | "nextVersion" | "settled" | "requests" | "refuse" | "tap" | "progress"
+  "checkpoint" | "nextVersion" | "settled" | "requests" | "refuse" | "tap" | "givenUp" | "progress"
 >;
 
 async function* nobodyAsks(signal: AbortSignal): AsyncGenerator<SnapshotRequest, void> {

@@ -3,7 +3,7 @@ import type { Options } from "./config.ts";
 
 export interface Encoded {
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: Buffer;
 }
 
 /**
@@ -19,12 +19,12 @@ export function encode(given: readonly SluiceEvent[], mode: Options["mode"]): En
     case "batch":
       return {
         headers: { "content-type": "application/cloudevents-batch+json; charset=utf-8" },
-        body: JSON.stringify(events),
+        body: Buffer.from(JSON.stringify(events)),
       };
     case "structured":
       return {
         headers: { "content-type": "application/cloudevents+json; charset=utf-8" },
-        body: events.map((event) => JSON.stringify(event)).join(""),
+        body: Buffer.from(events.map((event) => JSON.stringify(event)).join("")),
       };
     case "binary":
       return binary(events);
@@ -32,7 +32,9 @@ export function encode(given: readonly SluiceEvent[], mode: Options["mode"]): En
 }
 
 function binary([event]: readonly SluiceEvent[]): Encoded {
-  const { data, datacontenttype: type = "application/json", ...attributes } = event ?? {};
+  const { data, data_base64: bytes, datacontenttype, ...attributes } = event ?? {};
+  const isBytes = typeof bytes === "string";
+  const type = datacontenttype ?? (isBytes ? "application/octet-stream" : "application/json");
   // `fetch` would throw as if nobody answered, and the event be sent for ever.
   if (!/^[ -~]*$/.test(type))
     throw new PoisonError(`http: content type ${JSON.stringify(type.slice(0, 100))} is none.`, {
@@ -43,11 +45,13 @@ function binary([event]: readonly SluiceEvent[]): Encoded {
     value === undefined || value === null ? [] : [[`ce-${name}`, attributeText(value)]],
   );
   const headers = Object.fromEntries(named) as Record<string, string>;
-  if (data === undefined) return { headers, body: "" };
+  if (isBytes)
+    return { headers: { ...headers, "content-type": type }, body: Buffer.from(bytes, "base64") };
+  if (data === undefined) return { headers, body: Buffer.alloc(0) };
   const isText = typeof data === "string" && /^text\//i.test(type);
   return {
     headers: { ...headers, "content-type": type },
-    body: isText ? data : JSON.stringify(data),
+    body: Buffer.from(isText ? data : JSON.stringify(data)),
   };
 }
 

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import type { ServerResponse } from "node:http";
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 import { HTTP } from "cloudevents";
 import {
   inScope,
@@ -117,6 +120,35 @@ describe("the http sink sends", () => {
     assert.equal(received[0]?.url, "/hook?a=b");
     assert.match(String(received[0]?.headers["content-type"]), /^application\/cloudevents\+json/);
     assert.deepEqual(JSON.parse(received[0]?.body ?? ""), record);
+  });
+
+  it("data that is bytes as those bytes in binary mode, as base64 in the others", async () => {
+    const bodies: Buffer[] = [];
+    const raw = createServer((request, response) => {
+      void buffer(request).then((body) => (bodies.push(body), response.writeHead(204).end()));
+    }).listen(0, "127.0.0.1");
+    await once(raw, "listening");
+    const url = `http://127.0.0.1:${(raw.address() as AddressInfo).port}`;
+    const bytes = Buffer.from([0, 255, 128, 10]);
+    const event = message("1", {
+      data: undefined,
+      data_base64: bytes.toString("base64"),
+      datacontenttype: "image/png",
+    });
+    const headers: IncomingHttpHeaders[] = [];
+    raw.prependListener("request", (request) => headers.push(request.headers));
+    await write({ url, mode: "binary", secret: `whsec_${"A".repeat(24)}` }, [event]);
+    await write({ url }, [event]);
+    raw.close();
+    const [sent = {}] = headers;
+    expect(bodies[0]).toEqual(bytes);
+    expect(sent).toMatchObject({ "ce-id": "1", "content-type": "image/png" });
+    expect(Object.keys(sent).filter((name) => name.includes("base64"))).toEqual([]);
+    const mac = createHmac("sha256", Buffer.alloc(18))
+      .update(`${String(sent["webhook-id"])}.${String(sent["webhook-timestamp"])}.`)
+      .update(bytes);
+    expect(sent["webhook-signature"]).toBe(`v1,${mac.digest("base64")}`);
+    expect(JSON.parse(String(bodies[1]))).toMatchObject({ data_base64: bytes.toString("base64") });
   });
 
   it("in binary mode its attributes in headers, as the SDK reads them", async () => {

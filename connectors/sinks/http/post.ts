@@ -52,7 +52,7 @@ export function poster(config: Options): Post {
           "webhook-timestamp": String(timestamp),
           ...(key && { "webhook-signature": signature(key, { id, timestamp, body }) }),
         },
-        body: Buffer.from(body), // a text would get a content type of its own
+        body,
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutSeconds * 1_000)]),
       });
     } catch (error) {

@@ -15,9 +15,9 @@ export function signature(
     id,
     timestamp,
     body,
-  }: { readonly id: string; readonly timestamp: number; readonly body: string },
+  }: { readonly id: string; readonly timestamp: number; readonly body: Buffer },
 ): string {
-  const mac = createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64");
+  const mac = createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64");
   return `v1,${mac}`;
 }
 

@@ -21,13 +21,13 @@ export function openBudget(maxBytes: number): Budget {
 }
 
 /**
- * Reads the body as UTF-8, counting as it comes. Every byte is on the budget, also that of one who
+ * Reads the body, counting as it comes. Every byte is on the budget, also that of one who
  * sends slowly; `release` gives them back. Throws `Refusal` 400, 413, 429, and 503 on abort.
  */
 export async function readBody(
   request: IncomingMessage,
   how: { readonly maxBytes: number; readonly budget: Budget; readonly signal: AbortSignal },
-): Promise<{ readonly text: string; readonly bytes: number; readonly release: () => void }> {
+): Promise<{ readonly body: Buffer; readonly release: () => void }> {
   const { maxBytes, budget, signal } = how;
   let stop = () => {};
   let held = 0;
@@ -56,7 +56,7 @@ export async function readBody(
       request.once("error", reject);
       request.once("close", () => reject(invalid("the body was cut short.")));
     });
-    return { text: decoded(Buffer.concat(parts)), bytes, release };
+    return { body: Buffer.concat(parts), release };
   } catch (error) {
     release();
     throw error;
@@ -73,7 +73,8 @@ function tooLarge(maxBytes: number): Refusal {
   });
 }
 
-function decoded(bytes: Buffer): string {
+/** Throws `Refusal` 400 for what is no UTF-8. */
+export function textOf(bytes: Buffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {

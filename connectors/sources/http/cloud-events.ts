@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { CloudEvent } from "cloudevents";
 import type { MessageEvent } from "sluice";
+import { textOf } from "./body.ts";
 import { maxBatchEvents } from "./desk.ts";
 import { isObject, parseJson } from "./json.ts";
 import { isJson, mediaTypeOf, unknownType } from "./media-type.ts";
@@ -19,6 +20,7 @@ export type Mode = "binary" | "structured" | "batch";
 const required = ["specversion", "id", "source", "type"] as const;
 /** Attributes are kept where data is not: while an answer is waited for, in state, in logs. */
 const maxAttributeLength = 2_048;
+const base64 = /^(?:[A-Za-z\d+/]{4})*(?:[A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?$/;
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
 /** How events stand in a request. Throws `Refusal` 400 and 415, before its body is read. */
@@ -35,7 +37,6 @@ export function modeOf(headers: IncomingHttpHeaders): Mode {
       "Send application/cloudevents+json, or the ce- headers beside the data.",
     );
   }
-  if (type !== "" && !isJson(type) && !type.startsWith("text/")) throw unknownType(type);
   return "binary";
 }
 
@@ -48,15 +49,15 @@ export function eventsOf(
   sdk: Sdk,
   mode: Mode,
   headers: IncomingHttpHeaders,
-  text: string,
+  body: Buffer,
 ): readonly MessageEvent[] {
   switch (mode) {
     case "binary":
-      return [judged(sdk, fromHeaders(sdk, headers, text), "the event")];
+      return [judged(sdk, fromHeaders(sdk, headers, body), "the event")];
     case "structured":
-      return [judged(sdk, parseJson(text), "the event")];
+      return [judged(sdk, parseJson(textOf(body)), "the event")];
     case "batch": {
-      const all = parseJson(text);
+      const all = parseJson(textOf(body));
       if (!Array.isArray(all)) throw invalid("a batch must be a JSON array of events.");
       if (all.length > maxBatchEvents)
         throw new Refusal(413, `a batch of ${all.length} events.`, {
@@ -67,14 +68,13 @@ export function eventsOf(
   }
 }
 
-function fromHeaders({ HTTP }: Sdk, headers: IncomingHttpHeaders, text: string): unknown {
+function fromHeaders({ HTTP }: Sdk, headers: IncomingHttpHeaders, body: Buffer): unknown {
   const plain: IncomingHttpHeaders = {};
   for (const [name, value] of Object.entries(headers))
     if (name.startsWith("ce-") && typeof value === "string") plain[name] = percentDecoded(value);
   for (const name of required)
     if (!plain[`ce-${name}`]) throw invalid(`the event has no ${name}: no header ce-${name}.`);
   const type = headers["content-type"];
-  const isText = mediaTypeOf(headers).startsWith("text/");
   // The body is read below: the SDK takes `12` for a text.
   const { data: _, ...attributes } = HTTP.toEvent({ headers: plain, body: undefined }) as {
     data?: unknown;
@@ -84,8 +84,15 @@ function fromHeaders({ HTTP }: Sdk, headers: IncomingHttpHeaders, text: string):
     ...attributes,
     ...(time !== undefined && { time }),
     ...(type !== undefined && { datacontenttype: type }),
-    ...(text !== "" && { data: isText ? text : parseJson(text) }),
+    ...(body.length > 0 && dataOf(mediaTypeOf(headers), body)),
   };
+}
+
+/** What is neither JSON nor text stays bytes, as the JSON format has them. */
+function dataOf(type: string, body: Buffer): Readonly<Record<string, unknown>> {
+  if (type === "" || isJson(type)) return { data: parseJson(textOf(body)) };
+  if (type.startsWith("text/")) return { data: textOf(body) };
+  return { data_base64: body.toString("base64") };
 }
 
 function judged({ CloudEvent }: Sdk, sent: unknown, which: string): MessageEvent {
@@ -100,12 +107,13 @@ function judged({ CloudEvent }: Sdk, sent: unknown, which: string): MessageEvent
   const named = `${which} ${JSON.stringify(event["id"]).slice(0, 100)}`;
   if (event["specversion"] !== "1.0")
     throw invalid(`${named}: specversion ${JSON.stringify(event["specversion"])} is not 1.0.`);
-  if (event["data_base64"] !== undefined)
-    throw new Refusal(415, `${named}: its data is binary (data_base64).`, {
-      fix: "Send JSON or text as data; put files into a bucket or folder that a source reads.",
-    });
+  const { data_base64: bytes } = event;
+  if (bytes !== undefined && (typeof bytes !== "string" || !base64.test(bytes)))
+    throw invalid(`${named}: data_base64 is not base64.`);
+  if (bytes !== undefined && event["data"] !== undefined)
+    throw invalid(`${named} has both data and data_base64.`);
   for (const [name, value] of given)
-    if (name !== "data" && !isAttribute(value))
+    if (name !== "data" && name !== "data_base64" && !isAttribute(value))
       throw invalid(
         `${named}: ${name} must be a text of up to ${maxAttributeLength} characters, a whole number or true or false.`,
       );
@@ -114,7 +122,7 @@ function judged({ CloudEvent }: Sdk, sent: unknown, which: string): MessageEvent
     throw invalid(`${named}: time ${JSON.stringify(time)} is no RFC 3339 time.`);
   try {
     // Without the data: attributes are what it judges, and a copy of a large body costs.
-    const { data: _, ...attributes } = event;
+    const { data: _, data_base64: __, ...attributes } = event;
     new CloudEvent({ ...attributes, time }, false).validate();
   } catch (error) {
     throw invalid(`${named}: ${problemsOf(error)}.`);

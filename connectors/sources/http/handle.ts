@@ -79,7 +79,7 @@ async function publish(
   const { events, bytes, release } = await eventsIn(serving, path, request, response);
   let place: Place | undefined;
   try {
-    if (wish) place = serving.answers?.expect(correlationOf(events));
+    if (wish) place = await serving.answers?.expect(correlationOf(events));
     await serving.desk.put(events, bytes, { signal: gone });
     return { ids: events.map(({ id }) => id), place };
   } catch (error) {
@@ -110,15 +110,21 @@ async function answered(
   if (kind === "wait") {
     const headers = { "preference-applied": `wait=${waitMs / 1_000}` };
     const found = await place.wait(waitMs, { signal: gone });
-    return typeof found === "string"
-      ? { status: 202, type: "application/json", body: taken, headers }
-      : { status: 200, type: "application/cloudevents+json", body: found, headers };
+    if ("answer" in found)
+      return { status: 200, type: "application/cloudevents+json", body: found.answer, headers };
+    if (found.reason !== "given-up")
+      return { status: 202, type: "application/json", body: taken, headers };
+    const { detail = "", fix } = found;
+    const { body, ...problem } = toProblem(
+      new Refusal(422, detail, { headers, ...(fix !== undefined && { fix }) }),
+    );
+    return { ...problem, body: { ...body, ...taken } };
   }
   const stream = openStream(response);
   stream.send("accepted", taken);
   const found = await place.wait(waitMs, { signal: gone });
-  if (typeof found === "string") stream.send("unanswered", { ...taken, reason: found });
-  else stream.send("answer", found);
+  if ("answer" in found) stream.send("answer", found.answer);
+  else stream.send("unanswered", { ...taken, ...found });
   stream.end();
   return undefined;
 }

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { MessageEvent, SluiceEvent, SourceContext } from "sluice";
 import { admit } from "./admit.ts";
-import { readBody, type Budget } from "./body.ts";
+import { readBody, textOf, type Budget } from "./body.ts";
 import { eventsOf, modeOf, type Sdk } from "./cloud-events.ts";
 import type { Options } from "./config.ts";
 import { eventOf, type forms } from "./forms.ts";
@@ -51,11 +51,11 @@ export async function eventsIn(
   const parse = parserOf(intake, path, request.headers);
   if (request.headers.expect !== undefined) response.writeContinue();
   const { signal } = context;
-  const { text, bytes, release } = await readBody(request, { maxBytes, budget, signal });
+  const { body, release } = await readBody(request, { maxBytes, budget, signal });
   try {
-    const sent = parse(text);
+    const sent = parse(body);
     if (sent.length === 0) throw invalid("there is no event in it.");
-    return { events: admit(sent, types), bytes, release };
+    return { events: admit(sent, types), bytes: body.length, release };
   } catch (error) {
     release();
     throw error;
@@ -67,14 +67,14 @@ function parserOf(
   { context, sdk }: Intake,
   path: Path,
   headers: IncomingHttpHeaders,
-): (text: string) => readonly MessageEvent[] {
+): (body: Buffer) => readonly MessageEvent[] {
   if (path === "/") {
     const mode = modeOf(headers);
-    return (text) => eventsOf(sdk, mode, headers, text);
+    return (body) => eventsOf(sdk, mode, headers, body);
   }
   const type = mediaTypeOf(headers);
   if (!isJson(type)) throw unknownType(type, "application/json");
   const sent = headers["idempotency-key"];
   const key = typeof sent === "string" && sent !== "" ? sent : undefined;
-  return (text) => [eventOf(path, `/http/${encodeURIComponent(context.name)}`, text, key)];
+  return (body) => [eventOf(path, `/http/${encodeURIComponent(context.name)}`, textOf(body), key)];
 }

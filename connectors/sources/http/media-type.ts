@@ -26,7 +26,7 @@ const ofEvents = "application/cloudevents+json, application/cloudevents-batch+js
 export function unknownType(type: string, wanted?: string): Refusal {
   const said = type === "" ? "there is no content type." : `content type ${type} is not taken.`;
   return new Refusal(415, said, {
-    fix: `Send ${wanted ?? `${ofEvents}, or the ce- headers with JSON or text`}.`,
+    fix: `Send ${wanted ?? `${ofEvents}, or the ce- headers beside the data`}.`,
     headers: { accept: wanted ?? `${ofEvents}, application/json` },
   });
 }

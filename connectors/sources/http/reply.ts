@@ -24,7 +24,12 @@ export function send(response: ServerResponse, reply: Reply, isLast: boolean): v
   cutWhenIdle(response);
 }
 
-export function toProblem({ status, message, fix, headers }: Refusal): Reply {
+export function toProblem({
+  status,
+  message,
+  fix,
+  headers,
+}: Refusal): Reply & { readonly body: object } {
   const title = STATUS_CODES[status] ?? "Error";
   return {
     status,

@@ -21,6 +21,7 @@ export async function* scan(context: Context<Options>): AsyncGenerator<readonly 
     settled: async () => {},
     refuse: async () => {},
     tap: async () => (async function* () {})(),
+    givenUp: async () => [],
     requests: nobody(),
     progress: () => {},
   };

@@ -96,6 +96,7 @@ export async function run(
       requests: asked.requests,
       refuse: asked.refuse,
       tap: async () => (async function* () {})(),
+      givenUp: async () => [],
       progress: (value) => void progress.push(value),
     });
     for await (const batch of reading) {
