@@ -212,6 +212,8 @@ export interface TransformDefinition<C extends Config> extends Definition<C> {
    * vectors. So it has no part in a document's lineage, and `plan` and `verify` do without it.
    */
   readonly annotates?: boolean;
+  /** The config key that names an index it reads, as `{ store, config }`: a sink, and that sink's config. */
+  readonly reads?: string;
   /** Starts a worker without state of its own beyond caches. */
   readonly open: (context: Context<z.output<C>>) => Promise<TransformWorker>;
 }
@@ -264,6 +266,8 @@ export interface SinkDefinition<C extends Config> extends Definition<C> {
   readonly accepts: readonly string[];
   /** Config keys that inline transforms with the same key inherit, e.g. `embedding`. */
   readonly inherit?: readonly string[];
+  /** Config keys that say which index it keeps, e.g. `index` and `url`: a reader that has them equal reads that one. */
+  readonly locates?: readonly string[];
   readonly open: (context: Context<z.output<C>>) => Promise<Writer>;
   readonly openReader?: (context: Context<z.output<C>>) => Promise<Reader>;
   readonly openAuditor?: (context: Context<z.output<C>>) => Promise<Auditor>;

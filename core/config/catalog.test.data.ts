@@ -2,7 +2,7 @@ import { z } from "zod";
 import { defineSink, defineSource, defineTransform } from "../connector.ts";
 import type { Catalog } from "./catalog.ts";
 
-const embedding = z
+export const embedding = z
   .discriminatedUnion("provider", [
     z.strictObject({ provider: z.literal("local") }),
     z.strictObject({
@@ -63,7 +63,7 @@ const split = defineTransform({
   open: async () => ({ apply: async (events) => events }),
 });
 
-const index = defineSink({
+export const index = defineSink({
   name: "index",
   version: "1.0.0",
   summary: "A vector index.",
@@ -74,6 +74,7 @@ const index = defineSink({
   }),
   accepts: ["dev.sluice.document."],
   inherit: ["embedding"],
+  locates: ["index", "apiKey"],
   open: async () => ({ write: async () => {}, close: async () => {} }),
 });
 

@@ -54,7 +54,8 @@ function compareToSink(
   }
 }
 
-function withoutSecrets(
+/** A parsed config as it may be compared and shown. */
+export function withoutSecrets(
   schema: Stage["transform"]["config"],
   config: unknown,
 ): Readonly<Record<string, unknown>> {

@@ -9,6 +9,7 @@ import { checkFlow, checkLoops, checkRead } from "./flow.ts";
 import { checkInherited } from "./inherited.ts";
 import { problemsOf } from "./issues.ts";
 import type { Pipeline } from "./pipeline.ts";
+import { checkReaders } from "./readers.ts";
 import { settingsOf, topicsOf, type SettingsFile } from "./settings.ts";
 import { typed } from "./typed.ts";
 
@@ -79,6 +80,7 @@ export async function loadPipeline(
   }
   checkLoops(placed, findings);
   checkInherited(placed, findings);
+  await checkReaders(placed, catalog, findings);
 
   const errors = findings.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw invalid(errors);

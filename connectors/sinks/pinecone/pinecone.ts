@@ -28,6 +28,7 @@ export const pinecone = defineSink({
   config: pineconeConfig,
   accepts: ["dev.sluice.document."],
   inherit: ["embedding"],
+  locates: ["index", "url", "local", "apiKey"],
   check,
   async open(context) {
     const { config, state, log, meter, signal } = context;

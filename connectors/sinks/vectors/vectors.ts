@@ -27,6 +27,7 @@ export const vectors = defineSink({
   config: vectorsConfig,
   accepts: ["dev.sluice.document."],
   inherit: ["embedding"],
+  locates: ["store"],
   check,
   async open(context) {
     const { state, log, meter, signal } = context;

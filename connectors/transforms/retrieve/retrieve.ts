@@ -69,6 +69,7 @@ export const retrieve = defineTransform({
   config,
   accepts: ["dev.sluice.question."],
   emits: ["dev.sluice.question."],
+  reads: "index",
   async open(context) {
     const { index, topK, minScore, maxConcurrent } = context.config;
     const embedding = context.config.embedding ?? index.config.embedding;
