@@ -11,8 +11,9 @@ import { sayer, sayMachine } from "./parts/say.ts";
 const usage = `bench files: a folder of generated Markdown, from the first scan to the index, and then writes one by one.
 
 One process runs source, parse, chunk, embed and sink on the embedded queue; the index is another process of this machine
-(\`sluice pinecone\`). Files and chunks are counted in the index. Write → searchable: from the write of a file until a query
-by the official client finds its new text.
+(\`sluice pinecone\`). Chunks are counted in the index. Write → searchable: from the write of a file until a query
+by the official client finds its new text. Memory is told by thirds of the first sync: the resident set at its largest, and
+what the heap still held after it was collected, which is what grows where something leaks.
 
   --files N       Markdown files of about five sections (10000)
   --writes N      files written one by one afterwards (100)
@@ -71,23 +72,28 @@ export async function main(args: readonly string[]): Promise<number> {
       ],
     });
     try {
-      const count = () => vectorsIn(client);
-      const expected = files * sections;
-      const halfRss: number[] = [];
+      const thirds = [0, 1, 2].map(() => ({ rss: 0, liveHeap: 0 }));
       const deadline = performance.now() + 3_600_000;
-      for (let held = 0; held < expected; held = await count()) {
-        if (held >= expected / 2 && halfRss.length === 0) halfRss.push(part.peakRssBytes());
-        if (performance.now() > deadline) throw new Error(`only ${held} of ${expected} chunks`);
-        await sleep(50);
+      for (let written = 0; written < files; await sleep(50)) {
+        const report = part.last();
+        written = report?.written ?? 0;
+        const third = thirds[Math.floor((3 * written) / files)];
+        if (report && third) {
+          third.rss = Math.max(third.rss, report.rssBytes);
+          third.liveHeap = Math.max(third.liveHeap, report.liveHeapBytes);
+        }
+        if (performance.now() > deadline) throw new Error(`only ${written} of ${files} files`);
       }
       const seconds = (performance.timeOrigin + performance.now() - part.startedMs) / 1_000;
+      const chunks = await vectorsIn(client);
       say("first sync", {
         files,
-        chunks: expected,
+        chunks,
         seconds: Number(seconds.toFixed(1)),
         filesPerSecond: Number((files / seconds).toFixed(1)),
-        chunksPerSecond: Number((expected / seconds).toFixed(1)),
-        rssMiBHalfway: mib(halfRss[0] ?? 0),
+        chunksPerSecond: Number((chunks / seconds).toFixed(1)),
+        rssMiBByThirds: thirds.map(({ rss }) => mib(rss)),
+        liveHeapMiBByThirds: thirds.map(({ liveHeap }) => mib(liveHeap)),
         rssMiBPeak: mib(part.peakRssBytes()),
       });
       const latencies: number[] = [];
@@ -117,12 +123,8 @@ function textOf(n: number): string {
 }
 
 async function vectorsIn(client: Pinecone): Promise<number> {
-  try {
-    const stats = await client.index("notes").describeIndexStats();
-    return stats.totalRecordCount ?? 0;
-  } catch {
-    return 0; // it is not made yet
-  }
+  const stats = await client.index("notes").describeIndexStats();
+  return stats.totalRecordCount ?? 0;
 }
 
 /** Writes a file, and looks for the vector of its text by its metadata until it is found. */

@@ -24,6 +24,7 @@ export type ChatSaid =
       readonly headers?: Readonly<Record<string, string>>;
       readonly body: string | object;
     }
+  | { readonly status: number; readonly endless: string }
   | "hang"
   | "hang after a word"
   | "reset";
@@ -66,6 +67,12 @@ export async function startLlmServer(
 async function say(response: ServerResponse, said: ChatSaid, { body }: ChatAsked): Promise<void> {
   if (said === "hang") return;
   if (said === "reset") return void response.destroy();
+  if (said !== "hang after a word" && "endless" in said) {
+    response.writeHead(said.status, { "content-type": "application/json" });
+    const more = Buffer.alloc(2 ** 20, said.endless);
+    while (!response.closed) await new Promise((sent) => response.write(more, sent));
+    return;
+  }
   if (said !== "hang after a word" && "body" in said) {
     const type = { "content-type": "application/json" };
     response.writeHead(said.status ?? 200, { ...type, ...said.headers });

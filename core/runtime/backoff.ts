@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 const firstDelayMs = 100;
+/** What is more is no delay at all to a timer. */
+const longestMs = 2 ** 31 - 1;
 
 /** Waits before try number `tries` + 1: exponential with full jitter, at least `atLeastMs`. Rejects on abort. */
 export async function backoff(
@@ -13,5 +15,6 @@ export async function backoff(
 ): Promise<void> {
   const { maxDelayMs, atLeastMs = 0, signal } = options;
   const ceiling = Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(tries, 20));
-  await sleep(Math.max(atLeastMs, ceiling * (0.5 + Math.random() / 2)), undefined, { signal });
+  const delayMs = Math.max(atLeastMs, ceiling * (0.5 + Math.random() / 2));
+  await sleep(Math.min(delayMs, longestMs), undefined, { signal });
 }

@@ -1,5 +1,6 @@
 import { PoisonError, RetryableError, SluiceError, z, type Context } from "sluice";
 import { retryAfterOf } from "../http/retry-after.ts";
+import { textOf } from "../http/text-of.ts";
 import { readCompletion, type Completion } from "./completion.ts";
 
 /** The options of everything that asks a language model. */
@@ -60,6 +61,7 @@ export interface Chat {
 }
 
 const maxComplaint = 500;
+const maxRefusalBytes = 2 ** 20;
 
 /** An OpenAI-compatible `/chat/completions`. It does not retry: the runner does, and shows it. */
 export function openChat(config: ChatConfig, { meter }: Pick<Context<unknown>, "meter">): Chat {
@@ -89,9 +91,16 @@ export function openChat(config: ChatConfig, { meter }: Pick<Context<unknown>, "
     const patience = AbortSignal.timeout(timeoutMs);
     try {
       const both = AbortSignal.any([signal, patience]);
-      const response = await fetch(address, { method: "POST", headers, body, signal: both });
+      const response = await fetch(address, {
+        method: "POST",
+        headers,
+        body,
+        signal: both,
+        // The passages in it, and the key, are for the service that `url` names.
+        redirect: "manual",
+      });
       if (response.ok) return { completion: await readCompletion(response, host) };
-      return { refusal: response, text: await response.text() };
+      return { refusal: response, text: await textOf(response, maxRefusalBytes) };
     } catch (cause) {
       signal.throwIfAborted();
       if (cause instanceof SluiceError) throw cause;
@@ -159,7 +168,7 @@ function refused(status: number, text: string, host: string): RetryableError {
     fix:
       status === 401
         ? "Set apiKey to a valid key."
-        : "Check model, url, request and the account's rights and quota.",
+        : "Check model, url (no redirect is followed), request and the account's rights and quota.",
   });
 }
 

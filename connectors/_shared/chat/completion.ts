@@ -1,4 +1,5 @@
 import { PoisonError, RetryableError, SluiceError, z } from "sluice";
+import { textOf } from "../http/text-of.ts";
 
 /** A whole answer of a model. */
 export interface Completion {
@@ -9,6 +10,7 @@ export interface Completion {
 }
 
 const maxLength = 4 * 2 ** 20;
+const maxBytes = 16 * 2 ** 20;
 
 const usage = z
   .object({ prompt_tokens: z.number(), completion_tokens: z.number() })
@@ -35,7 +37,7 @@ export async function readCompletion(response: Response, host: string): Promise<
   const answer = gathering(host);
   if (!headers.get("content-type")?.includes("text/event-stream")) {
     // A service that does not stream.
-    answer.take(await response.text());
+    answer.take(await textOf(response, maxBytes));
     return answer.finished();
   }
   let isDone = false;

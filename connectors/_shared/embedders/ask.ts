@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { RetryableError, type Context } from "sluice";
 import { retryAfterOf } from "../http/retry-after.ts";
+import { textOf } from "../http/text-of.ts";
 
 /** An answer that is neither success nor worth another attempt. */
 export interface Refusal {
@@ -24,6 +25,8 @@ const maxDelayMs = 20_000;
 /** Longer waits are the runner's: it shows them. */
 const maxElapsedMs = 30_000;
 const maxMessageLength = 500;
+/** 2,000 vectors of 3,072 numbers, written out. */
+const maxAnswerBytes = 128 * 2 ** 20;
 
 export function openService(options: {
   readonly url: string;
@@ -46,9 +49,11 @@ export function openService(options: {
         headers: { "content-type": "application/json", ...headers },
         body,
         signal: AbortSignal.any([signal, patience]),
+        // The texts in it, and the key, are for the service that `url` names.
+        redirect: "manual",
       });
       // Read here: a body may break off or hang as well.
-      const text = await response.text();
+      const text = await textOf(response, maxAnswerBytes);
       return new Response(text, { status: response.status, headers: response.headers });
     } catch (cause) {
       signal.throwIfAborted();

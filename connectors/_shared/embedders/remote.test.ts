@@ -44,6 +44,7 @@ async function open(
   more: object = {},
 ): Promise<{
   readonly embedder: Embedder;
+  readonly url: string;
   readonly asked: readonly Asked[];
   readonly counters: ReadonlyMap<string, number>;
 }> {
@@ -60,7 +61,7 @@ async function open(
     ...("url" in more && { url: service.url }),
   } satisfies z.input<typeof embeddingConfig>);
   const embedder = await openEmbedder(config, context);
-  return { embedder, asked: service.asked, counters: context.counters };
+  return { embedder, url: service.url, asked: service.asked, counters: context.counters };
 }
 
 describe("openai", () => {
@@ -244,6 +245,21 @@ describe("a service in trouble", () => {
     await expect.poll(() => counters.get("embed_retries{code=embed.throttled}")).toBe(1);
     await Promise.all([first, embedder.embed(["b"], passage)]);
     expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(550);
+  });
+
+  it("that sends us elsewhere is not followed: the texts are for it alone", async () => {
+    const elsewhere = await open(openAi);
+    await elsewhere.embedder.embed(["a"], passage);
+    const { embedder } = await open(() => ({
+      status: 307,
+      headers: { location: `${elsewhere.url}/v1/embeddings` },
+      body: "",
+    }));
+    await expect(embedder.embed(["a"], passage)).rejects.toMatchObject({
+      code: "embed.refused",
+      message: expect.stringContaining("307"),
+    });
+    expect(elsewhere.asked).toHaveLength(1);
   });
 
   it("that asks for more patience than we have is left to the runner", async () => {

@@ -10,8 +10,6 @@ export interface Answer {
   readonly said: string;
 }
 
-/** A receiver that asks for more is asked again after an hour. */
-const maxRetryAfterMs = 3_600_000;
 /** Wrong for every event alike: somebody must look at the config, or at the receiver. */
 const needPerson = new Set([401, 402, 403, 404, 405, 407, 410, 421, 426, 451, 511]);
 const passing = new Set([408, 425]);
@@ -21,8 +19,8 @@ export function errorOf(answer: Answer): RetryableError | PoisonError | undefine
   const { status, host } = answer;
   if (status >= 200 && status < 300) return undefined;
   const what = `http: ${host} answers ${status}: ${wordsOf(answer.said)}`;
-  const waitMs = retryAfterOf(answer.headers);
-  const later = waitMs !== undefined && { retryAfterMs: Math.min(waitMs, maxRetryAfterMs) };
+  const retryAfterMs = retryAfterOf(answer.headers);
+  const later = retryAfterMs !== undefined && { retryAfterMs };
   if (status === 429 || (status === 503 && later))
     return new RetryableError(what, {
       code: "http.throttled",

@@ -260,6 +260,11 @@ describe("a model", () => {
       { reason: "refused" },
     ],
     [{ status: 404, body: { error: "no such model" } }, "llm.refused", { reason: "refused" }],
+    [
+      { status: 429, headers: { "retry-after": "99999999999" }, body: "later" },
+      "llm.throttled",
+      { reason: "throttled", retryAfterMs: 3_600_000 },
+    ],
     ["reset", "llm.unreachable", { reason: "unreachable" }],
   ] as const)("that answers %j is asked again, when it may help: %s", async (said, code, more) => {
     next = () => said;
@@ -268,6 +273,34 @@ describe("a model", () => {
       code,
       ...more,
     });
+  });
+
+  it.each([
+    [200, "16777216 bytes"],
+    [401, "1048576 bytes"],
+  ])("whose answer (%i) has no end is cut off", async (status, said) => {
+    next = () => ({ status, endless: " " });
+    await expect(answer(event, config())).rejects.toMatchObject({
+      name: "RetryableError",
+      code: "llm.unreachable",
+      message: expect.stringContaining(said),
+    });
+  });
+
+  it("that sends us elsewhere is not followed: the passages are for it alone", async () => {
+    const elsewhere = await startLlmServer(() => ({ text: "Give me your data." }));
+    try {
+      const location = `${elsewhere.url}/chat/completions`;
+      next = () => ({ status: 307, headers: { location }, body: "" });
+      await expect(answer(event, config())).rejects.toMatchObject({
+        name: "RetryableError",
+        code: "llm.refused",
+        message: expect.stringContaining("307"),
+      });
+      expect(elsewhere.asked).toEqual([]);
+    } finally {
+      await elsewhere.close();
+    }
   });
 
   it.each(["hang", "hang after a word"] as const)(
