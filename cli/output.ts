@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import type { Finding } from "../core/connector.ts";
 import { ConfigError, SluiceError } from "../core/errors.ts";
+import { printable } from "./printable.ts";
 
 /** How commands speak: to a person, or with `--json` in exactly one object on stdout. */
 export interface Output {
@@ -17,6 +18,8 @@ export interface Output {
     verdict?: { readonly isOk: boolean },
   ) => void;
   readonly failure: (command: string, error: unknown) => void;
+  /** Of an answer that has no end, a line for a person. */
+  readonly line: (text: string) => void;
   /** For people only, on stderr: it is no part of the answer. */
   readonly note: (text: string) => void;
 }
@@ -50,14 +53,15 @@ export function openOutput(
     paint,
     result: (command, result, human, { isOk } = { isOk: true }) => {
       if (isJson) answer({ command, ok: isOk, result });
-      else process.stdout.write(`${human()}\n`);
+      else process.stdout.write(`${printable(human())}\n`);
     },
     failure: (command, error) => {
       if (isJson) answer({ command, ok: false, error: describe(error) });
-      else process.stderr.write(`${failureText(error, paint)}\n`);
+      else process.stderr.write(`${printable(failureText(error, paint))}\n`);
     },
+    line: (text) => void process.stdout.write(`${printable(text)}\n`),
     note: (text) => {
-      if (!isJson) process.stderr.write(`${text}\n`);
+      if (!isJson) process.stderr.write(`${printable(text)}\n`);
     },
   };
 }

@@ -8,6 +8,7 @@ import { exit, exitCodeOf } from "../exit.ts";
 import { openLiveView, type LiveView } from "../live.ts";
 import { openLog } from "../log.ts";
 import type { Output } from "../output.ts";
+import { printable } from "../printable.ts";
 
 const graceMs = 10_000;
 
@@ -126,7 +127,7 @@ function showLine(line: string, view: LiveView | undefined, { paint }: Output): 
   if (level !== "warn" && level !== "error") return;
   const glyph = level === "warn" ? paint("yellow", "!") : paint("red", "✗");
   const who = connector === undefined ? "" : `${connector}: `;
-  const text = `${glyph} ${who}${msg}${error?.message ? ` (${error.message})` : ""}`;
+  const text = printable(`${glyph} ${who}${msg}${error?.message ? ` (${error.message})` : ""}`);
   if (view) view.print(text);
   else process.stderr.write(`${text}\n`);
 }

@@ -41,9 +41,8 @@ export function tap(output: Output): Command {
         let left = options.count ?? Infinity;
         for await (const event of events) {
           if (options.type !== undefined && !event.type.startsWith(options.type)) continue;
-          process.stdout.write(
-            `${output.isJson ? JSON.stringify(event) : lineOf(event, output)}\n`,
-          );
+          if (output.isJson) process.stdout.write(`${JSON.stringify(event)}\n`);
+          else output.line(lineOf(event, output));
           if (--left <= 0) break;
         }
         stop.abort();
