@@ -29,8 +29,8 @@ export interface Answers {
 
 interface Waiting {
   readonly settle: (found: Awaited) => void;
-  /** When a question of this correlation had been given up before. */
-  readonly before: string | undefined;
+  /** When questions of this correlation had been given up before. */
+  readonly before: ReadonlySet<string>;
 }
 
 /**
@@ -70,7 +70,7 @@ export async function openAnswers(
       const { message, fix } = error;
       const detail = `${connector} gave the question up: ${message}`;
       for (const { settle, before } of expected.get(correlationid) ?? [])
-        if (at !== before)
+        if (!before.has(at))
           settle({ reason: "given-up", detail, ...(fix !== undefined && { fix }) });
     }
   };
@@ -89,14 +89,14 @@ export async function openAnswers(
       if (places >= config.maxWaiting)
         throw crowded(`${config.maxWaiting} callers wait for answers already.`);
       places += 1;
-      const [before] = await givenUp(topic, [correlationid]).catch((error: unknown) => {
+      const before = await givenUp(topic, [correlationid]).catch((error: unknown) => {
         places -= 1;
         throw error;
       });
       let settle: Waiting["settle"] = () => {};
       const answered = new Promise<Awaited>((resolve) => (settle = resolve));
       if (isClosed) settle({ reason: "stopping" });
-      const waiting = { settle, before: before?.at };
+      const waiting = { settle, before: new Set(before.map(({ at }) => at)) };
       const those = expected.get(correlationid) ?? new Set();
       expected.set(correlationid, those.add(waiting));
       let isFree = false;

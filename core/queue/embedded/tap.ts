@@ -30,8 +30,15 @@ export function openTaps({ rows, run, write }: Database, project: string) {
 
   const listen = (topic: string, id: string): number =>
     write(() => {
-      const until = Date.now() + listenForMs;
-      run("INSERT OR REPLACE INTO taps VALUES (?, ?, ?, ?)", project, topic, id, until);
+      const now = Date.now();
+      run("INSERT OR REPLACE INTO taps VALUES (?, ?, ?, ?)", project, topic, id, now + listenForMs);
+      // Where nothing more is published, nothing else removes what was read long ago.
+      run(
+        "DELETE FROM tapped WHERE project = ? AND topic = ? AND at < ?",
+        project,
+        topic,
+        now - listenForMs,
+      );
       return countOf(topic);
     });
 
