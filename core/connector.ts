@@ -252,6 +252,8 @@ export interface Reader {
       readonly namespace?: string;
       /** Answers only once the index has seen this log position, as a write's `lsn` told it. */
       readonly minLsn?: bigint;
+      /** Milliseconds it may wait for `minLsn`; it looks once in any case. 20 s by default. */
+      readonly maxWaitMs?: number;
     },
     run: { readonly signal: AbortSignal },
   ) => Promise<{ readonly matches: readonly Match[]; readonly lsn?: bigint }>;

@@ -40,7 +40,7 @@ export function vectorReader(options: {
   }
 
   return {
-    async search({ text = "", vector, topK, filter, minLsn, ...where }, { signal }) {
+    async search({ text = "", vector, topK, filter, minLsn, maxWaitMs, ...where }, { signal }) {
       const namespace = where.namespace ?? options.namespace.fixed;
       if (namespace === undefined)
         throw new SluiceError(
@@ -58,7 +58,7 @@ export function vectorReader(options: {
       await check(namespace, signal);
       const embedded = vector ?? (await embed(text, signal));
       const query = { vector: embedded, topK, ...(filter && { filter }) };
-      const until = performance.now() + visibleWithinMs;
+      const until = performance.now() + (maxWaitMs ?? visibleWithinMs);
       for (;;) {
         const answer = await store.query(query, { namespace, signal });
         if (minLsn === undefined || answer.lsn === undefined || answer.lsn >= minLsn) return answer;

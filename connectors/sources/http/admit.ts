@@ -59,10 +59,14 @@ function completed(event: MessageEvent): MessageEvent {
   // What the stages add (passages, a prompt) must not come from outside: it would be cited as if found.
   const data = refuseIssues(question, event.data, `event ${JSON.stringify(id)}: data`);
   const { conversation } = data;
+  // A question that waits for the index does so from when it was asked: that is not later than now.
+  const now = new Date();
+  const isAhead = event.time !== undefined && Date.parse(event.time) > now.getTime();
   return {
     correlationid: id,
     ...(conversation !== undefined && { partitionkey: conversation }),
     ...event,
+    ...(isAhead && { time: now.toISOString() }),
     data,
   };
 }

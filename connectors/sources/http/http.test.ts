@@ -285,6 +285,18 @@ describe("what an http source lets in", () => {
     });
     expect(run.events[0]).toMatchObject({ correlationid: "q", partitionkey: "c" });
   });
+
+  it("is a question that was asked by now, whatever its sender says", async () => {
+    const { post, run } = await started();
+    const type = "dev.sluice.question.asked";
+    const asked = (id: string, time: string) =>
+      post("/", stranger(id, { type, time, data: { text: "why?" } }));
+    await asked("1", "2999-01-01T00:00:00Z");
+    await asked("2", "2020-01-01T00:00:00Z");
+    const [ahead, before] = run.events;
+    expect(Date.parse(ahead?.time ?? "")).toBeLessThanOrEqual(Date.now());
+    expect(before?.time).toBe("2020-01-01T00:00:00Z");
+  });
 });
 
 describe("the forms of an http source", () => {

@@ -178,6 +178,33 @@ describe("retrieve", () => {
     });
   });
 
+  it("waits for a log position from when it was asked: many in vain hold up the others no longer than one", async () => {
+    vi.restoreAllMocks();
+    const at = (ageMs: number) => new Date(Date.now() - ageMs).toISOString();
+    const waiting = (lsn: bigint, time: string, id = "q") => ({
+      ...question("ferry", { id, data: { minLsn: String(lsn) } }),
+      time,
+    });
+    const own = { ...kb, index: "positions" };
+    await fill(pinecone, own, documents);
+    const { data } = await look(question("ferry"), index(own));
+    const next = BigInt(data.asOf?.lsn ?? "0") + 1n;
+    const visible = look(waiting(next, at(0)), index(own));
+    setTimeout(() => void fill(pinecone, own, [document("new", "The ferry is late.")]), 800);
+    expect(BigInt((await visible).data.asOf?.lsn ?? "0")).toBeGreaterThanOrEqual(next);
+
+    const context = fakes.context({ config: retrieve.config.parse(index(own)) });
+    const worker = await retrieve.open(context);
+    const began = performance.now();
+    const late = Array.from({ length: 40 }, (_, n) => waiting(1_000_000n, at(30_000), `late ${n}`));
+    await expect(worker.apply(late, { signal })).rejects.toMatchObject({
+      name: "PartialError",
+      message: expect.stringContaining("40 of 40"),
+    });
+    expect(performance.now() - began).toBeLessThan(15_000);
+    await worker.close?.();
+  }, 30_000);
+
   it("waits for an index that its sink has not made yet", async () => {
     for (const missing of [
       { ...kb, index: "later" },

@@ -18,6 +18,8 @@ import { indexConfig, openIndex } from "../../_shared/vector-sync/indexes.ts";
 import { filterOf, namespaceOf } from "./where.ts";
 
 const maxTopK = 100;
+const visibleWithinMs = 20_000;
+const leastWaitMs = 500;
 
 const config = z
   .strictObject({
@@ -117,7 +119,7 @@ export const retrieve = defineTransform({
         topK: Math.min(wanted, maxTopK),
         ...(found && { filter: found }),
         ...(place !== undefined && { namespace: place }),
-        ...(minLsn !== undefined && { minLsn }),
+        ...(minLsn !== undefined && { minLsn, maxWaitMs: patienceOf(event) }),
       };
       const answer = await reader.search(query, run).catch((error: unknown) => {
         if (isNotVisible(error)) throw tooEarly(event, error);
@@ -161,6 +163,16 @@ function minLsnOf({ data: { minLsn } }: QuestionAsked): bigint | undefined {
     `minLsn is ${JSON.stringify(minLsn)}`,
     "Ask with the log position as a decimal number.",
   );
+}
+
+/**
+ * Questions that wait hold up those behind them, so each waits from when it was asked, and not from when its turn
+ * comes: many that wait in vain, by mistake or by malice, hold up the others no longer than one.
+ */
+function patienceOf({ time }: QuestionAsked): number {
+  const ageMs = time === undefined ? 0 : Date.now() - Date.parse(time);
+  const leftMs = visibleWithinMs - Math.max(0, ageMs);
+  return Number.isNaN(leftMs) ? visibleWithinMs : Math.max(leastWaitMs, leftMs);
 }
 
 function bad(what: string, fix: string): PoisonError {
