@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { Connector } from "../connector.ts";
 import type { Extension } from "../extension.ts";
@@ -82,4 +83,17 @@ let words = 0;
 export function word(): string {
   words += 1;
   return `kit${process.pid.toString(36)}x${words.toString(36)}x`;
+}
+
+/** Looks until it does not throw; for a while. */
+export async function settles(patienceMs: number, look: () => Promise<void>): Promise<void> {
+  const end = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await look();
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await sleep(50);
+    }
+  }
 }

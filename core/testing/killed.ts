@@ -1,19 +1,30 @@
 import { fork, type ChildProcess } from "node:child_process";
 import type { SluiceEvent } from "../event.ts";
 import type { Fence, StateStore, StateWrite } from "../state/state.ts";
+import type { Vector } from "../vectors.ts";
 
-/** What a child does, as JSON in its last argument. */
-export interface ChildOrder {
+/** What a child does. Comes as its first message, so that no list of processes shows its config. */
+export type ChildOrder = {
   /** URL of the module that exports the connector. */
   readonly module: string;
-  readonly kind: "source" | "sink";
   readonly name: string;
   readonly config: unknown;
-  /** Of the lease it holds. */
-  readonly token: number;
-  /** What a sink writes. */
-  readonly batch?: readonly SluiceEvent[];
-}
+} & (
+  | {
+      readonly kind: "source";
+      /** Of the lease it holds. */
+      readonly token: number;
+    }
+  | { readonly kind: "sink"; readonly batch: readonly SluiceEvent[] }
+  | {
+      readonly kind: "store";
+      readonly dimensions: number;
+      readonly namespace: string;
+      readonly upsert: readonly Vector[];
+      /** Ids, once those are written. */
+      readonly remove: readonly string[];
+    }
+);
 
 /** A call of the child, answered by its parent: state is there, and so is the queue. */
 export interface ChildCall {
@@ -37,7 +48,7 @@ export async function killedAt(
   order: ChildOrder,
   world: {
     readonly state: StateStore;
-    /** `publish` of a source; `opened` and `written` of a sink. */
+    /** `publish` of a source; `opened` and `written` of a sink; `opened`, `upserted` and `removed` of a store. */
     readonly hear: (name: string, events: readonly SluiceEvent[]) => void;
     readonly isDone: () => boolean;
     readonly patienceMs: number;
@@ -46,10 +57,11 @@ export async function killedAt(
   },
 ): Promise<"killed" | "done"> {
   const { state, hear, isDone, patienceMs, afterOpenedMs } = world;
-  const child = fork(new URL("./kit-child.js", import.meta.url), [JSON.stringify(order)], {
+  const child = fork(new URL("./kit-child.js", import.meta.url), {
     serialization: "advanced",
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
+  child.send(order);
   const complaint = textOf(child);
   let moments = 0;
   let end: "killed" | "done" | undefined;

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import type { Connector } from "../connector.ts";
+import type { Extension } from "../extension.ts";
 import type { Entry, Fence, StateStore } from "../state/state.ts";
 import { context, writeRun } from "./fakes/context.ts";
 import { run } from "./fakes/run.ts";
@@ -6,7 +8,7 @@ import type { ChildAnswer, ChildCall, ChildOrder } from "./killed.ts";
 
 // A connector in a process of its own, to be killed: all that must survive is at its parent's.
 
-const order = JSON.parse(process.argv.at(-1) ?? "") as ChildOrder; // as killed.ts made it
+const [order] = (await once(process, "message")) as [ChildOrder]; // as killed.ts sends it
 const waiting = new Map<number, (answer: ChildAnswer) => void>();
 process.on("message", (answer: ChildAnswer) => waiting.get(answer.id)?.(answer));
 process.once("disconnect", () => process.exit());
@@ -37,7 +39,7 @@ const state: StateStore = {
 
 const module = (await import(order.module)) as object;
 const connector = Object.values(module).find(
-  (one: unknown): one is Connector =>
+  (one: unknown): one is Connector | Extension =>
     one !== null &&
     typeof one === "object" &&
     "kind" in one &&
@@ -46,9 +48,9 @@ const connector = Object.values(module).find(
     one.name === order.name,
 );
 
-if (connector?.kind === "source") {
+const { signal } = new AbortController();
+if (connector?.kind === "source" && order.kind === "source") {
   const { config, token } = order;
-  const { signal } = new AbortController();
   const lease = { token, signal, until: () => Infinity, inherited: true, release: async () => {} };
   const reading = await run(connector, {
     config,
@@ -64,12 +66,25 @@ if (connector?.kind === "source") {
     publish: async (events) => void (await ask("publish", events)),
   });
   await reading.ended;
-} else if (connector?.kind === "sink") {
+} else if (connector?.kind === "sink" && order.kind === "sink") {
   const config = connector.config.parse(order.config);
   const writer = await connector.open(context({ config, state }));
   await ask("opened");
-  await writer.write(order.batch ?? [], writeRun());
+  await writer.write(order.batch, writeRun());
   await ask("written");
+} else if (connector?.kind === "store" && order.kind === "store") {
+  const { dimensions, namespace, upsert, remove } = order;
+  const config = connector.config.parse(order.config);
+  const store = await connector.open({
+    ...context({ config, state }),
+    dimensions,
+    readOnly: false,
+  });
+  await ask("opened");
+  await store.upsert(upsert, { namespace, signal });
+  await ask("upserted");
+  if (remove.length > 0) await store.remove(remove, { namespace, signal });
+  await ask("removed");
 } else {
   throw new Error(`kit: ${order.module} exports no ${order.kind} called "${order.name}".`);
 }

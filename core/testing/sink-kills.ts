@@ -1,3 +1,4 @@
+import type { RecordChange } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
 import { writeRun } from "./fakes/context.ts";
 import { state } from "./fakes/state.ts";
@@ -10,58 +11,101 @@ const patienceMs = 20_000;
 /** Milliseconds after it began to write: in the middle of what the kit does not see. */
 const delaysMs = [0, 3, 10, 30];
 
+type Held = Readonly<Record<string, boolean>>;
+
+/** A batch that is killed on its way: what holds before it, what must hold all along, and what once it is written. */
+interface Round {
+  readonly before: readonly (readonly RecordChange[])[];
+  readonly batch: readonly RecordChange[];
+  readonly throughout: Held;
+  readonly after: Held;
+}
+
 /** What a sink leaves when it is killed in a process of its own, and its batch comes again. */
 export function sinkKillCases(bench: SinkBench, module: string): readonly Case[] {
   const { sink, config, sample, opened, assertHolds } = bench;
   const { kind, name } = sink;
+
+  /** Kills it once at every moment, then in the midst; `roundAt` says with what, by a version that rises. */
+  const killedThroughout = async (roundAt: (at: number) => Round) => {
+    const place = state();
+    const expected: Record<string, boolean> = {};
+    let at = 0;
+    const round = async (moment: number, afterOpenedMs?: number) => {
+      at += 10;
+      const { before, batch, throughout, after } = roundAt(at);
+      await opened(
+        async ({ write }) => {
+          for (const one of before) await write(one);
+        },
+        { state: place },
+      );
+      let isWritten = false;
+      const end = await killedAt(
+        moment,
+        { module, kind, name, config, batch },
+        {
+          state: place.state,
+          hear: (call) => void (isWritten ||= call === "written"),
+          isDone: () => isWritten,
+          patienceMs,
+          ...(afterOpenedMs !== undefined && { afterOpenedMs }),
+        },
+      );
+      await assertHolds(isWritten ? { ...throughout, ...after } : throughout);
+      await opened(({ writer }) => writer.write(batch, writeRun({ redelivered: true })), {
+        state: place,
+      });
+      await assertHolds(Object.assign(expected, throughout, after));
+      return end;
+    };
+    for (let moment = 1; moment <= maxMoments; moment += 1)
+      if ((await round(moment)) === "done") break;
+    for (const delayMs of delaysMs) await round(Infinity, delayMs);
+  };
+
   return [
     {
-      name: "killed at each step, its batch written again makes it whole",
-      run: async () => {
-        const place = state();
+      name: "killed at each step, it keeps what stays, and its batch written again makes it whole",
+      run: () => {
         const { put, remove } = changesOf(`/kit/${word()}`, sample);
-        const expected: Record<string, boolean> = {};
-        const said = (text: string, holds: boolean) => {
-          expected[text] = holds;
-          return text;
-        };
-        let at = 0;
-        let [held, goes] = ["", ""];
-
-        const round = async (moment: number, afterOpenedMs?: number) => {
-          at += 1;
-          // The record of the round before shrinks, the one before that goes.
-          const batch = [
-            remove(`r${at - 2}`, at),
-            ...(held === "" ? [] : [put(`r${at - 1}`, at, held)]),
-          ];
-          if (goes !== "") said(goes, false);
-          const gone = held;
-          [held, goes] = [said(word(), true), said(word(), true)];
-          batch.push(put(`r${at}`, at, held, goes));
-          let isWritten = false;
-          const end = await killedAt(
-            moment,
-            { module, kind, name, config, token: 1, batch },
-            {
-              state: place.state,
-              hear: (call) => void (isWritten ||= call === "written"),
-              isDone: () => isWritten,
-              patienceMs,
-              ...(afterOpenedMs !== undefined && { afterOpenedMs }),
-            },
-          );
-          await opened(async ({ writer }) => writer.write(batch, writeRun({ redelivered: true })), {
-            state: place,
-          });
-          await assertHolds(expected);
-          if (gone !== "") said(gone, false); // with the next batch
-          return end;
-        };
-
-        for (let moment = 1; moment <= maxMoments; moment += 1)
-          if ((await round(moment)) === "done") break;
-        for (const delayMs of delaysMs) await round(Infinity, delayMs);
+        return killedThroughout((at) => {
+          const [stays, shrinks, goes, fresh] = [word(), word(), word(), word()];
+          return {
+            before: [[put(`shrinks${at}`, at, stays, shrinks), put(`goes${at}`, at, goes)]],
+            batch: [
+              remove(`goes${at}`, at + 1),
+              put(`shrinks${at}`, at + 1, stays),
+              put(`fresh${at}`, at + 1, fresh),
+            ],
+            throughout: { [stays]: true },
+            after: { [shrinks]: false, [goes]: false, [fresh]: true },
+          };
+        });
+      },
+    },
+    {
+      name: "killed at each step of a clear, written again it clears what is below, and nothing else",
+      run: () => {
+        const { put, clear } = changesOf(`/kit/${word()}`, sample);
+        const stranger = changesOf(`/kit/${word()}`, sample);
+        let earlier: string | undefined;
+        return killedThroughout((at) => {
+          const [above, foreign] = [word(), word()];
+          const below = Array.from({ length: 4 }, word);
+          const gone = below.map((text, which) => put(`below${at}-${which}`, at, text));
+          if (earlier !== undefined) below.push(earlier);
+          earlier = above;
+          return {
+            before: [
+              [...gone, put(`above${at}`, at + 2, above)],
+              [stranger.put(`foreign${at}`, at, foreign)],
+            ],
+            batch: [clear(at + 1)],
+            throughout: { [above]: true, [foreign]: true },
+            after: Object.fromEntries(below.map((text) => [text, false])),
+          };
+        });
       },
     },
   ];

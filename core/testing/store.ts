@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import type { VectorStoreExtension } from "../extension.ts";
 import type { StoreRun, Vector, VectorStore } from "../vectors.ts";
-import { definitionCases, word, type Case } from "./conformance.ts";
+import { definitionCases, settles, word, type Case } from "./conformance.ts";
 import { context } from "./fakes/context.ts";
 import { leavesNothing } from "./leftovers.ts";
 import { secretCases } from "./secrets.ts";
+import { storeKillCases } from "./store-kills.ts";
 import { storeLimitCases } from "./store-limits.ts";
 import { storeReadCases } from "./store-reads.ts";
 
@@ -23,50 +24,50 @@ export type OpenedStore = (use: (hand: StoreHand) => Promise<void>) => Promise<v
 /**
  * What vector sync relies on in a `VectorStore`. Every case takes a namespace of its own, and empties it.
  * `dimensions` (8) is what the index is opened with; `patienceMs` (5 s) how far it may be behind its writes.
+ * `module`, the URL of the module that exports the store, has it killed at each step, in a process of its own:
+ * what it writes to must outlive a process.
  */
 export function vectorStoreConformance(given: {
   readonly store: VectorStoreExtension;
   readonly config: Record<string, unknown>;
   readonly dimensions?: number;
   readonly patienceMs?: number;
+  readonly module?: URL | string;
 }): readonly Case[] {
-  const { store: extension, config, dimensions = 8, patienceMs = 5_000 } = given;
+  const { store: extension, config, dimensions = 8, patienceMs = 5_000, module } = given;
   const open = (told = context<unknown>({ config: extension.config.parse(config) })) =>
     extension.open({ ...told, dimensions, readOnly: false });
 
-  const opened: OpenedStore = async (use) => {
+  const vector: StoreHand["vector"] = (id, { towards = 0, text = id } = {}) => ({
+    id,
+    values: Float32Array.from({ length: dimensions }, (_, at) =>
+      at === towards % dimensions ? 1 : 0.25,
+    ),
+    metadata: { text, count: 2, ratio: 0.5, isLive: true, tags: ["a", "b"] },
+  });
+  const within = async (namespace: string, use: (hand: StoreHand) => Promise<void>) => {
     const store = await open();
-    const to = { namespace: word(), signal: new AbortController().signal };
+    const to = { namespace, signal: new AbortController().signal };
+    const shows: StoreHand["shows"] = (expected) =>
+      settles(patienceMs, async () =>
+        assert.deepEqual(
+          await everything(store, to),
+          expected.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+        ),
+      );
     try {
-      await use({
-        store,
-        to,
-        vector: (id, { towards = 0, text = id } = {}) => ({
-          id,
-          values: Float32Array.from({ length: dimensions }, (_, at) =>
-            at === towards % dimensions ? 1 : 0.25,
-          ),
-          metadata: { text, count: 2, ratio: 0.5, isLive: true, tags: ["a", "b"] },
-        }),
-        shows: async (expected) => {
-          const end = performance.now() + patienceMs;
-          for (;;) {
-            const found = await everything(store, to);
-            const wanted = expected.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-            try {
-              return assert.deepEqual(found, wanted);
-            } catch (error) {
-              if (performance.now() > end) throw error;
-              await new Promise((resolve) => setTimeout(resolve, 50));
-            }
-          }
-        },
-      });
-      for await (const ids of store.list("", to)) await store.remove(ids, to);
+      await use({ store, to, vector, shows });
     } finally {
       await store.close();
     }
   };
+  const opened: OpenedStore = (use) =>
+    within(word(), async (hand) => {
+      const { store, to } = hand;
+      await use(hand);
+      for await (const ids of store.list("", to)) await store.remove(ids, to);
+    });
+  const shared = { store: extension, config, dimensions, patienceMs, vector, within };
 
   return [
     ...definitionCases(extension, config),
@@ -145,6 +146,7 @@ export function vectorStoreConformance(given: {
     },
     ...storeReadCases(opened),
     ...storeLimitCases(opened),
+    ...(module === undefined ? [] : storeKillCases({ ...shared, module: String(module) })),
     {
       name: "can be closed twice",
       run: async () => {

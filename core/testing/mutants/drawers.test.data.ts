@@ -1,3 +1,4 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { PoisonError, RetryableError, SluiceError } from "../../errors.ts";
@@ -28,31 +29,35 @@ const faults = [
   "ignores its abort",
   "ignores its deadline",
   "settles late",
+  "keeps to itself what it answered",
+  "writes a vector by halves",
   "closes once",
   "leaves a timer",
   "tells its token",
 ] as const;
 
 const code = "drawers.refused";
-/** What this process holds, by the name of the index. */
-const indexes = new Map<string, Map<string, Map<string, Vector>>>();
+type Spaces = Map<string, Map<string, Vector>>;
 
-/** Vectors in maps. */
+/** Vectors in maps, kept in a file. */
 export const drawers = defineVectorStore({
   name: "drawers",
   version: "1.0.0",
-  summary: "In memory.",
+  summary: "In a file.",
   config: z.strictObject({
-    index: z.string().min(1).describe("Name of the index."),
+    path: z.string().min(1).describe("The file."),
     token: z.string().min(1).optional().meta({ secret: true }).describe("For nothing."),
     broken: z.enum(faults).optional().describe("What it does wrong."),
   }),
-  async open({ config: { index, token, broken }, dimensions = 8, log }) {
+  async open({ config: { path, token, broken }, dimensions = 8, log }) {
     const is = (fault: (typeof faults)[number]) => broken === fault;
     if (is("tells its token")) log.warn({ url: `https://kit:${token}@localhost` }, "opened");
     if (is("leaves a timer")) setInterval(() => {}, 1_000);
-    const spaces = indexes.get(index) ?? new Map<string, Map<string, Vector>>();
-    indexes.set(index, spaces);
+    const spaces = read(path);
+    const save = () => {
+      writeFileSync(`${path}.new`, written(spaces));
+      renameSync(`${path}.new`, path);
+    };
     const space = (namespace: string) => {
       const name = is("mixes namespaces") ? "all" : namespace;
       const held = spaces.get(name) ?? new Map<string, Vector>();
@@ -88,6 +93,11 @@ export const drawers = defineVectorStore({
             throw new RetryableError("drawers: not now.", { code, reason: "unreachable" });
           throw new PoisonError("drawers: other dimensions.", { code });
         }
+        if (is("writes a vector by halves")) {
+          for (const one of vectors) space(namespace).set(one.id, { ...one, metadata: {} });
+          save();
+          await sleep(100);
+        }
         const held = is("loses upserts at once") ? new Map(space(namespace)) : space(namespace);
         if (is("loses upserts at once")) await sleep(1);
         for (const vector of vectors) {
@@ -100,6 +110,7 @@ export const drawers = defineVectorStore({
           held.set(id, { ...vector, id, metadata: Object.fromEntries(metadata) });
         }
         spaces.set(is("mixes namespaces") ? "all" : namespace, held);
+        if (!is("keeps to itself what it answered")) save();
         lsn += is("tells falling positions") ? -1n : 1n;
         return { lsn };
       },
@@ -112,6 +123,7 @@ export const drawers = defineVectorStore({
           held.delete(id);
           if (is("removes by prefix") && ids.length > 1) held.delete("b");
         }
+        save();
         return {};
       },
       async fetch(ids, { namespace }) {
@@ -144,9 +156,31 @@ export const drawers = defineVectorStore({
         return { matches: is("answers all") ? found : found.slice(0, topK), lsn };
       },
       close: async () => {
+        save();
         if (isClosed && is("closes once")) throw new Error("drawers: closed already.");
         isClosed = true;
       },
     };
   },
 });
+
+function written(spaces: Spaces): string {
+  const plain = [...spaces].map(([name, held]) => [
+    name,
+    [...held].map(([id, one]) => [id, { ...one, values: [...one.values] }]),
+  ]);
+  return JSON.stringify(plain);
+}
+
+function read(path: string): Spaces {
+  const plain = JSON.parse(readFileSync(path, "utf8")) as readonly (readonly [
+    string,
+    readonly (readonly [string, Vector])[],
+  ])[]; // as `written` made it
+  return new Map(
+    plain.map(([name, held]) => [
+      name,
+      new Map(held.map(([id, one]) => [id, { ...one, values: Float32Array.from(one.values) }])),
+    ]),
+  );
+}

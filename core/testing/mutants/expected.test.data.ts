@@ -4,6 +4,16 @@
  */
 export const expected = {
   journal: {
+    "begins with what is yet to come": ["first emits everything that exists"],
+    "looks only once": ["emits what appears while it runs"],
+    "lets nothing come back": ["a record that comes back is emitted again"],
+    "gives lower versions in later runs": [
+      "killed between publishing and the checkpoint, it emits again, never with a lower version",
+      "a change it emitted just before a crash and is taken back while it is down, it takes back",
+    ],
+    "passes over what came and went while it was down": [
+      "what it emitted just before a crash and is removed while it is down, it deletes",
+    ],
     "starts over": [
       "resumes after its checkpoint: nothing old, nothing missed",
       "a change it emitted just before a crash and is taken back while it is down, it takes back",
@@ -14,6 +24,7 @@ export const expected = {
       "emits a delete that happened while it was down",
       "resumes from every checkpoint with all that followed",
       "names the same change alike in every run: one id a version, one text an id",
+      "a snapshot that a crash ended is finished when it is asked for again, once",
     ],
     "keeps its position elsewhere": [
       "resumes from every checkpoint with all that followed",
@@ -77,6 +88,13 @@ export const expected = {
     ],
   },
   words: {
+    "says that it accepts something else": [
+      "accepts the samples' types",
+      "a record that becomes another sample leaves nothing of what it was",
+    ],
+    "answers a record's change with what the record was": [
+      "a record that becomes another sample leaves nothing of what it was",
+    ],
     "drops a slot": [
       "answers with one slot per input, of a type it says it emits",
       "keeps each record's identity",
@@ -191,9 +209,15 @@ export const expected = {
       "one bad event becomes a dead letter, and the others are written",
     ],
     "notes before it writes": [
-      "killed at each step, its batch written again makes it whole",
+      "killed at each step, it keeps what stays, and its batch written again makes it whole",
       "of equal versions the later one stands",
       "a record that a filter lets go, at the version it is held in, is gone, and may return",
+    ],
+    "notes a clear before it is done": [
+      "killed at each step of a clear, written again it clears what is below, and nothing else",
+    ],
+    "empties before it writes": [
+      "killed at each step, it keeps what stays, and its batch written again makes it whole",
     ],
     "closes once": ["can be closed twice"],
     "leaves a timer": ["leaves no timer, socket or watcher behind"],
@@ -282,6 +306,12 @@ export const expected = {
     "ignores its abort": ["starts nothing after an abort or its deadline"],
     "ignores its deadline": ["starts nothing after an abort or its deadline"],
     "settles late": ["settles within a second of an abort"],
+    "keeps to itself what it answered": [
+      "killed at each step, what it answered is there, and every vector is whole",
+    ],
+    "writes a vector by halves": [
+      "killed at each step, what it answered is there, and every vector is whole",
+    ],
     "closes once": ["can be closed twice"],
     "leaves a timer": ["leaves no timer, socket or thread behind"],
     "tells its token": ["tells no secret, in no line, error or finding"],

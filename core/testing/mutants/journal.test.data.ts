@@ -8,6 +8,11 @@ import { version } from "../../version.ts";
 
 /** One thing each that the source does wrong. */
 const faults = [
+  "begins with what is yet to come",
+  "looks only once",
+  "lets nothing come back",
+  "gives lower versions in later runs",
+  "passes over what came and went while it was down",
   "starts over",
   "skips what came while it was down",
   "keeps its position elsewhere",
@@ -55,6 +60,13 @@ export const journal = defineSource({
     const aside = `${path}.position`;
     let offset = checkpoint?.offset ?? 0;
     if (is("starts over")) offset = 0;
+    if (is("begins with what is yet to come") && !checkpoint)
+      offset = (await readFile(path)).length;
+    const before = await linesFrom(path, 0, offset);
+    const known = new Set(before.lines.map(({ key }) => key));
+    const gone = new Set<string>();
+    const [ran] = await state.get(["ran"]);
+    if (is("gives lower versions in later runs")) await state.each([{ key: "ran", value: true }]);
     if (is("skips what came while it was down") && checkpoint)
       offset = (await readFile(path)).length;
     if (is("keeps its position elsewhere") && checkpoint) offset = Number(await readFile(aside));
@@ -76,7 +88,8 @@ export const journal = defineSource({
 
     const eventOf = ({ key, text }: z.output<typeof line>, at: number): RecordChange[] => {
       const position = is("gives every change one version") ? 7n : BigInt(at);
-      const change = about(key, version({ epoch: 1, position, rank: 1, tail: 0 }));
+      const epoch = is("gives lower versions in later runs") && ran ? 0 : 1;
+      const change = about(key, version({ epoch, position, rank: 1, tail: 0 }));
       if (text !== null) return [upserted({ ...change, op: "update", after: { text } })];
       if (is("forgets deletes")) return [];
       if (is("misses deletes while it is down") && at < resumedAt) return [];
@@ -86,6 +99,17 @@ export const journal = defineSource({
       const most = is("yields without bound") ? Infinity : maxBytes;
       const read = await linesFrom(path, offset, most);
       let events = read.lines.flatMap(({ at, ...one }) => eventOf(one, at));
+      if (is("lets nothing come back"))
+        events = events.filter(({ type, subject }) => {
+          if (type === "dev.sluice.record.deleted") gone.add(subject);
+          return type === "dev.sluice.record.deleted" || !gone.has(subject);
+        });
+      if (is("passes over what came and went while it was down") && !isUnderWay) {
+        const last = new Map(events.map((event) => [event.subject, event]));
+        events = [...last.values()].filter(
+          ({ type, subject }) => type !== "dev.sluice.record.deleted" || known.has(subject),
+        );
+      }
       if (is("mixes up the order")) events = events.toReversed();
       if (is("names events at random"))
         events = events.map((one) => ({ ...one, id: randomUUID() }));
@@ -95,6 +119,7 @@ export const journal = defineSource({
         await state.each([{ key: "position", value: offset }]);
       return { events, checkpoint: { offset } };
     };
+    let isUnderWay = false;
     const ahead: SourceBatch<{ offset: number }>[] = [];
     let aheadBytes = 0;
     const isAhead = is("reads ahead without bound") || is("drops what nobody asks for");
@@ -113,7 +138,9 @@ export const journal = defineSource({
     while (!signal.aborted) {
       const request = asked.shift();
       if (request) yield* snapshot(path, offset, request, broken);
-      const batch = isAhead ? ahead.shift() : await next();
+      const isOver = is("looks only once") && isUnderWay;
+      const batch = isAhead || isOver ? ahead.shift() : await next();
+      isUnderWay = true;
       if (batch && batch.checkpoint.offset > yielded) {
         yield batch;
         yielded = batch.checkpoint.offset;

@@ -31,6 +31,8 @@ const faults = [
   "names what did not fail",
   "stops at what it refuses",
   "notes before it writes",
+  "notes a clear before it is done",
+  "empties before it writes",
   "closes once",
   "leaves a timer",
   "tells its token",
@@ -60,6 +62,12 @@ export const shelf = defineSink({
 
     const fileOf = ({ source, subject }: RecordChange) =>
       join(path, hash(is("knows no origins") ? subject : `${source}\n${subject}`));
+    const isNoted = async (key: string, sequence: string) => {
+      const [noted] = await state.get([key]);
+      if (typeof noted?.value === "string" && noted.value >= sequence) return true;
+      await state.each([{ key, value: sequence }]);
+      return false;
+    };
     const put = async (event: RecordChange, isRedelivered: boolean) => {
       const file = fileOf(event);
       const held = await read(file);
@@ -75,22 +83,23 @@ export const shelf = defineSink({
         if (is("ignores deletes of what it holds in that version") && isDelete) return;
       }
       if (is("forgets what it deleted") && isDelete) return rm(file, { force: true });
-      if (is("notes before it writes")) {
-        const [noted] = await state.get([file]);
-        if (typeof noted?.value === "string" && noted.value >= sequence) return;
-        await state.each([{ key: file, value: sequence }]);
-      }
+      if (is("notes before it writes") && (await isNoted(file, sequence))) return;
       if (is("loses what it was given") && event.subject === "r1") return;
       const before = JSON.stringify(held?.type === "dev.sluice.record.upserted" ? held.data : "");
       const keeps = is("keeps what was there") && !isDelete && held && held.sequence < sequence;
       const shrank = is("leaves orphans of what shrinks") && before.includes("\\n");
       const twice = is("writes twice what comes twice") && held?.sequence === sequence;
       const extra = keeps || (shrank && !isDelete) || twice ? { extra: before } : {};
+      if (is("empties before it writes") && held && !isDelete) {
+        await rm(file);
+        await sleep(100);
+      }
       await writeFile(`${file}.new`, JSON.stringify({ ...event, ...extra }));
       await rename(`${file}.new`, file);
     };
     const clear = async (event: RecordChange) => {
       if (event.type !== "dev.sluice.collection.cleared") return;
+      if (is("notes a clear before it is done") && (await isNoted("clear", event.sequence))) return;
       const { below, scope } = event.data;
       for (const name of await readdir(path)) {
         const held = await read(join(path, name));

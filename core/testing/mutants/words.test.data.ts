@@ -9,6 +9,8 @@ import { record } from "../fakes/records.ts";
 
 /** One thing each that the transform does wrong. */
 const faults = [
+  "says that it accepts something else",
+  "answers a record's change with what the record was",
   "drops a slot",
   "emits what it does not say",
   "does not say that it splits",
@@ -46,10 +48,14 @@ export const words = defineTransform({
     if (is("tells its token")) log.debug({ authorization: `Bearer ${token}` }, "opened");
     if (is("leaves a timer")) setInterval(() => {}, 1_000);
     let [count, isClosed] = [0, false];
+    const seen = new Map<string, JsonObject>();
     let current: readonly Applicable[] = [];
 
     const made = (event: RecordUpserted): Output => {
-      const { after } = event.data;
+      const { subject } = event;
+      const isStale = is("answers a record's change with what the record was");
+      const after = (isStale && seen.get(subject)) || event.data.after;
+      seen.set(subject, after);
       if (after["hidden"] === true) return is("skips what it should let go") ? "skip" : null;
       const parts = after["parts"];
       if (Array.isArray(parts))

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
+import type { VectorStoreExtension } from "../extension.ts";
+import type { Vector } from "../vectors.ts";
+import { settles, word, type Case, type WrittenConfig } from "./conformance.ts";
+import { state } from "./fakes/state.ts";
+import { killedAt } from "./killed.ts";
+import type { StoreHand } from "./store.ts";
+
+const maxMoments = 16;
+/** For a child to start and do its work. */
+const childMs = 20_000;
+/** Milliseconds after it was opened: in the middle of what the kit does not see. */
+const delaysMs = [0, 3, 10, 30];
+const most = 20;
+
+/** What is in a database when whoever writes it is killed, in a process of its own. */
+export function storeKillCases(given: {
+  readonly store: VectorStoreExtension;
+  readonly module: string;
+  readonly config: WrittenConfig;
+  readonly dimensions: number;
+  readonly patienceMs: number;
+  readonly vector: StoreHand["vector"];
+  /** Opens the store anew. */
+  readonly within: (namespace: string, use: (hand: StoreHand) => Promise<void>) => Promise<void>;
+}): readonly Case[] {
+  const { store: extension, module, config, dimensions, patienceMs, vector, within } = given;
+  const { kind, name } = extension;
+  return [
+    {
+      name: "killed at each step, what it answered is there, and every vector is whole",
+      run: async () => {
+        const place = state();
+        const namespace = word();
+        let held: readonly Vector[] = [];
+        let count = most;
+        let rounds = 0;
+        await within(namespace, async ({ store: { limits } }) => {
+          count = Math.min(most, limits.maxVectors, limits.maxDeleteIds, limits.maxFetchIds);
+        });
+
+        const round = async (moment: number, afterOpenedMs?: number) => {
+          rounds += 1;
+          // One is left alone, the others change, and then every second of those goes.
+          const text = `round ${rounds}`;
+          const [alone, ...others] = held;
+          const upsert = Array.from({ length: count - 1 }, (_, at) =>
+            vector(others[at]?.id ?? `v${rounds}-${at}`, { text, towards: at }),
+          );
+          const remove = others.filter((_, at) => at % 2 === 0).map(({ id }) => id);
+          const heard = new Set<string>();
+          const end = await killedAt(
+            moment,
+            { module, kind, name, config, dimensions, namespace, upsert, remove },
+            {
+              state: place.state,
+              hear: (call) => void heard.add(call),
+              isDone: () => heard.has("removed"),
+              patienceMs: childMs,
+              ...(afterOpenedMs !== undefined && { afterOpenedMs }),
+            },
+          );
+          const allowed = (one: Vector) => {
+            const isToGo = remove.includes(one.id);
+            if (!heard.has("upserted")) return [one, others.find(({ id }) => id === one.id)];
+            if (heard.has("removed") && isToGo) return [undefined];
+            return isToGo ? [one, undefined] : [one];
+          };
+          await within(namespace, async ({ store, to, shows }) => {
+            const about = alone ? [alone, ...upsert] : upsert;
+            await settles(patienceMs, async () => {
+              const ids = about.map(({ id }) => id);
+              const found = new Map((await store.fetch(ids, to)).map((one) => [one.id, one]));
+              for (const one of about) {
+                const is = found.get(one.id);
+                const may = one === alone ? [alone] : allowed(one);
+                if (may.some((other) => isDeepStrictEqual(is, other))) continue;
+                const after = [...heard].at(-1) ?? "started";
+                assert.deepEqual(is, may[0], `${one.id}, killed once it had ${after}`);
+              }
+            });
+            await store.upsert(upsert, to);
+            if (remove.length > 0) await store.remove(remove, to);
+            held = about.filter(({ id }) => !remove.includes(id));
+            await shows(held);
+          });
+          return end;
+        };
+
+        for (let moment = 1; moment <= maxMoments; moment += 1)
+          if ((await round(moment)) === "done") break;
+        for (const delayMs of delaysMs) await round(Infinity, delayMs);
+        await within(namespace, async ({ store, to }) => {
+          await store.remove(
+            held.map(({ id }) => id),
+            to,
+          );
+        });
+      },
+    },
+  ];
+}
