@@ -33,7 +33,8 @@ async function test(home: string, name: string): Promise<string> {
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   await run(process.execPath, [tsc, "-p", "."], { cwd: home });
   const file = `dist/${name}.test.js`;
-  const args = ["--test", "--test-reporter=tap", file];
+  // What kills takes long, and the page on writing a connector has the same tests run whole.
+  const args = ["--test", "--test-reporter=tap", "--test-name-pattern=/^(?!killed )/", file];
   return (await run(process.execPath, args, { cwd: home, env, maxBuffer: 2 ** 24 })).stdout;
 }
 

@@ -48,7 +48,14 @@ describe("the page on writing a connector", () => {
   it("has a name for each of its blocks, and a test for each kind", () => {
     expect(page.match(/^```ts$/gm)).toHaveLength(files.length);
     const tests = files.map(({ name }) => name).filter((name) => name.endsWith(".test.ts"));
-    expect(tests).toEqual(["rss.test.ts", "sources.test.ts", "redact.test.ts", "folder.test.ts"]);
+    expect(tests).toEqual([
+      "rss.test.ts",
+      "sources.test.ts",
+      "redact.test.ts",
+      "folder.test.ts",
+      "vectors.test.ts",
+      "label.test.ts",
+    ]);
   });
 
   it("shows what init writes", async () => {
@@ -73,9 +80,14 @@ describe("the page on writing a connector", () => {
     const built = files
       .filter(({ name }) => name.endsWith(".test.ts"))
       .map(({ name }) => join("dist", name.replace(/ts$/, "js")));
-    const said = await succeed(process.execPath, ["--test", "--test-reporter=tap", ...built]);
+    const said = await succeed(process.execPath, [
+      "--test",
+      "--test-reporter=tap",
+      "--test-concurrency=3",
+      ...built,
+    ]);
     const passed = Number(/^# pass (\d+)$/m.exec(said)?.[1]);
-    expect(passed).toBeGreaterThan(75);
+    expect(passed).toBeGreaterThan(140);
     expect(said).toMatch(/^# fail 0$/m);
   });
 

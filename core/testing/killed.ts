@@ -52,11 +52,13 @@ export async function killedAt(
     readonly hear: (name: string, events: readonly SluiceEvent[]) => void;
     readonly isDone: () => boolean;
     readonly patienceMs: number;
+    /** Counts moments only from `opened` on. */
+    readonly sinceOpened?: boolean;
     /** Kills it so long after `opened`, whatever it does then. */
     readonly afterOpenedMs?: number;
   },
 ): Promise<"killed" | "done"> {
-  const { state, hear, isDone, patienceMs, afterOpenedMs } = world;
+  const { state, hear, isDone, patienceMs, sinceOpened = false, afterOpenedMs } = world;
   const child = fork(new URL("./kit-child.js", import.meta.url), {
     serialization: "advanced",
     stdio: ["ignore", "ignore", "pipe", "ipc"],
@@ -64,13 +66,14 @@ export async function killedAt(
   child.send(order);
   const complaint = textOf(child);
   let moments = 0;
+  let isCounted = !sinceOpened;
   let end: "killed" | "done" | undefined;
   const kill = (how: "killed" | "done") => {
     end ??= how;
     child.kill("SIGKILL");
   };
   const isAlive = () => {
-    moments += 1;
+    if (isCounted) moments += 1;
     if (moments === at) kill("killed");
     return end === undefined;
   };
@@ -86,6 +89,7 @@ export async function killedAt(
     }
     if (!isAlive()) return;
     if (isDone()) return kill("done");
+    if (name === "opened") isCounted = true;
     if (name === "opened" && afterOpenedMs !== undefined)
       setTimeout(() => kill("killed"), afterOpenedMs);
     child.send(said, () => {}); // one that was killed meanwhile hears nothing

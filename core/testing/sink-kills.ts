@@ -1,9 +1,8 @@
 import type { RecordChange } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
-import { writeRun } from "./fakes/context.ts";
 import { state } from "./fakes/state.ts";
 import { killedAt } from "./killed.ts";
-import { changesOf } from "./sample.ts";
+import { changesOf, type Hand } from "./sample.ts";
 import type { SinkBench } from "./sink.ts";
 
 const maxMoments = 16;
@@ -27,38 +26,40 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
   const { kind, name } = sink;
 
   /** Kills it once at every moment, then in the midst; `roundAt` says with what, by a version that rises. */
-  const killedThroughout = async (roundAt: (at: number) => Round) => {
-    const place = state();
+  const killedThroughout = async (roundAt: (at: number) => Round, sinceOpened: boolean) => {
+    const over = { state: state() };
     const expected: Record<string, boolean> = {};
-    let at = 0;
+    let at = 10;
+    let now = roundAt(at);
+    const prepare = async ({ write }: Hand) => {
+      for (const batch of now.before) await write(batch);
+    };
     const round = async (moment: number, afterOpenedMs?: number) => {
-      at += 10;
-      const { before, batch, throughout, after } = roundAt(at);
-      await opened(
-        async ({ write }) => {
-          for (const one of before) await write(one);
-        },
-        { state: place },
-      );
+      const { batch, throughout, after } = now;
       let isWritten = false;
       const end = await killedAt(
         moment,
         { module, kind, name, config, batch },
         {
-          state: place.state,
+          state: over.state.state,
           hear: (call) => void (isWritten ||= call === "written"),
           isDone: () => isWritten,
           patienceMs,
+          sinceOpened,
           ...(afterOpenedMs !== undefined && { afterOpenedMs }),
         },
       );
       await assertHolds(isWritten ? { ...throughout, ...after } : throughout);
-      await opened(({ writer }) => writer.write(batch, writeRun({ redelivered: true })), {
-        state: place,
-      });
-      await assertHolds(Object.assign(expected, throughout, after));
+      at += 10;
+      now = roundAt(at);
+      await opened(async (hand) => {
+        await hand.write(batch, { redelivered: true });
+        await assertHolds(Object.assign(expected, throughout, after));
+        await prepare(hand);
+      }, over);
       return end;
     };
+    await opened(prepare, over);
     for (let moment = 1; moment <= maxMoments; moment += 1)
       if ((await round(moment)) === "done") break;
     for (const delayMs of delaysMs) await round(Infinity, delayMs);
@@ -81,7 +82,7 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
             throughout: { [stays]: true },
             after: { [shrinks]: false, [goes]: false, [fresh]: true },
           };
-        });
+        }, false);
       },
     },
     {
@@ -105,7 +106,7 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
             throughout: { [above]: true, [foreign]: true },
             after: Object.fromEntries(below.map((text) => [text, false])),
           };
-        });
+        }, true);
       },
     },
   ];

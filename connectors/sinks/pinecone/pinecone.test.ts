@@ -4,19 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { upserted } from "sluice";
 import { fakes, sinkConformance, type Sample } from "sluice/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startLocalPinecone, type Fault, type LocalPinecone } from "./local/server.ts";
+import { afterAll, describe, expect, it } from "vitest";
+import { startLocalPinecone, type Fault } from "./local/server.ts";
 import { pinecone } from "./pinecone.ts";
 import { openPineconeStore } from "./store.ts";
 import { pineconeConfig } from "./config.ts";
 
-let dir: string;
-let server: LocalPinecone;
+const dir = await mkdtemp(join(tmpdir(), "pinecone-"));
 let fault: Fault | undefined;
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), "pinecone-"));
-  server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir, intercept: () => fault });
-});
+const intercept = () => fault;
+const server = await startLocalPinecone({ host: "127.0.0.1", port: 0, dir, intercept });
 afterAll(async () => {
   await server.close();
   await rm(dir, { recursive: true });
@@ -25,8 +22,12 @@ afterAll(async () => {
 const embedding = { provider: "hash", dimensions: 64 };
 const contextOf = (config: object) =>
   fakes.context({ config: pinecone.config.parse({ embedding, ...config }) });
-/** Of the server, whose address is not known before it runs. */
-const remote = (more: object = {}) => ({ index: "kb", apiKey: "any", url: server.url, ...more });
+const remote = (more: Record<string, unknown> = {}): Record<string, unknown> => ({
+  index: "kb",
+  apiKey: "any",
+  url: server.url,
+  ...more,
+});
 
 /** A document of one chunk that no model embeds. */
 const poison: Sample = (about) => ({
@@ -42,18 +43,16 @@ const poison: Sample = (about) => ({
 });
 
 describe("the sink", () => {
-  const own = join(tmpdir(), `pinecone-conformance-${process.pid}`);
-  const config = { index: "kb", local: own, embedding };
-  afterAll(() => rm(own, { recursive: true }));
-
+  const config = remote({ index: "kit", create: true, embedding });
   const module = new URL("./pinecone.js", import.meta.url);
   for (const { name, run } of sinkConformance({ sink: pinecone, config, read, poison, module }))
     it(name, run, 90_000);
 
   async function read(): Promise<unknown> {
+    const { embedding: _, ...own } = config;
     const { signal, log, meter } = contextOf(config);
     const store = await openPineconeStore({
-      config: pineconeConfig.parse(config),
+      config: pineconeConfig.parse(own),
       signal,
       log,
       meter,

@@ -1,6 +1,7 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { upserted } from "sluice";
 import { fakes, sinkConformance, type Sample } from "sluice/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -27,7 +28,7 @@ const own = `
 // Here, not in a hook: the conformance cases are made before hooks run.
 const dir = await mkdtemp(join(tmpdir(), "vectors-"));
 const use = join(dir, "store.mjs");
-beforeAll(() => writeFile(use, own));
+beforeAll(() => Promise.all([writeFile(use, own), writeFile(join(dir, "kept.json"), "[]")]));
 afterAll(() => rm(dir, { recursive: true }));
 
 const config = {
@@ -54,6 +55,17 @@ describe("the sink over a store of one's own", () => {
   const read = async () => store.dump("__default__");
   const given = { sink: vectors, config, read, poison };
   for (const { name, run } of sinkConformance(given)) it(name, run);
+
+  // Over one that outlives a process.
+  const path = join(dir, "kept.json");
+  const keeps = new URL("../../../core/testing/mutants/drawers.test.data.js", import.meta.url);
+  for (const { name, run } of sinkConformance({
+    sink: vectors,
+    config: { ...config, store: { use: fileURLToPath(keeps), config: { path } } },
+    read: () => readFile(path, "utf8"),
+    module: new URL("./vectors.js", import.meta.url),
+  }))
+    if (name.startsWith("killed ")) it(name, run, 60_000);
 
   it("tells whether the index fits the model", async () => {
     expect(await vectors.check?.(contextOf())).toMatchObject([{ code: "vectors.ready" }]);

@@ -70,8 +70,8 @@ export const drawers = defineVectorStore({
       maxBytes: 200_000,
       maxDeleteIds: 50,
       maxFetchIds: 40,
-      maxIdLength: 64,
-      maxMetadataBytes: 1_000,
+      maxIdLength: 512,
+      maxMetadataBytes: 4_000,
     };
     return {
       limits,

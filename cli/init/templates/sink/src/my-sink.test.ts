@@ -12,5 +12,6 @@ const read = async () => {
   const names = await readdir(path);
   return Promise.all(names.map((name) => readFile(join(path, name), "utf8")));
 };
-for (const { name, run } of sinkConformance({ sink: mySink, config: { path }, read }))
+const module = new URL("./my-sink.js", import.meta.url);
+for (const { name, run } of sinkConformance({ sink: mySink, config: { path }, read, module }))
   test(name, run);

@@ -34,7 +34,8 @@ const origin = {
   // Not asked for: the source says that it sees no deletes.
   remove: async () => {},
 };
-for (const { name, run } of sourceConformance({ source: mySource, config, origin }))
+const module = new URL("./my-source.js", import.meta.url);
+for (const { name, run } of sourceConformance({ source: mySource, config, origin, module }))
   test(name, run);
 
 test("reads a feed again only when it has changed", { timeout: 10_000 }, async () => {
