@@ -36,9 +36,11 @@ export interface Context<C> {
   readonly name: string;
   /** The project's name: with the connector's it is unique, also where projects share a server. */
   readonly project: string;
+  /** As its schema puts it out: defaults filled in, secrets in plain text. */
   readonly config: C;
   /** Aborts when the connector must stop. */
   readonly signal: AbortSignal;
+  /** Fields first, then a fixed message. Never give it a secret. */
   readonly log: Log;
   /** Private to this connector, fenced by its lease. */
   readonly state: StateStore;
@@ -77,6 +79,7 @@ export interface SourceBatch<P> {
 
 /** `sluice snapshot`, or the catch-up of a late subscription. Asked again, with the same id, until a batch `completes` it or it is refused. */
 export interface SnapshotRequest {
+  /** What a batch that finishes it `completes`; ids sort by the time of asking. */
   readonly id: string;
   /** Names of the origin's collections (tables, prefixes), as the source's config writes them. All of them when absent. */
   readonly collections?: readonly string[];
@@ -131,8 +134,10 @@ export interface SourceContext<C, P> extends Context<C> {
   /** Shown by `status` and the live view. */
   readonly progress: (value: {
     readonly phase: "snapshot" | "streaming";
+    /** Records that the snapshot has read, of how many: an estimate will do. */
     readonly done?: number;
     readonly total?: number;
+    /** How far behind the origin it is, for people: `12 MB`, `3 s`. */
     readonly lag?: string;
   }) => void;
 }
@@ -191,6 +196,7 @@ export interface TransformWorker {
   ) => Promise<readonly Output[]>;
   /** It may answer with arrays, as it is configured: the runner then remembers what came of each record. */
   readonly splits?: boolean;
+  /** Gives back what `open` took. May be called twice. */
   readonly close?: () => Promise<void>;
 }
 
@@ -220,6 +226,7 @@ export interface TransformDefinition<C extends Config> extends Definition<C> {
 
 /** What a sink's `write` may rely on while it lasts: the partition is its own until `deadline`. */
 export interface WriteRun {
+  /** Aborts when the connector stops or the partition is lost: settle within a second. */
   readonly signal: AbortSignal;
   /** Pass it to every `StateStore` write. */
   readonly fence: Fence;
@@ -237,16 +244,20 @@ export interface Writer<E extends SluiceEvent = SluiceEvent> {
    * If some fail, throws `PartialError` and the rest is complete.
    */
   readonly write: (events: readonly E[], run: WriteRun) => Promise<void>;
+  /** Gives back what `open` took. May be called twice. */
   readonly close: () => Promise<void>;
 }
 
 /** The read side of a sink: `search`. Needs no lease, writes nothing. */
 export interface Reader {
+  /** The nearest first, `topK` at most. Throws `RetryableError` for what passes. */
   readonly search: (
     query: {
+      /** One of these two. */
       readonly text?: string;
       readonly vector?: Float32Array;
       readonly topK: number;
+      /** In the index's own language. */
       readonly filter?: JsonObject;
       /** For a sink that spreads its documents over namespaces. */
       readonly namespace?: string;
@@ -259,6 +270,7 @@ export interface Reader {
   ) => Promise<{ readonly matches: readonly Match[]; readonly lsn?: bigint }>;
   /** The fingerprint of the model the index holds, read from the index itself. */
   readonly model: () => Promise<string | undefined>;
+  /** May be called twice. */
   readonly close: () => Promise<void>;
 }
 
@@ -270,9 +282,13 @@ export interface SinkDefinition<C extends Config> extends Definition<C> {
   readonly inherit?: readonly string[];
   /** Config keys that say which index it keeps, e.g. `index` and `url`: a reader that has them equal reads that one. */
   readonly locates?: readonly string[];
+  /** Connects. Throws `RetryableError` where the target is away, `ConfigError` where it can never fit. */
   readonly open: (context: Context<z.output<C>>) => Promise<Writer>;
+  /** For `search`, `ask` and `retrieve`: writes nothing. */
   readonly openReader?: (context: Context<z.output<C>>) => Promise<Reader>;
+  /** For `verify` and `erase`. */
   readonly openAuditor?: (context: Context<z.output<C>>) => Promise<Auditor>;
+  /** For `plan`: what embedding would cost. */
   readonly openEstimator?: (context: Context<z.output<C>>) => Promise<Estimator>;
 }
 

@@ -52,6 +52,7 @@ export type RecordUpserted = OfRecord<
     readonly op: "read" | "create" | "update";
     readonly key: Json;
     readonly after: JsonObject;
+    /** What it held, where the origin tells. */
     readonly before?: JsonObject;
     /** Columns the origin did not send and the source could not re-read; listed, never invented. */
     readonly unchanged?: readonly string[];
@@ -79,7 +80,9 @@ export type CollectionCleared = OfRecord<
   "dev.sluice.collection.cleared",
   {
     readonly reason: "truncate" | "drop" | "sweep";
+    /** Exclusive: what is at it stays. */
     readonly below: Version;
+    /** Whose keys this copy governs; see `inScope`. */
     readonly scope?: { readonly partition: number; readonly of: number };
     readonly meta: JsonObject;
   }
@@ -242,14 +245,19 @@ export function isUpsert(event: SluiceEvent): event is UpsertEvent {
 
 /** What every event about a record says, whatever happened to it. */
 export interface Change {
+  /** URI-reference of the origin: `/postgres/shop/public.articles`. */
   readonly source: string;
+  /** The key as the origin has it; `subject` is its text, no two of a source alike. */
   readonly key: Json;
   readonly subject: string;
   readonly version: Version;
   /** RFC 3339. */
   readonly time: string;
+  /** The origin's own words on the change: a position, a transaction. */
   readonly meta: JsonObject;
+  /** What order is kept by; the record, if nothing is said. */
   readonly partitionkey?: string;
+  /** The one subscription it is for, in a snapshot that one asked for. */
   readonly audience?: string;
 }
 

@@ -4,10 +4,13 @@ import type { Config, Context } from "./connector.ts";
 import type { Embedder, VectorStore } from "./vectors.ts";
 
 interface Definition<C extends Config> {
+  /** Kebab-case. */
   readonly name: string;
+  /** Semantic version of what it does. */
   readonly version: string;
   /** One line. */
   readonly summary: string;
+  /** A `z.strictObject`: every option described. */
   readonly config: C;
 }
 
@@ -21,6 +24,7 @@ export type EmbedderDescription = Pick<
 export interface EmbedderDefinition<C extends Config> extends Definition<C> {
   /** Describes the model without loading it. Absent: it is opened for that. */
   readonly describe?: (context: Context<z.output<C>>) => Promise<EmbedderDescription>;
+  /** Loads or connects. Throws `RetryableError` where it cannot be reached, `ConfigError` where it can never fit. */
   readonly open: (context: Context<z.output<C>>) => Promise<Embedder>;
 }
 

@@ -22,6 +22,7 @@ export interface Listed {
   readonly after: JsonObject;
   /** When it changed at the origin, RFC 3339; by default when that was noticed. */
   readonly time?: string;
+  /** The origin's own words on it: passed on, and no part of what it holds. */
   readonly meta?: JsonObject;
 }
 
@@ -50,7 +51,9 @@ export function defineListing<C extends Polled>(
     SourceDefinition<C, z.ZodType>,
     "name" | "version" | "summary" | "config" | "check"
   > & {
+    /** What a whole listing leaves out is gone. */
     readonly deletes: boolean;
+    /** Every record there is. Throws where that cannot be told, halfway too. */
     readonly list: (context: Context<z.output<C>>) => AsyncIterable<Listed>;
   },
 ): Source {

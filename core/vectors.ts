@@ -5,6 +5,7 @@ import type { Version } from "./version.ts";
 export interface Embedder {
   /** `model@revision/dimensions/normalised`: equal text and equal fingerprint give equal vectors. */
   readonly fingerprint: string;
+  /** Numbers a vector has. */
   readonly dimensions: number;
   /** Most texts a call. */
   readonly maxTexts: number;
@@ -12,14 +13,19 @@ export interface Embedder {
   readonly maxTokensPerRequest: number;
   /** Most tokens a text, special tokens included; a longer one is a `PoisonError`, never cut. */
   readonly maxTokens: number;
+  /** As the model counts them, special tokens included: what `maxTokens` is compared with. */
   readonly countTokens: (text: string) => number;
   /** Dollars, by the provider's list; absent where it costs nothing or nobody knows. For estimates. */
   readonly pricePerMillionTokens?: number;
-  /** One vector a text, in order. Refuses an empty text with `PoisonError`. */
+  /**
+   * One vector a text, in order, whatever stands beside it. Refuses an empty text with `PoisonError`. `input`: what is
+   * to be found, or what is asked, for models that tell them apart. Settles within a second of an abort.
+   */
   readonly embed: (
     texts: readonly string[],
     run: { readonly input: "passage" | "query"; readonly signal: AbortSignal },
   ) => Promise<readonly Float32Array[]>;
+  /** May be called twice. */
   readonly close: () => Promise<void>;
 }
 
@@ -33,13 +39,16 @@ export interface Vector {
 /** A vector that was found, with the score that the index gave it. */
 export interface Match {
   readonly id: string;
+  /** As the index gives it: higher is nearer, but with a euclidean metric. */
   readonly score: number;
   readonly metadata: Metadata;
 }
 
 /** What a call to a vector store is about, and how long it may take. */
 export interface StoreRun {
+  /** A part of the index that knows nothing of the others; comes into being with its first vector. */
   readonly namespace: string;
+  /** Starts nothing once it has aborted, and settles within a second of that. */
   readonly signal: AbortSignal;
   /** `performance.now()` after which no request may start, retries included. Moves: read it before each. */
   readonly deadline?: number;
@@ -53,21 +62,30 @@ export interface VectorStore {
   /** Names the index among others: notes about another one are not believed. Absent: as its config says. */
   readonly target?: string;
   readonly limits: {
+    /** Vectors of one upsert. */
     readonly maxVectors: number;
     /** Bytes of one upsert's encoded body. */
     readonly maxBytes: number;
+    /** Ids of one `remove`, of one `fetch`. */
     readonly maxDeleteIds: number;
     readonly maxFetchIds: number;
+    /** Characters of an id, all of them ASCII. */
     readonly maxIdLength: number;
+    /** Bytes of one vector's metadata as JSON. */
     readonly maxMetadataBytes: number;
   };
   /** Bytes a vector takes in an upsert's body. Absent: estimated. */
   readonly bytesOf?: (vector: Vector) => number;
+  /** What the index is, asked anew. Throws `RetryableError` where it is not there. */
   readonly describe: (run: { readonly signal: AbortSignal }) => Promise<{
     readonly dimensions: number;
     readonly metric: "cosine" | "dotproduct" | "euclidean";
   }>;
-  /** Replaces whole vectors, metadata included. `lsn`: the store's log position of this write, where it tells. */
+  /**
+   * Replaces whole vectors, metadata included; resolves once they outlive this process. What can never be
+   * stored (other dimensions) is a `PoisonError`, and none of the call need be written then. `lsn`: the store's
+   * log position of this write, where it tells.
+   */
   readonly upsert: (
     vectors: readonly Vector[],
     run: StoreRun,
@@ -80,7 +98,10 @@ export interface VectorStore {
   readonly list: (prefix: string, run: StoreRun) => AsyncIterable<readonly string[]>;
   /** Pages of the namespaces that hold vectors, in any order. Absent: the store has only those it is told of. */
   readonly namespaces?: (run: { readonly signal: AbortSignal }) => AsyncIterable<readonly string[]>;
-  /** `lsn`: the log position up to which the answer has seen the namespace, where the store tells. */
+  /**
+   * The nearest first, `topK` at most, nothing from an absent namespace. `filter` is in the database's own language.
+   * `lsn`: the log position up to which the answer has seen the namespace, where the store tells.
+   */
   readonly query: (
     query: {
       readonly vector: Float32Array;
@@ -89,6 +110,7 @@ export interface VectorStore {
     },
     run: StoreRun,
   ) => Promise<{ readonly matches: readonly Match[]; readonly lsn?: bigint }>;
+  /** May be called twice. */
   readonly close: () => Promise<void>;
 }
 

@@ -9,6 +9,7 @@ export interface Fence {
 
 /** A value as it is stored. */
 export interface Entry {
+  /** Within the connector's own part of the state. */
   readonly key: string;
   readonly value: Json;
   /** Starts at 1, grows with every write of the key. */
