@@ -54,7 +54,7 @@ async function caughtAlone(order: Order): Promise<readonly string[]> {
   try {
     return await new Promise((resolve, reject) => {
       thread.once("message", resolve).once("error", reject);
-      thread.once("exit", (code) => void reject(new Error(`the thread ended with ${code}`)));
+      thread.once("exit", (code) => reject(new Error(`the thread ended with ${code}`)));
     });
   } finally {
     await thread.terminate();

@@ -12,4 +12,6 @@ export interface Order {
 
 const { kind, fault, dir, names } = workerData as Order; // as table.test.ts gives it
 const cases = await kitOf(kind, fault, dir);
-parentPort?.postMessage(await caughtBy(cases.filter(({ name }) => names.includes(name))));
+const caught = await caughtBy(cases.filter(({ name }) => names.includes(name)));
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+parentPort?.postMessage(caught);
