@@ -3,32 +3,31 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "vitest";
 import assert from "node:assert/strict";
+import { openGround } from "./chaos/counted/ground.ts";
 import { playCounted } from "./chaos/counted/play-counted.ts";
 import { scheduleOf } from "./chaos/counted/schedule.ts";
-import { startRedis } from "./redis-server.ts";
 
 // Half a minute of `npm run chaos -- --faults …` on each backend.
 describe.concurrent("three processes under faults", () => {
-  it.each(["embedded", "redis"])(
+  it.each(["embedded", "redis"] as const)(
     "lose nothing, keep the order, and put only poison aside (%s)",
     async (kind) => {
       const dir = mkdtempSync(join(tmpdir(), "sluice-faults-"));
-      const redis = kind === "redis" ? await startRedis() : undefined;
+      const ground = await openGround(kind, dir);
       try {
         const result = await playCounted({
           seed: 20_261_127,
-          kinds: ["kill", "term", "stop", "throttle", "stall", "redis-restart", "cut"],
+          kinds: ["kill", "term", "stop", "throttle", "stall", "redis-older", "cut"],
           minutes: 0.5,
           processes: 3,
           perSecond: 500,
-          place: redis ? { kind: "redis", url: redis.url } : { kind: "embedded", dir },
-          redis,
+          ground,
         });
         const { ok, faults, published, poison } = result;
         assert.ok(ok, JSON.stringify(result));
         assert.ok(faults.length >= 3 && published > 1_000 && poison > 0, JSON.stringify(result));
       } finally {
-        await redis?.stop();
+        await ground.stop();
         rmSync(dir, { recursive: true, force: true });
       }
     },

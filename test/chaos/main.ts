@@ -6,6 +6,7 @@ import { startMongod } from "../mongod.ts";
 import { startPostgres } from "../postgres-server.ts";
 import { startRedis } from "../redis-server.ts";
 import { startMinistack } from "../s3-servers.ts";
+import { grounds } from "./counted/ground.ts";
 import { playAllFaults } from "./counted/main.ts";
 import { playMongodbRound } from "./mongodb-round.ts";
 import { playPostgresRound } from "./postgres-round.ts";
@@ -38,7 +39,9 @@ the index must equal the origin: ids, texts, versions.
 
   --steps           instead: kill at every numbered step of a write, just before and just after it
   --rounds N        rounds to play (20)
-  --queue KIND      embedded | redis (embedded); redis starts a server of its own
+  --queue KIND      embedded | redis (embedded); redis starts a server of its own. With --faults also cluster
+                    (three primaries, a replica each) and sentinel (a primary, two replicas), whose
+                    primaries are killed and stopped
   --changes N       changes a round (300)
   --kills N         kills a round (4)
   --seed N          of the first round; the next rounds count on (random)
@@ -70,18 +73,21 @@ if (values.help) {
   console.log(help);
   process.exit(0);
 }
-if (values.queue !== "embedded" && values.queue !== "redis") {
-  console.error(`--queue ${values.queue}: use embedded or redis.`);
-  process.exit(2);
-}
 
 if (!["file", "postgres", "mongodb", "s3"].includes(values.source)) {
   console.error(`--source ${values.source}: use file, postgres, mongodb or s3.`);
   process.exit(2);
 }
 
+const ways = values.faults === undefined ? grounds.slice(0, 2) : grounds;
+const queue = ways.find((way) => way === values.queue);
+if (queue === undefined) {
+  console.error(`--queue ${values.queue}: use ${ways.join(", ")}.`);
+  process.exit(2);
+}
+
 if (values.faults !== undefined) {
-  const { queue, faults, minutes, processes, rate, json, seed } = values;
+  const { faults, minutes, processes, rate, json, seed } = values;
   process.exit(await playAllFaults({ queue, faults, minutes, processes, rate, json, seed }));
 }
 
@@ -89,7 +95,7 @@ const rounds = Number(values.rounds);
 const firstSeed =
   values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
 const redis =
-  values.queue === "redis"
+  queue === "redis"
     ? await startRedis([
         "--appendonly",
         "yes",
@@ -109,7 +115,7 @@ if (values.steps) {
       ...(redis && { redis: redis.url }),
       told: (text) => process.stderr.write(`${text}\n`),
     });
-    console.log(JSON.stringify({ queue: values.queue, ...result }));
+    console.log(JSON.stringify({ queue, ...result }));
     process.exitCode = result.failures.length === 0 ? 0 : 1;
   } finally {
     await redis?.stop();
@@ -154,7 +160,7 @@ console.log(
   JSON.stringify({
     total: results.length,
     source: values.source,
-    queue: values.queue,
+    queue,
     ok: results.length - failed.length,
     failedSeeds: failed.map(({ seed }) => seed),
     kills: results.reduce((sum, { kills }) => sum + kills, 0),

@@ -1,34 +1,38 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RedisServer } from "../../redis-server.ts";
+import type { Ground } from "./ground.ts";
+import type { Fault, RedisFault } from "./schedule.ts";
 
 /** What a power cut may take from a Redis that syncs every second. */
 const lostMs = 2_000;
 
-/** Kills and restarts it, as it was or as it was 2 s before; stops and continues it; or cuts every connection to it. */
+/** Kills a primary and starts it again, as it was or as it was 2 s before; stops and continues it; or cuts every connection. */
 export async function hitRedis(
-  kind: "redis-restart" | "redis-older" | "redis-stop" | "cut",
-  forMs: number,
-  redis: RedisServer,
+  kind: RedisFault,
+  { forMs, which }: Fault,
+  { servers, primary, healed }: Ground,
   wentBack: () => void,
 ): Promise<void> {
+  if (kind === "cut") return void (await Promise.all(servers.map(({ cut }) => cut())));
+  const server = await primary(which);
   switch (kind) {
-    case "cut":
-      return await redis.cut();
     case "redis-stop":
-      redis.freeze();
+      server.freeze();
       await sleep(forMs);
-      return redis.thaw();
+      server.thaw();
+      break;
     case "redis-restart":
-      await redis.kill();
+      await server.kill();
       await sleep(forMs);
-      return await redis.restart();
+      await server.restart();
+      break;
     case "redis-older": {
-      const mark = redis.mark();
+      const mark = server.mark();
       await sleep(lostMs);
-      await redis.kill();
+      await server.kill();
       await sleep(forMs);
       wentBack();
-      return await redis.restart(mark);
+      await server.restart(mark);
     }
   }
+  await healed();
 }

@@ -2,18 +2,18 @@ import { appendFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
-import { startRedis } from "../../redis-server.ts";
+import { openGround, type Ground, type GroundKind } from "./ground.ts";
 import { playCounted } from "./play-counted.ts";
 import { playHold } from "./play-hold.ts";
 import type { TakeOver } from "./play-faults.ts";
-import { faultKinds, type FaultKind } from "./schedule.ts";
+import { faultKinds, redisFaults, type FaultKind } from "./schedule.ts";
 
-const ofRedis: readonly FaultKind[] = ["redis-restart", "redis-older", "redis-stop", "cut"];
+const ofRedis: readonly FaultKind[] = redisFaults;
 const maxShown = 20;
 
 /** `npm run chaos -- --faults …`: one JSON line with the faults, the seed and the counts. Resolves to the exit code. */
 export async function playAllFaults(options: {
-  readonly queue: "embedded" | "redis";
+  readonly queue: GroundKind;
   readonly faults: string;
   readonly minutes: string;
   readonly processes: string;
@@ -22,38 +22,36 @@ export async function playAllFaults(options: {
   readonly json: boolean;
 }): Promise<number> {
   const { queue, json } = options;
-  const kinds = kindsOf(options.faults, queue);
-  if (kinds === undefined) {
+  const wanted = kindsOf(options.faults);
+  if (wanted === undefined) {
     console.error(`--faults ${options.faults}: use all, hold, or some of ${faultKinds.join(",")}.`);
     return 2;
   }
   const seed = Number(options.seed ?? Math.floor(Math.random() * 2 ** 31));
   const dir = await mkdtemp(join(tmpdir(), "sluice-faults-"));
-  const redis =
-    queue === "redis" ? await startRedis(["--maxmemory-policy", "noeviction"]) : undefined;
-  const place = redis
-    ? ({ kind: "redis", url: redis.url } as const)
-    : ({ kind: "embedded", dir: join(dir, "place") } as const);
+  const ground = await openGround(queue, join(dir, "place"));
   const logFile = join(dir, "log");
   const log = (from: string, message: string, fields: string) =>
     appendFileSync(logFile, `${new Date().toISOString()} ${from} ${message} ${fields}\n`);
-  const common = { seed, minutes: Number(options.minutes), place, log };
+  const common = { seed, minutes: Number(options.minutes), log };
   const load = loadavg()[0];
   let isOk = false;
   try {
-    if (kinds === "hold") {
-      const result = await playHold({ ...common, told: json ? () => {} : tell });
+    if (wanted === "hold") {
+      const { place } = ground;
+      const result = await playHold({ ...common, place, told: json ? () => {} : tell });
       isOk = result.ok;
       console.log(JSON.stringify({ queue, ...result, load }));
       return isOk ? 0 : 1;
     }
     const { processes, rate } = options;
+    const kinds = wanted.filter((kind) => canBefall(kind, ground));
     const result = await playCounted({
       ...common,
       kinds,
       processes: Number(processes),
       perSecond: Number(rate),
-      redis,
+      ground,
       told: json ? () => {} : tell,
     });
     isOk = result.ok;
@@ -79,7 +77,7 @@ export async function playAllFaults(options: {
     );
     return isOk ? 0 : 1;
   } finally {
-    await redis?.stop();
+    await ground.stop();
     if (isOk) await rm(dir, { recursive: true, force: true });
   }
 }
@@ -88,15 +86,16 @@ function tell(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-function kindsOf(
-  text: string,
-  queue: "embedded" | "redis",
-): readonly FaultKind[] | "hold" | undefined {
+function kindsOf(text: string): readonly FaultKind[] | "hold" | undefined {
   if (text === "hold") return "hold";
-  const wanted: readonly string[] = text === "all" ? faultKinds : text.split(",");
-  const known = faultKinds.filter((kind) => wanted.includes(kind));
-  if (known.length !== wanted.length) return undefined;
-  return known.filter((kind) => queue === "redis" || !ofRedis.includes(kind));
+  const named: readonly string[] = text === "all" ? faultKinds : text.split(",");
+  const known = faultKinds.filter((kind) => named.includes(kind));
+  return known.length === named.length ? known : undefined;
+}
+
+function canBefall(kind: FaultKind, ground: Ground): boolean {
+  const possible: readonly FaultKind[] = ground.faults;
+  return !ofRedis.includes(kind) || possible.includes(kind);
 }
 
 /** Per fault: of those that nothing else disturbed, and of all. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { openBackend } from "../../../core/backend.ts";
-import type { Pipeline, Place } from "../../../core/config/pipeline.ts";
-import type { RedisServer } from "../../redis-server.ts";
+import type { Pipeline } from "../../../core/config/pipeline.ts";
+import type { Ground } from "./ground.ts";
 import type { Tally } from "./ledger.ts";
 import type { CountedOrder } from "./messages.ts";
 import { numberOf } from "./origin.ts";
@@ -35,13 +35,13 @@ export async function playCounted(options: {
   readonly minutes: number;
   readonly processes: number;
   readonly perSecond: number;
-  readonly place: Place;
-  readonly redis: RedisServer | undefined;
+  readonly ground: Ground;
   readonly log?: Said;
   readonly told?: (text: string) => void;
 }): Promise<CountedResult> {
-  const { seed, kinds, minutes, perSecond, place, redis, log, told = () => {} } = options;
+  const { seed, kinds, minutes, perSecond, ground, log, told = () => {} } = options;
   const faults = scheduleOf(seed, kinds, minutes);
+  const { place } = ground;
   const order: CountedOrder = {
     seed,
     project: `counted-${seed}`,
@@ -60,7 +60,7 @@ export async function playCounted(options: {
   try {
     const { takeOvers, never } = await playFaults(faults, {
       world,
-      redis,
+      ground,
       processes: () => [...running].filter((one) => one.isRunning()),
       replace: (gone) => {
         running.delete(gone);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RedisServer } from "../../redis-server.ts";
+import type { Ground } from "./ground.ts";
 import { hitRedis } from "./hit-redis.ts";
 import type { CountedProcess } from "./processes.ts";
 import type { Fault } from "./schedule.ts";
@@ -15,7 +15,7 @@ export interface TakeOver {
 
 export interface Stage {
   readonly world: World;
-  readonly redis: RedisServer | undefined;
+  readonly ground: Ground;
   /** Those that are to run, and run. */
   readonly processes: () => readonly CountedProcess[];
   /** Replaces one that has ended. */
@@ -60,7 +60,7 @@ function isNear(one: Fault, fault: Fault): boolean {
 type Taken = (after: TakeOver["after"], ms: number | undefined) => void;
 
 async function play(fault: Fault, stage: Stage, hit: Hit): Promise<void> {
-  const { world, redis } = stage;
+  const { world, ground } = stage;
   const { kind, forMs } = fault;
   if (kind === "kill" || kind === "term" || kind === "stop")
     return await hitProcess(kind, fault, stage, hit);
@@ -69,9 +69,7 @@ async function play(fault: Fault, stage: Stage, hit: Hit): Promise<void> {
     await sleep(forMs);
     return world.mood("well");
   }
-  const turn = hit.turns.redis.then(
-    async () => redis && (await hitRedis(kind, forMs, redis, world.wentBack)),
-  );
+  const turn = hit.turns.redis.then(() => hitRedis(kind, fault, ground, world.wentBack));
   hit.turns.redis = turn.catch(() => {}); // told below; the next one has its turn
   await turn;
 }

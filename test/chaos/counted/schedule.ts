@@ -1,17 +1,10 @@
 import { seeded } from "../random.ts";
 
+export const redisFaults = ["redis-restart", "redis-older", "redis-stop", "cut"] as const;
+export type RedisFault = (typeof redisFaults)[number];
+
 /** Poison is not among them: one event in a thousand is, whatever else is played. */
-export const faultKinds = [
-  "kill",
-  "term",
-  "stop",
-  "throttle",
-  "stall",
-  "redis-restart",
-  "redis-older",
-  "redis-stop",
-  "cut",
-] as const;
+export const faultKinds = ["kill", "term", "stop", "throttle", "stall", ...redisFaults] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
 export interface Fault {
