@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { readContent, type Encoding } from "./content.ts";
 
 const read = (
@@ -67,5 +67,41 @@ describe("a body in two encodings", () => {
       const as = { mediaType: "text/plain", encodings: ["gzip", "gzip"], maxBytes: 2 ** 24 };
       await expect(readContent(body, as as Parameters<typeof readContent>[1])).rejects.toBe(lost);
     }
+  });
+});
+
+it("is too large where it would be between two encodings, though nothing comes out in the end", async () => {
+  const nothing = gzipSync(Buffer.alloc(0));
+  const members = gzipSync(Buffer.concat(Array<Buffer>(250_000).fill(nothing))); // 5 MB of them
+  expect(await read(members, ["gzip", "gzip"])).toEqual({ kind: "too-large" });
+  const thrice = ["gzip", "gzip", "gzip"] as const;
+  expect(await read(gzipSync(members), thrice)).toEqual({ kind: "too-large" });
+  expect(await read(gzipSync(gzipSync(nothing)), thrice)).toMatchObject({ text: "" });
+});
+
+describe("a body that comes slowly", () => {
+  const bodyOf = async (bytes: number, minutes: number) => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    try {
+      const body = new Readable({ read: () => {} });
+      const as = { mediaType: "text/plain", encodings: [], maxBytes: 2 ** 24 };
+      const reading = readContent(body, as);
+      reading.catch(() => {}); // awaited below
+      for (let minute = 0; minute < minutes; minute++) {
+        body.push("x".repeat(bytes));
+        await vi.waitFor(() => expect(body.readableLength).toBe(0), { interval: 1 });
+        vi.advanceTimersByTime(60_000);
+      }
+      if (!body.destroyed) body.push(null);
+      return await reading;
+    } finally {
+      vi.useRealTimers();
+    }
+  };
+  it("is waited for while it comes on", async () => {
+    expect(await bodyOf(64 * 1_024, 100)).toMatchObject({ kind: "text" });
+  });
+  it("is given up where it is a trickle", async () => {
+    await expect(bodyOf(1_000, 3)).rejects.toMatchObject({ code: "s3.too-slow" });
   });
 });

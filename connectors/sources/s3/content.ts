@@ -2,13 +2,15 @@ import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
+import { SluiceError } from "sluice";
 import { isTextual } from "../../_shared/media-type.ts";
+import { steadily } from "./steady.ts";
 
 /** What came out of an object's body, decoded once on its way: it is never in memory twice. */
 export type Content =
   | { readonly kind: "text"; readonly text: string; readonly md5: string }
   | { readonly kind: "bytes"; readonly contentBase64: string; readonly md5: string }
-  /** More than `maxBytes`, perhaps only after decompression. */
+  /** More than `maxBytes`, perhaps only after decompression, or between two of them. */
   | { readonly kind: "too-large" }
   /** Not in its charset; or, unless `isUnpacked`, not in its encodings: only bytes can be told. */
   | { readonly kind: "undecodable"; readonly isUnpacked: boolean };
@@ -16,7 +18,13 @@ export type Content =
 /** What the body is packed in, as HTTP names it: the first to be taken off last. */
 export type Encoding = "gzip" | "deflate" | "br";
 
-/** Reads a body to its end, or as far as it is wanted. Throws what the stream throws. */
+/** Nobody packs more often, but to make others work. */
+const maxEncodings = 3;
+
+/**
+ * Reads a body to its end, or as far as it is wanted: nowhere on the way are there more than `maxBytes`, so
+ * the work is bounded however little comes out. Throws what the stream throws, and what comes of a trickle.
+ */
 export async function readContent(
   body: Readable,
   as: {
@@ -37,24 +45,34 @@ export async function readContent(
   // Where a stage fails the pipeline aborts the others, and may throw their aborts instead of what it was.
   let first: unknown;
   const note = (error: unknown) => {
-    if (isVerdict(error)) first ??= error;
+    if (isVerdict(error) || error instanceof SluiceError) first ??= error;
+  };
+  const bounded = async function* (chunks: AsyncIterable<Buffer>) {
+    let bytes = 0;
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      if (bytes > as.maxBytes) {
+        note(tooLarge);
+        throw tooLarge;
+      }
+      yield chunk;
+    }
   };
   const collect = async (chunks: AsyncIterable<Buffer>) => {
-    let bytes = 0;
     try {
-      for await (const chunk of chunks) {
-        bytes += chunk.length;
-        if (bytes > as.maxBytes) throw tooLarge;
-        collected.add(chunk);
-      }
+      for await (const chunk of chunks) collected.add(chunk);
     } catch (error) {
       note(error);
       throw error;
     }
   };
-  const unpack = (encoding: Encoding) => decompressor(encoding).once("error", note);
+  const stages = as.encodings.flatMap((encoding) => [
+    decompressor(encoding).once("error", note),
+    bounded,
+  ]);
+  const steady = () => steadily(body);
   try {
-    await through(body, hashed, ...as.encodings.map(unpack), collect);
+    await through(body.once("error", note), steady, hashed, bounded, ...stages, collect);
     return { ...collected.end(), md5: md5.digest("hex") };
   } catch (thrown) {
     const error = first ?? thrown;
@@ -69,7 +87,7 @@ const through = pipeline as (...stages: readonly unknown[]) => Promise<void>;
 const tooLarge = new Error("more bytes than are wanted");
 const notText = new Error("not in the charset that it should be in");
 
-/** The encodings we can take off; undefined when one is unknown. */
+/** The encodings we can take off; undefined when one is unknown, or they are too many. */
 export function encodingsOf(header: string | undefined): readonly Encoding[] | undefined {
   const encodings: Encoding[] = [];
   for (const part of (header ?? "").toLowerCase().split(",")) {
@@ -80,7 +98,7 @@ export function encodingsOf(header: string | undefined): readonly Encoding[] | u
     else if (name === "deflate" || name === "br") encodings.unshift(name);
     else return undefined;
   }
-  return encodings;
+  return encodings.length > maxEncodings ? undefined : encodings;
 }
 
 /** For media types whose content is text; undefined for others, and for charsets nobody knows. */

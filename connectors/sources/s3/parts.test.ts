@@ -114,6 +114,8 @@ describe("encodings", () => {
     expect(encodingsOf("GZIP,aws-chunked")).toEqual(["gzip"]);
     expect(encodingsOf("deflate, br")).toEqual(["br", "deflate"]);
     expect(encodingsOf("zstd")).toBeUndefined();
+    expect(encodingsOf("gzip, gzip, br")).toHaveLength(3);
+    expect(encodingsOf("gzip, gzip, gzip, br")).toBeUndefined();
   });
 });
 

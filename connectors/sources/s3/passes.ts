@@ -6,7 +6,7 @@ import type { Pass, Snapshot } from "./pass.ts";
 const restFactor = 4;
 const growth = 1.5;
 
-/** Which pass runs when: one at the start, one for each request, and one after the other in between. */
+/** Which pass runs when: a whole one at the start, one for each request, and one after the other in between. */
 export interface Passes {
   readonly current: () => Pass | undefined;
   /** Begins the next one when it is due and none runs. */
@@ -48,6 +48,7 @@ export function passes(
   let pass: Pass | undefined;
   let dueAt = 0;
   let isFirst = true;
+  let isWhole = true;
   let hasChanged = false;
   let waitMs = everyMs;
 
@@ -84,12 +85,15 @@ export function passes(
     advance: () => {
       if (pass || !(isFirst || request || performance.now() >= dueAt)) return;
       hasChanged = false;
-      pass = begin(beginning());
+      const from = beginning();
+      isWhole = from.after === "";
+      pass = begin(from);
     },
     finish: () => {
       if (!pass) return [];
       waitMs = hasChanged ? everyMs : Math.min(waitMs * growth, Math.max(everyMs, idleEveryMs));
-      dueAt = performance.now() + Math.max(waitMs, restFactor * pass.tookMs());
+      // What changed in front of where it went on, while nobody ran, is seen only by the next one.
+      dueAt = isWhole ? performance.now() + Math.max(waitMs, restFactor * pass.tookMs()) : 0;
       const id = pass.snapshot?.id;
       if (id !== undefined) completed.add(id);
       if (id !== undefined && request?.id === id) {

@@ -150,6 +150,16 @@ describe("an object", () => {
     await place.put("a.txt", gzipSync("no gzip"), twice);
     expect(await read({})).toMatchObject({ object: { contentEncoding: "gzip, gzip" } });
   });
+
+  it("that is packed in something unknown, or again and again, stays as it lies there", async () => {
+    const contentBase64 = gzipSync("packed").toString("base64");
+    for (const ContentEncoding of ["zstd", "gzip, gzip, gzip, gzip"]) {
+      await place.put("a.txt", gzipSync("packed"), { ContentType: "text/plain", ContentEncoding });
+      expect(await read({})).toMatchObject({
+        object: { content: { contentBase64 }, contentEncoding: ContentEncoding },
+      });
+    }
+  });
 });
 
 it("pages go on behind the last key where a store gives no token", async () => {

@@ -9,6 +9,7 @@ import { encodingsOf, readContent, type Encoding } from "./content.ts";
 import { bareEtag, fingerprintOf } from "./fingerprint.ts";
 import type { Integrity } from "./integrity.ts";
 import { isAboutObject, refusalOf } from "./refusal.ts";
+import { steadily } from "./steady.ts";
 
 /** An object as it was read: in one state, that of its `etag`. */
 export interface ReadObject {
@@ -102,7 +103,7 @@ async function read(
     const isSmall = answer.ContentLength !== undefined && size <= smallBytes;
     // Only now is it known how much it is; packed, it may become anything.
     const bytes = isPacked || answer.ContentLength === undefined ? maxBytes : size;
-    const small = isSmall ? await buffer(bodyOf(answer)) : undefined;
+    const small = isSmall ? await buffer(steadily(bodyOf(answer))) : undefined;
     const turn = room(isSmall && !isPacked ? 0 : bytes);
     if (turn !== undefined && !small) {
       // A body that nobody reads holds a connection, and is cut off in the end: asked for again later.
@@ -116,7 +117,7 @@ async function read(
       ...plan,
       maxBytes,
     });
-    let contentEncoding: string | undefined;
+    let contentEncoding = plan.leftOn;
     if (content.kind === "undecodable") {
       // Not what it says it is: its bytes, as they lie there, are for a parser to refuse or to guess at.
       if (!small) answer = await bucket.get(key, { signal, ifMatch: etag });
@@ -163,7 +164,12 @@ function stateOf(answer: GetObjectCommandOutput) {
 function unpacking(
   key: string,
   { ContentType, ContentEncoding, ContentLength }: GetObjectCommandOutput,
-): { readonly mediaType: string; readonly encodings: readonly Encoding[] } {
+): {
+  readonly mediaType: string;
+  readonly encodings: readonly Encoding[];
+  /** What it stays packed in. */
+  readonly leftOn?: string | undefined;
+} {
   const given = ContentType?.trim() ?? "";
   const type = given.split(";", 1)[0]?.trim().toLowerCase() ?? "";
   // What stores say when nobody told them the type.
@@ -171,8 +177,9 @@ function unpacking(
   // Nothing cannot be packed: what an upload of nothing is said to be.
   const isEmpty = ContentLength === 0;
   const encodings = isEmpty ? [] : encodingsOf(ContentEncoding);
-  // Packed in something we do not know: opaque bytes.
-  if (encodings === undefined) return { mediaType: "application/octet-stream", encodings: [] };
+  // Packed in something we do not know, or too often: opaque bytes.
+  if (encodings === undefined)
+    return { mediaType: "application/octet-stream", encodings: [], leftOn: ContentEncoding };
   const isGzip = ["application/gzip", "application/x-gzip"].includes(type);
   const inner = /\.gz$/i.test(key) ? mediaTypeOf(key.slice(0, -3)) : undefined;
   // `notes.txt.gz` is its text; of `backup.tar.gz` nothing can be said.
