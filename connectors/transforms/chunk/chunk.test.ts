@@ -73,6 +73,16 @@ describe("chunk", () => {
     for (const text of ["", " \n\t", "\n\n"]) expect(await chunks(text)).toEqual([]);
   });
 
+  it("refuses a text that falls into too many", async () => {
+    const text = "# A\n\none\n\n# B\n\ntwo\n\n# C\n\nthree";
+    expect(await (await chunker({ maxChunks: 3 }))(text)).toHaveLength(3);
+    await expect((await chunker({ maxChunks: 2 }))(text)).rejects.toMatchObject({
+      name: "PoisonError",
+      code: "chunk.too-many",
+      message: expect.stringContaining("2 chunks"),
+    });
+  });
+
   it("puts the heading path before each chunk and starts anew at each heading", async () => {
     const chunks = await chunker();
     const text =

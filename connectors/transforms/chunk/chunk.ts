@@ -1,4 +1,4 @@
-import { defineTransform, z, type DocumentUpserted } from "sluice";
+import { defineTransform, PoisonError, z, type DocumentUpserted } from "sluice";
 import { describeEmbedding, embeddingConfig } from "../../_shared/embedders/embedding.ts";
 import { applyEach, unexpected } from "../../_shared/text/apply-each.ts";
 import type { FromMarkdown } from "../../_shared/text/blocks.ts";
@@ -14,6 +14,13 @@ const config = z.strictObject({
     .min(16)
     .optional()
     .describe("Most tokens of a chunk's text. Default: 200, or what the model leaves for text."),
+  maxChunks: z
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(20_000)
+    .describe("Most chunks of one document; a longer one is a dead letter."),
   context: z
     .boolean()
     .default(true)
@@ -30,7 +37,7 @@ export const chunk = defineTransform({
   accepts: ["dev.sluice.document."],
   emits: ["dev.sluice.document."],
   async open(opening) {
-    const { maxTokens, context, embedding } = opening.config;
+    const { maxTokens, maxChunks, context, embedding } = opening.config;
     const [{ fromMarkdown }, model] = await Promise.all([
       import("mdast-util-from-markdown"),
       describeEmbedding(embedding, opening),
@@ -41,14 +48,15 @@ export const chunk = defineTransform({
       countTokens: model.countTokens,
     };
     return {
-      apply: (events, run) =>
-        applyEach("chunk", events, run, async (event, breathe) => {
+      apply: (events, applying) =>
+        applyEach("chunk", events, applying, async (event, breathe) => {
           if (event.type !== "dev.sluice.document.upserted") throw unexpected("chunk", event);
           const { segments = [], ...data } = event.data;
           // Counted by another model, they say nothing here.
           const counted = data.model === model.fingerprint ? segments : [];
           const own = { ...budget, counted: new Map(counted.map((one) => [one.start, one])) };
-          const pieces = await piecesIn(event, { fromMarkdown, context, budget: own, breathe });
+          const run = { fromMarkdown, context, maxChunks, budget: own, breathe };
+          const pieces = await piecesIn(event, run);
           return { ...event, data: { ...data, chunks: await identified(pieces, breathe) } };
         }),
     };
@@ -58,16 +66,27 @@ export const chunk = defineTransform({
 interface Run {
   readonly fromMarkdown: FromMarkdown;
   readonly context: boolean;
+  readonly maxChunks: number;
   readonly budget: Budget;
   readonly breathe: Breathe;
 }
 
 async function piecesIn(
-  { data }: DocumentUpserted,
-  { fromMarkdown, context, budget, breathe }: Run,
+  { subject, data }: DocumentUpserted,
+  { fromMarkdown, context, maxChunks, budget, breathe }: Run,
 ): Promise<readonly Piece[]> {
   const pieces: Piece[] = [];
   for await (const section of sectionsIn(data, { fromMarkdown, asPath: context, breathe }))
-    for (const piece of await piecesOf(data.text, section, { budget, breathe })) pieces.push(piece);
+    for (const piece of await piecesOf(data.text, section, { budget, breathe })) {
+      if (pieces.length === maxChunks) throw tooMany(subject, maxChunks);
+      pieces.push(piece);
+    }
   return pieces;
+}
+
+function tooMany(subject: string, maxChunks: number): PoisonError {
+  return new PoisonError(`chunk: "${subject}" falls into more than ${maxChunks} chunks.`, {
+    code: "chunk.too-many",
+    fix: "Raise `maxChunks`, split the document, or exclude it in the source.",
+  });
 }

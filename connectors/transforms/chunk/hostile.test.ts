@@ -1,4 +1,6 @@
+import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { version, type Chunk, type DocumentUpserted } from "sluice";
 import { fakes } from "sluice/testing";
 import { describe, expect, it } from "vitest";
@@ -115,4 +117,18 @@ describe("chunk, for texts made to hurt", () => {
         name: "TimeoutError",
       });
   });
+
+  it("takes little memory, into however many words a line falls", async () => {
+    const pack = JSON.stringify(new URL("pack.js", import.meta.url));
+    const prose = JSON.stringify(new URL("../../_shared/text/prose.js", import.meta.url));
+    const script = `
+      const { pack } = await import(${pack});
+      const { linesOf } = await import(${prose});
+      const text = "> ".repeat(700_000);
+      const scale = { room: 200, weigh: (start, end) => end - start, breathe: async () => {} };
+      console.log((await pack(text, linesOf(text, 0, text.length), scale)).length);`;
+    const small = ["--max-old-space-size=200", "--input-type=module", "--eval", script];
+    const { stdout } = await promisify(execFile)(process.execPath, small);
+    expect(Number(stdout)).toBeGreaterThan(7_000);
+  }, 60_000);
 });

@@ -28,16 +28,19 @@ export async function pack(
   scale: Scale,
 ): Promise<readonly Span[]> {
   const spans: Span[] = [];
-  let run: Weighed[] = [];
+  let run = emptyRun();
   const endRun = async () => {
     for (const span of await divided(run, scale)) spans.push(span);
-    run = [];
+    run = emptyRun();
   };
   for (const unit of units) {
     await scale.breathe();
     const weight = scale.weigh(unit.start, unit.end);
     if (weight <= scale.room) {
-      run.push({ unit, weight, hash: hash("sha1", text.slice(unit.start, unit.start + 64)) });
+      run.starts.push(unit.start);
+      run.ends.push(unit.end);
+      run.weights.push(weight);
+      run.hashes.push(hashOf(text.slice(unit.start, unit.start + 64)));
       continue;
     }
     await endRun();
@@ -50,32 +53,43 @@ export async function pack(
   return spans;
 }
 
-interface Weighed {
-  readonly unit: Unit;
-  readonly weight: number;
-  readonly hash: string;
+/** Neighbouring units, each of which fits: numbers alone, as a text may fall into ten million of them. */
+interface Run {
+  readonly starts: number[];
+  readonly ends: number[];
+  readonly weights: number[];
+  readonly hashes: number[];
+}
+
+function emptyRun(): Run {
+  return { starts: [], ends: [], weights: [], hashes: [] };
+}
+
+function hashOf(text: string): number {
+  return hash("sha1", text, "buffer").readUIntBE(0, 6);
 }
 
 /** Divides a run of units, each of which fits, until every part fits. */
 async function divided(
-  run: readonly Weighed[],
+  { starts, ends, weights, hashes }: Run,
   { room, breathe }: Scale,
 ): Promise<readonly Span[]> {
   const spans: Span[] = [];
   const weightBefore = [0];
-  for (const { weight } of run) weightBefore.push((weightBefore.at(-1) ?? 0) + weight);
+  let total = 0;
+  for (const weight of weights) weightBefore.push((total += weight));
   const weightOf = (from: number, to: number) =>
     (weightBefore[to] ?? 0) - (weightBefore[from] ?? 0);
 
   // A stack and not recursion: a run may have hundreds of thousands of units.
-  const parts: [from: number, to: number][] = [[0, run.length]];
+  const parts: [from: number, to: number][] = [[0, starts.length]];
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
     await breathe();
     const [from, to] = part;
-    const [first, last] = [run[from], run[to - 1]];
-    if (first === undefined || last === undefined) continue;
+    const [start, end] = [starts[from], ends[to - 1]];
+    if (start === undefined || end === undefined) continue;
     if (from + 1 === to || weightOf(from, to) <= room) {
-      spans.push({ start: first.unit.start, end: last.unit.end });
+      spans.push({ start, end });
       continue;
     }
     const at = await placeIn(from, to);
@@ -98,7 +112,7 @@ async function divided(
     return best;
 
     function isBefore(left: number, right: number): boolean {
-      const [a = "", b = ""] = [run[left]?.hash, run[right]?.hash];
+      const [a = 0, b = 0] = [hashes[left], hashes[right]];
       if (a !== b) return a < b;
       // Equal texts, as in long tables: the middle, or the parts would be single units.
       const offCentre = (at: number) => Math.abs(weightOf(from, at) - weightOf(at, to));

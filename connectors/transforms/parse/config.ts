@@ -29,6 +29,13 @@ const rows = z
       .max(100_000)
       .default(10_000)
       .describe("Most rows of one file; a longer one is a dead letter."),
+    maxColumns: z
+      .number()
+      .int()
+      .min(1)
+      .max(20_000)
+      .default(1_000)
+      .describe("Most columns of a CSV file; a wider one is a dead letter."),
   })
   .describe(
     "Split CSV, TSV and NDJSON files into one document a row; without it such a file is one text.",
@@ -56,7 +63,7 @@ export const config = z.strictObject({
     .min(1)
     .max(2 ** 30)
     .default(100_000_000)
-    .describe("Most bytes that a DOCX file, or one stream of a PDF file, may unpack to."),
+    .describe("Most bytes that a DOCX file, or one stream of a PDF file, may unpack to; and most characters of the text that is made of a JSON file, or of all rows of a file."),
   maxPages: z.number().int().min(1).max(10_000).default(500).describe("Most pages of a PDF file."),
   timeoutMs: z
     .number()

@@ -27,7 +27,7 @@ export function contentOf(subject: string, after: JsonObject): Content {
   const base64 = textOf(after["contentBase64"]);
   const packed = textOf(after["contentEncoding"]);
   if (packed !== undefined)
-    throw damaged(address, `it is said to be packed (${packed}), and is not`);
+    throw damaged(address, `it is packed (${packed}), or said to be, and cannot be unpacked`);
   if (text === undefined && base64 === undefined)
     throw new PoisonError(`parse: "${address}" (${mediaType}) comes without its content.`, {
       code: "parse.unsupported",

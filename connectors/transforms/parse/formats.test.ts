@@ -163,6 +163,12 @@ describe("JSON", () => {
       documentOf({ mediaType: "application/json", text: '{"secret": ' }),
     ).rejects.toMatchObject(refusal("parse.invalid", /^((?!secret).)*not JSON/));
   });
+  it("of a long name with many values is refused where it becomes too much text", async () => {
+    const text = `{"${"n".repeat(10_000)}": [${"1,".repeat(1_000)}1]}`;
+    await expect(
+      documentOf({ mediaType: "application/json", text }, { maxInflatedBytes: 1_000_000 }),
+    ).rejects.toMatchObject(refusal("parse.too-large", /1000000 characters/));
+  });
 });
 
 describe("PDF", () => {
@@ -343,8 +349,18 @@ describe("rows", () => {
       {},
     ],
     ["parse.too-large", /more than 2 rows/, csv("id\n1\n2\n3"), { maxRows: 2 }],
+    ["parse.too-large", /3 columns/, csv("a,b,c\n1,2,3"), { maxColumns: 2 }],
+    ["parse.too-large", /1200 columns/, csv("a,".repeat(1_199)), {}],
   ])("are refused together with %s", async (code, message, after, rows) => {
     await expect(rowsOf(after, rows)).rejects.toMatchObject(refusal(code, message));
+  });
+  it("whose columns have long names are refused where they become too much text", async () => {
+    const text = `${"a".repeat(1_000)},b\n${"1,2\n".repeat(200)}`;
+    const limit = { maxInflatedBytes: 100_000 };
+    await expect(rowsOf(csv(text), {}, limit)).rejects.toMatchObject(
+      refusal("parse.too-large", /100000 characters/),
+    );
+    expect(await rowsOf(csv(text), { text: ["b"] }, limit)).toHaveLength(200);
   });
   it("stay one text where nothing is said of them", async () => {
     const text = "a,b\n1,2";

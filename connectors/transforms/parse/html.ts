@@ -140,7 +140,7 @@ function writer() {
       } else if (name === "tr") endRow();
       else if (name === "td" || name === "th") {
         flush();
-        cells = [...(cells ?? []), ""];
+        (cells ??= []).push("");
       } else if (name === "img") line += attributes["alt"] ? ` ${attributes["alt"]} ` : "";
     },
     close: (name: string) => {

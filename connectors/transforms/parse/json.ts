@@ -4,6 +4,8 @@ import { damaged } from "./refusals.ts";
 
 /** What lies deeper is one line of JSON. */
 const maxDepth = 16;
+/** Lines become one string, which is smaller, as soon as they are so many. */
+const linesAtOnce = 1_024;
 
 /** Throws `PoisonError` for what is no JSON; says where, not what. */
 export function parsedJson(text: string, address: string, where = ""): Json {
@@ -15,31 +17,54 @@ export function parsedJson(text: string, address: string, where = ""): Json {
   }
 }
 
-/** A value as lines that can be read and embedded: `author.name: Ada`. Order and names are the file's. */
-export async function linesOf(value: Json, breathe: Breathe): Promise<string> {
-  const lines: string[] = [];
-  // A stack of our own: a file may nest as deep as it likes.
-  const left: { readonly path: string; readonly value: Json; readonly depth: number }[] = [
-    { path: "", value, depth: 0 },
-  ];
-  for (let next = left.pop(); next !== undefined; next = left.pop()) {
-    await breathe();
-    const { path, value, depth } = next;
-    const isLeaf = value === null || typeof value !== "object" || depth === maxDepth;
-    if (isLeaf || Object.keys(value).length === 0) {
-      if (value !== null && value !== "" && !(typeof value === "object" && !isLeaf))
-        lines.push(path === "" ? shown(value) : `${path}: ${shown(value)}`);
-      continue;
+/** Where the walk through a value stands, at one level of it. */
+interface Level {
+  readonly path: string;
+  readonly value: JsonObject | readonly Json[];
+  /** Of an object. */
+  readonly names: readonly string[];
+  at: number;
+}
+
+/**
+ * A value as lines that can be read and embedded: `author.name: Ada`. Order and names are the file's. Each line
+ * has the whole path, so few bytes may become many: `grow` is told how many, and throws when they are too many.
+ */
+export async function linesOf(
+  value: Json,
+  { breathe, grow }: { readonly breathe: Breathe; readonly grow: (length: number) => void },
+): Promise<string> {
+  const parts: string[] = [];
+  let lines: string[] = [];
+  // A stack of our own: a file may nest as deep as it likes. No more than the way down: it may be as wide, too.
+  const levels: Level[] = [];
+  const visit = (path: string, value: Json) => {
+    if (value !== null && typeof value === "object" && levels.length < maxDepth) {
+      levels.push({ path, value, names: isMany(value) ? [] : Object.keys(value), at: 0 });
+    } else if (value !== null && value !== "") {
+      const line = path === "" ? shown(value) : `${path}: ${shown(value)}`;
+      grow(line.length + 1);
+      lines.push(line);
+      if (lines.length < linesAtOnce) return;
+      parts.push(lines.join("\n"));
+      lines = [];
     }
-    const below = isMany(value)
-      ? value.map((item, at) => [`${path}[${at}]`, item] as const)
-      : Object.entries(value).map(
-          ([name, item]) => [path === "" ? name : `${path}.${name}`, item] as const,
-        );
-    for (const [path, item] of below.toReversed())
-      left.push({ path, value: item, depth: depth + 1 });
+  };
+  visit("", value);
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    await breathe();
+    const { path, value, names } = level;
+    const at = level.at++;
+    if (isMany(value)) {
+      if (at < value.length) visit(`${path}[${at}]`, value[at] ?? null);
+      else levels.pop();
+    } else {
+      const name = names[at];
+      if (name !== undefined) visit(path === "" ? name : `${path}.${name}`, value[name] ?? null);
+      else levels.pop();
+    }
   }
-  return lines.join("\n");
+  return [...parts, ...(lines.length > 0 ? [lines.join("\n")] : [])].join("\n");
 }
 
 export function isObject(value: Json | undefined): value is JsonObject {

@@ -11,7 +11,7 @@ import { contentOf, type Content } from "./content.ts";
 import { picked, userMetadataOf } from "./metadata.ts";
 import { openOfficeThread } from "./office-thread.ts";
 import { read, type Reading, type Run } from "./read.ts";
-import { tooLarge, tooSlow } from "./refusals.ts";
+import { growth, tooLarge, tooSlow } from "./refusals.ts";
 import { isRows, rowsOf, type Row } from "./rows.ts";
 
 /**
@@ -44,6 +44,7 @@ export const parse = defineTransform({
             Parser,
             office,
             signal,
+            grow: growth(address, options.maxInflatedBytes),
             breathe: async () => {
               await breathe();
               if (performance.now() > until) throw tooSlow(address, options.timeoutMs);
@@ -53,7 +54,7 @@ export const parse = defineTransform({
           if (rows === undefined || !isRows(content.mediaType))
             return documentOf(event, content, await read(content, run), metadata);
           const text = await content.text(run.breathe);
-          const all = await rowsOf(text, content, { options: rows, breathe: run.breathe });
+          const all = await rowsOf(text, content, { ...run, options: rows });
           return all.map((row) => rowOf(event, content, row, metadata));
         }),
       close: office.close,

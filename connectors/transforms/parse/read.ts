@@ -25,6 +25,8 @@ export interface Run {
   readonly Parser: HtmlParser;
   readonly office: OfficeThread;
   readonly breathe: Breathe;
+  /** Told of text that is made of the file; throws when it is too much. */
+  readonly grow: (length: number) => void;
   readonly signal: AbortSignal;
 }
 
@@ -47,7 +49,7 @@ export async function read(content: Content, run: Run): Promise<Reading> {
     const value = parsedJson(await content.text(breathe), address);
     const fields = isObject(value) ? value : {};
     const title = textOf(fields["title"]) ?? textOf(fields["name"]);
-    return { text: await linesOf(value, breathe), mediaType: "text/plain", fields, title };
+    return { text: await linesOf(value, run), mediaType: "text/plain", fields, title };
   }
   if (mediaType === "application/pdf") {
     const answer = await office.read({ kind: "pdf", bytes: content.bytes() }, { address, signal });

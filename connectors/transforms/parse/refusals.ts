@@ -23,3 +23,13 @@ export function tooSlow(address: string, timeoutMs: number): PoisonError {
     fix: "Raise `timeoutMs`, or exclude the file in the source.",
   });
 }
+
+/** Counts the text that is made of one file; throws when it is more than `maxInflatedBytes`. */
+export function growth(address: string, maxInflatedBytes: number): (length: number) => void {
+  let total = 0;
+  return (length) => {
+    total += length;
+    if (total > maxInflatedBytes)
+      throw tooLarge(address, `more than ${maxInflatedBytes} characters of text`, "maxInflatedBytes");
+  };
+}

@@ -29,11 +29,17 @@ export async function rowsOf(
   {
     options,
     breathe,
-  }: { readonly options: NonNullable<Options["rows"]>; readonly breathe: Breathe },
+    grow,
+  }: {
+    readonly options: NonNullable<Options["rows"]>;
+    readonly breathe: Breathe;
+    readonly grow: (length: number) => void;
+  },
 ): Promise<readonly Row[]> {
   const { address, mediaType } = file;
+  const { maxColumns } = options;
   const delimiter = options.delimiter ?? (/tab-separated/.test(mediaType) ? "\t" : ",");
-  const read = isCsv(mediaType) ? csv(text, address, delimiter) : ndjson(text, address);
+  const read = isCsv(mediaType) ? csv(text, address, { delimiter, maxColumns }) : ndjson(text, address);
   const rows: Row[] = [];
   const times = new Map<string, number>();
   for await (const value of read) {
@@ -55,7 +61,7 @@ export async function rowsOf(
       // Also a name that ends like one that comes again is told apart from it.
       key: time === 1 && !/~\d+$/.test(name) ? name : `${name}~${time}`,
       fields,
-      text: await linesOf(isObject(value) ? wanted : value, breathe),
+      text: await linesOf(isObject(value) ? wanted : value, { breathe, grow }),
     });
   }
   return rows;
@@ -78,13 +84,21 @@ function keyOf(
   return values.length === 1 ? (values[0] ?? "") : JSON.stringify(values);
 }
 
-async function* csv(text: string, address: string, delimiter: string): AsyncGenerator<Json> {
+async function* csv(
+  text: string,
+  address: string,
+  { delimiter, maxColumns }: { readonly delimiter: string; readonly maxColumns: number },
+): AsyncGenerator<Json> {
   const { parse } = await import("csv-parse");
   const parser = Readable.from(pieces(text)).pipe(
     parse({
       delimiter,
       skip_empty_lines: true,
-      columns: (header: readonly string[]) => named(header),
+      columns: (header: readonly string[]) => {
+        if (header.length > maxColumns)
+          throw tooLarge(address, `${header.length} columns`, "rows.maxColumns");
+        return named(header);
+      },
     }),
   );
   try {
