@@ -112,4 +112,38 @@ describe("a desk", () => {
     );
     expect(seen).toMatchObject({ taken: 100, begun: 32, waits: 0 });
   });
+
+  it("reads what failed before beside others, and never many of those at once", async () => {
+    const stop = new AbortController();
+    const order: string[] = [];
+    let [again, most] = [0, 0];
+    const desk = openDesk({
+      read: async ({ key, isAgain = false }) => {
+        order.push(key);
+        if (isAgain) most = Math.max(most, ++again);
+        await sleep(isAgain ? 20 : 1);
+        if (isAgain) again -= 1;
+        return contentOf("x");
+      },
+      giveUp: async (_look, cause) => {
+        throw cause;
+      },
+      readsAtOnce: 8,
+      maxBytes: mebi,
+      signal: stop.signal,
+      wake: () => {},
+      fail: (error) => {
+        throw error;
+      },
+    });
+    const look = { isForced: false, isOfPass: false, size: 1, messages: [] } as const;
+    for (let n = 0; n < 40; n++) desk.add({ ...look, key: `failed-${n}`, isAgain: true }, false);
+    desk.add({ ...look, key: "failed-39" }, true); // it changed, so it is like any other
+    for (let n = 0; n < 10; n++) desk.add({ ...look, key: `listed-${n}` }, false);
+    await expect.poll(() => order.length, { timeout: 10_000 }).toBe(50);
+    stop.abort();
+    expect(most).toBe(2);
+    expect(order.indexOf("failed-39")).toBeLessThan(5);
+    expect(order.indexOf("listed-9")).toBeLessThan(20);
+  });
 });

@@ -13,6 +13,8 @@ export interface Look {
   readonly isForced: boolean;
   /** Its state may be known and yet be unwanted now. */
   readonly isRecheck?: boolean;
+  /** It failed, and nothing says that it changed: others come first. */
+  readonly isAgain?: boolean;
   /** The pass that is under way waits for the answer. */
   readonly isOfPass: boolean;
   readonly listed?: ListedObject | undefined;
@@ -60,8 +62,11 @@ const emptyEventBytes = 1_024;
 /** A batch costs two writes that the disk must confirm, so it waits this long for others that are being read. */
 const lingerMs = 50;
 const fairEvery = 4;
-/** Tries at one object, each of them several of the SDK's. */
+/** Of the readings side by side, those of what failed before: each takes long, and they may be many. */
+const againRatio = 0.25;
+/** Tries at one object, each of them several of the SDK's; one alone where this many looks failed in a row. */
 const maxTries = 3;
+const manyFailed = 16;
 
 export function openDesk(run: {
   readonly read: (look: Look, room: Room) => Promise<Reading>;
@@ -86,12 +91,16 @@ export function openDesk(run: {
   const { readsAtOnce, signal, wake, fail } = run;
   const urgent = new Map<string, Look>();
   const listed = new Map<string, Look>();
+  const again = new Map<string, Look>();
+  const lanes = [urgent, listed, again];
   const busy = new Set<string>();
   const ready: Looked[] = [];
   const waiting: (() => void)[] = [];
   let readyBytes = 0;
   let readySince = 0;
   let inFlight = 0;
+  let againInFlight = 0;
+  let failedInARow = 0;
   let succeededAt = 0;
   const speed = pace(readsAtOnce);
 
@@ -102,9 +111,12 @@ export function openDesk(run: {
   let turn = 0;
   const next = (): Look | undefined => {
     turn += 1;
+    const mayBeAgain = againInFlight < Math.max(1, Math.floor(speed.atOnce() * againRatio));
+    const failed = mayBeAgain ? [again] : [];
     // However many are urgent, the others come on.
-    const lanes = turn % fairEvery === 0 ? [listed, urgent] : [urgent, listed];
-    for (const lane of lanes) for (const [key, look] of lane) if (!busy.has(key)) return look;
+    const inOrder =
+      turn % fairEvery === 0 ? [...failed, listed, urgent] : [urgent, listed, ...failed];
+    for (const lane of inOrder) for (const [key, look] of lane) if (!busy.has(key)) return look;
     return undefined;
   };
 
@@ -114,15 +126,18 @@ export function openDesk(run: {
       if (look === undefined) break;
       const bytes = expected(look);
       if (bytes > 0 && !budget.fits(bytes)) break;
-      for (const lane of [urgent, listed]) lane.delete(look.key);
+      const isAgain = again.has(look.key);
+      for (const lane of lanes) lane.delete(look.key);
       busy.add(look.key);
       inFlight += 1;
+      if (isAgain) againInFlight += 1;
       const share = budget.open();
       void share.resize(bytes);
       work(look, share)
         .catch(fail)
         .finally(() => {
           inFlight -= 1;
+          if (isAgain) againInFlight -= 1;
           void share.resize(0);
           start();
           wake();
@@ -155,13 +170,17 @@ export function openDesk(run: {
       try {
         const reading = await patiently(once, { signal, throttled: speed.slower });
         // Only these are answers of the store, about an object that can be read.
-        if (reading.kind === "content" || reading.kind === "same") succeededAt = performance.now();
+        if (reading.kind === "content" || reading.kind === "same") {
+          succeededAt = performance.now();
+          failedInARow = 0;
+        }
         speed.succeeded();
         return done(look, reading);
       } catch (cause) {
         if (signal.aborted) return;
-        if (tries >= maxTries) {
-          const isLast = urgent.size + listed.size === 0;
+        if (tries >= maxTries || failedInARow >= manyFailed) {
+          failedInARow += 1;
+          const isLast = lanes.every(({ size }) => size === 0);
           const about = { isAlone: succeededAt <= began, isLast };
           return done(look, await run.giveUp(look, cause, about));
         }
@@ -178,10 +197,13 @@ export function openDesk(run: {
 
   return {
     add: (look, isUrgent) => {
-      const before = urgent.get(look.key) ?? listed.get(look.key);
-      const lane = isUrgent || urgent.has(look.key) ? urgent : listed;
-      if (isUrgent) listed.delete(look.key);
-      lane.set(look.key, before ? joined(before, look) : look);
+      const { key } = look;
+      const asked = look.isAgain ? again : isUrgent ? urgent : listed;
+      const held = lanes.find((lane) => lane.has(key)) ?? asked;
+      const before = held.get(key);
+      const lane = lanes.indexOf(held) < lanes.indexOf(asked) ? held : asked;
+      if (held !== lane) held.delete(key);
+      lane.set(key, before ? joined(before, look) : look);
       start();
     },
     room: async () => {

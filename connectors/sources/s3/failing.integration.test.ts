@@ -142,6 +142,19 @@ describe("an object that fails by itself", () => {
     await run.until((events) => heldBy(events).get("z.txt") === "1", "the one behind them");
   }, 120_000);
 
+  it("and hundreds of others are tried less often, and hold up no change", async () => {
+    const bad = Array.from({ length: 400 }, (_, n) => `bad-${n}.txt`);
+    await Promise.all(bad.map((key) => bucket.put(key, "1")));
+    await bucket.put("a.txt", "1");
+    fails("/bad-");
+    const run = await read(fakes.state(), { readsAtOnce: 8, everyMs: 300, idleEveryMs: 300 });
+    await run.until((events) => heldBy(events).size === 1, "the one that can be read");
+    await bucket.put("a.txt", "2");
+    await run.until((events) => heldBy(events).get("a.txt") === "2", "its change");
+    // Nine times each would be each of three tries, of which each is three of the SDK's.
+    expect(asked("/bad-")).toBeLessThan(400 * 6);
+  }, 120_000);
+
   it("when maxBytes was lowered is looked at again until it is known whether it is wanted", async () => {
     const packed = { ContentType: "text/plain", ContentEncoding: "gzip" };
     const large = gzipSync("word ".repeat(10_000));

@@ -13,6 +13,7 @@ import { passes } from "./passes.ts";
 import { problems } from "./problems.ts";
 import { select } from "./select.ts";
 import { suspects } from "./suspects.ts";
+import { witness } from "./witness.ts";
 
 /** A listing that finds nothing new moves the checkpoint all the same, this often. */
 const heartbeatMs = 10_000;
@@ -45,9 +46,11 @@ export async function* follow(
   const tell = problems(context);
   const read = lookAt({ config, bucket, notes, select: selected, signal });
   const { readsAtOnce, maxBytes } = config;
+  const canReadOther = witness({ bucket, memory, failures, signal });
   const desk = openDesk({
     read,
-    giveUp: (look, cause, about) => giveUp(look, cause, { ...about, bucket, failures, signal }),
+    giveUp: (look, cause, about) =>
+      giveUp(look, cause, { ...about, bucket, failures, canReadOther, signal }),
     readsAtOnce,
     maxBytes,
     signal,
@@ -131,7 +134,7 @@ export async function* follow(
       if (failure) throw failure.error;
       plan.advance();
       for (const key of failures.due())
-        desk.add({ key, isForced: false, isOfPass: false, messages: [] }, true);
+        desk.add({ key, isForced: false, isAgain: true, isOfPass: false, messages: [] }, false);
       const pass = plan.current();
       // Until its first answer a run has nothing to tell, and takes back nothing that the one before told.
       if (pass && (pass.isAnswered() || !pass.isFirst))

@@ -5,8 +5,10 @@ import { maxLooks, type Failures } from "./memory/failures.ts";
 import type { Reading } from "./read-object.ts";
 import { unavailable } from "./refusal.ts";
 
-/** So many that fail at once are an outage. */
+/** So many that fail at once are an outage, unless one that was read before can still be read. */
 const mostFailing = 1_000;
+/** Where no more fail, that is not asked. */
+const fewFailing = 16;
 
 /**
  * What becomes of a look that failed again and again. While other objects can be read it is the object's own
@@ -23,10 +25,11 @@ export async function giveUp(
     readonly isLast: boolean;
     readonly bucket: Bucket;
     readonly failures: Failures;
+    readonly canReadOther: () => Promise<boolean>;
     readonly signal: AbortSignal;
   },
 ): Promise<Reading> {
-  const { isAlone, isLast, bucket, failures, signal } = run;
+  const { isAlone, isLast, bucket, failures, canReadOther, signal } = run;
   // In an outage nothing is held against an object.
   const found =
     isAlone || !listed
@@ -37,7 +40,9 @@ export async function giveUp(
       : listed;
   const { message } = unavailable(`bucket "${bucket.name}"`, cause);
   const looks = await failures.failed(key, found?.fingerprint, message);
-  if (isAlone && looks < maxLooks && (isLast || failures.count() > mostFailing)) throw cause;
+  const count = failures.count();
+  const isOutage = isAlone && looks < maxLooks && (isLast || count > mostFailing);
+  if (isOutage && !(count > fewFailing && (await canReadOther()))) throw cause;
   return unreadable(key, message, cause);
 }
 

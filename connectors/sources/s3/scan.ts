@@ -47,6 +47,7 @@ const untouched: Omit<Notes, "memory"> = {
   },
   failures: {
     resting: () => undefined,
+    has: () => false,
     due: () => [],
     dueInMs: () => Infinity,
     count: () => 0,

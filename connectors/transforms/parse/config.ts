@@ -63,7 +63,9 @@ export const config = z.strictObject({
     .min(1)
     .max(2 ** 30)
     .default(100_000_000)
-    .describe("Most bytes that a DOCX file, or one stream of a PDF file, may unpack to; and most characters of the text that is made of a JSON file, or of all rows of a file."),
+    .describe(
+      "Most bytes that a DOCX file, or one stream of a PDF file, may unpack to; and most characters of the text that is made of a JSON file, or of all rows of a file.",
+    ),
   maxPages: z.number().int().min(1).max(10_000).default(500).describe("Most pages of a PDF file."),
   timeoutMs: z
     .number()

@@ -30,6 +30,10 @@ export function growth(address: string, maxInflatedBytes: number): (length: numb
   return (length) => {
     total += length;
     if (total > maxInflatedBytes)
-      throw tooLarge(address, `more than ${maxInflatedBytes} characters of text`, "maxInflatedBytes");
+      throw tooLarge(
+        address,
+        `more than ${maxInflatedBytes} characters of text`,
+        "maxInflatedBytes",
+      );
   };
 }

@@ -39,7 +39,9 @@ export async function rowsOf(
   const { address, mediaType } = file;
   const { maxColumns } = options;
   const delimiter = options.delimiter ?? (/tab-separated/.test(mediaType) ? "\t" : ",");
-  const read = isCsv(mediaType) ? csv(text, address, { delimiter, maxColumns }) : ndjson(text, address);
+  const read = isCsv(mediaType)
+    ? csv(text, address, { delimiter, maxColumns })
+    : ndjson(text, address);
   const rows: Row[] = [];
   const times = new Map<string, number>();
   for await (const value of read) {

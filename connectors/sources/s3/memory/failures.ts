@@ -7,6 +7,7 @@ import { z, type StateStore, type StateWrite } from "sluice";
 export interface Failures {
   /** It failed so often that it is left alone for now: why. In this state, where one is given. */
   readonly resting: (key: string, fingerprint?: string) => string | undefined;
+  readonly has: (key: string) => boolean;
   /** One more look failed. How many in a row did, at this state of it: the last known one, where none is given. */
   readonly failed: (
     key: string,
@@ -67,6 +68,7 @@ export async function openFailures(state: StateStore, now = Date.now): Promise<F
       if (fingerprint !== undefined && one.fingerprint !== fingerprint) return undefined;
       return leftMs(one) > 0 ? one.reason : undefined;
     },
+    has: (key) => failing.has(key),
     due: () => {
       if (now() < nextAt) return [];
       const keys = [...failing].flatMap(([key, one]) =>
