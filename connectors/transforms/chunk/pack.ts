@@ -66,7 +66,7 @@ function emptyRun(): Run {
 }
 
 function hashOf(text: string): number {
-  return hash("sha1", text, "buffer").readUIntBE(0, 6);
+  return Number.parseInt(hash("sha1", text).slice(0, 12), 16);
 }
 
 /** Divides a run of units, each of which fits, until every part fits. */
