@@ -45,7 +45,7 @@ it("T10 storm: exact in the end but for the poisoned one, whatever the weather",
   const few = total(calm.log.attempts());
   const borne = calm.log.peak();
   expect(borne).toBeGreaterThanOrEqual(3);
-  for (const seed of [1, 2, 3, 4, 5]) {
+  for (const seed of [1, 2, 3]) {
     const draw = faults(storm, seed);
     const one = keep(
       await openSyncedIndex({ partitions: 8, fault: (_, body) => refusePoison(body) ?? draw() }),
@@ -68,7 +68,7 @@ it("T10 storm: exact in the end but for the poisoned one, whatever the weather",
       ["d777", "pinecone.invalid"],
     ]);
     one.log.check();
-    if (seed < 5) continue;
+    if (seed < 3) continue;
     // And recovers when it is calm again.
     let version = 1;
     one.log.peak();
