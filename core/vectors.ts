@@ -94,7 +94,7 @@ export interface VectorStore {
   readonly remove: (ids: readonly string[], run: StoreRun) => Promise<{ readonly lsn?: bigint }>;
   /** Absent ids are left out. */
   readonly fetch: (ids: readonly string[], run: StoreRun) => Promise<readonly Vector[]>;
-  /** Pages of ids with the prefix, ascending bytewise. */
+  /** Pages of the ids that begin with `prefix`, ascending bytewise. `_`, `%` and capitals stand for themselves. */
   readonly list: (prefix: string, run: StoreRun) => AsyncIterable<readonly string[]>;
   /** Pages of the namespaces that hold vectors, in any order. Absent: the store has only those it is told of. */
   readonly namespaces?: (run: { readonly signal: AbortSignal }) => AsyncIterable<readonly string[]>;

@@ -1,4 +1,5 @@
 import type { VectorStore, WriteRun } from "sluice";
+import { chunkIdsOf } from "./chunk-ids.ts";
 import { vectorIdOf } from "./doc-key.ts";
 import { inspected, type Held } from "./held.ts";
 import { packs } from "./packs.ts";
@@ -38,11 +39,7 @@ export async function inspect(
   async function idsOf(docKey: string, namespace: string): Promise<string[]> {
     if (namespace === "") return [];
     checkLease(run);
-    const prefix = vectorIdOf(docKey, "");
-    const ids: string[] = [];
-    for await (const page of store.list(prefix, storeRun(run, namespace)))
-      for (const id of page) ids.push(id.slice(prefix.length));
-    return ids;
+    return chunkIdsOf(store, docKey, storeRun(run, namespace));
   }
 
   async function readingsOf(held: Held, ids: readonly string[]): Promise<Map<string, Reading>> {

@@ -1,4 +1,5 @@
 import type { Auditor, Manifest, RecordName, StateStore, StateWrite, VectorStore } from "sluice";
+import { chunkIdsOf } from "../chunk-ids.ts";
 import { docKeyOf, vectorIdOf } from "../doc-key.ts";
 import { openJournal } from "../journal.ts";
 import { manifestKeyOf, toJson } from "../manifest.ts";
@@ -30,17 +31,19 @@ export function eraser(options: {
   return async (record, { signal }) => {
     const run: Bounds = { signal, deadline: Infinity };
     const docKey = docKeyOf(record.source, record.subject);
+    const chunksIn = (namespace: string) => chunkIdsOf(store, docKey, { namespace, signal });
     const places = await placesOf(docKey, signal);
     const held = new Map<string, readonly string[]>();
     for (const namespace of places) {
       await barrier(store, visible, namespace, run);
-      held.set(namespace, await idsIn(namespace));
+      held.set(namespace, await chunksIn(namespace));
     }
     const { isKnown, revision } = await close(record, docKey, held);
     let vectors = 0;
     for (const [namespace, ids] of held)
       for (const pack of packs(ids, { maxCount: store.limits.maxDeleteIds })) {
-        await store.remove(pack, storeRun(run, namespace));
+        const whole = pack.map((id) => vectorIdOf(docKey, id));
+        await store.remove(whole, storeRun(run, namespace));
         vectors += pack.length;
       }
     let remaining = 0;
@@ -48,7 +51,7 @@ export function eraser(options: {
     for (const namespace of places) {
       const lsn = await barrier(store, visible, namespace, run);
       if (lsn !== undefined && (highest === undefined || lsn > highest)) highest = lsn;
-      remaining += (await idsIn(namespace)).length;
+      remaining += (await chunksIn(namespace)).length;
     }
     const writes: StateWrite[] = [journal.end(fence, highest)];
     // Written by somebody else meanwhile: then it is theirs, and the caller finds it.
@@ -62,13 +65,6 @@ export function eraser(options: {
       cachedEmbeddings: await cache.clear(),
       remaining,
     };
-
-    async function idsIn(namespace: string): Promise<readonly string[]> {
-      const found: string[] = [];
-      for await (const page of store.list(vectorIdOf(docKey, ""), { namespace, signal }))
-        found.push(...page);
-      return found;
-    }
   };
 
   /** Every namespace it may be in: the notes may be wrong, or gone. */
@@ -104,7 +100,6 @@ function closedOf(
   note: Note | undefined,
   held: ReadonlyMap<string, readonly string[]>,
 ): Manifest {
-  const chunkIds = (ids: readonly string[]) => ids.map((id) => id.slice(id.indexOf("#") + 1));
   const [[namespace, ids] = ["", []], ...others] = [...held];
   return {
     ...record,
@@ -117,9 +112,9 @@ function closedOf(
     namespace,
     epoch: note?.manifest.epoch ?? 0,
     chunks: [],
-    pending: chunkIds(ids),
+    pending: ids,
     ...(others.length > 0 && {
-      elsewhere: others.map(([name, some]) => ({ namespace: name, ids: chunkIds(some) })),
+      elsewhere: others.map(([name, some]) => ({ namespace: name, ids: some })),
     }),
   };
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Auditor, Drift, StateStore, VectorStore, Verified } from "sluice";
 import { isOfRecord } from "../adopt.ts";
+import { chunkIdsOf } from "../chunk-ids.ts";
 import { vectorIdOf } from "../doc-key.ts";
 import { againstOrigin } from "./against-origin.ts";
 import { caughtUp, type CaughtUp } from "./caught-up.ts";
@@ -106,10 +107,7 @@ function looker(options: {
     const since = isAsJoined ? began : performance.now();
     if (before && isUnderWay(before.manifest)) return undefined;
     if (!(await isCaughtUp(before, { since, signal }))) return undefined;
-    const prefix = vectorIdOf(docKey, "");
-    const ids: string[] = [];
-    for await (const page of store.list(prefix, { namespace, signal }))
-      for (const id of page) ids.push(id.slice(prefix.length));
+    const ids = await chunkIdsOf(store, docKey, { namespace, signal });
     const [after] = await notesOf(state, [docKey]);
     if (before?.revision !== after?.revision) return undefined;
     const now = { docKey, namespace, note: after, ids, isForeign };
