@@ -4,13 +4,16 @@
  */
 export const connectorApi = 1;
 
-/** What a define function adds to a definition. */
-export interface Stamp<K extends string> {
+declare const defined: unique symbol;
+
+/** What a define function adds to a definition; nothing else makes one. */
+export interface Defined<K extends string> {
+  readonly [defined]: true;
   readonly kind: K;
   /** `connectorApi` of the copy of Sluice that the connector was made with, which may be another one than runs it. */
   readonly apiVersion: number;
 }
 
-export function stamp<K extends string>(kind: K): Stamp<K> {
+export function stamp<K extends string>(kind: K): Omit<Defined<K>, typeof defined> {
   return { kind, apiVersion: connectorApi };
 }

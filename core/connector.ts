@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { Auditor, Estimator } from "./auditor.ts";
-import { stamp, type Stamp } from "./connector-api.ts";
+import { stamp, type Defined } from "./connector-api.ts";
 import type { SluiceError } from "./errors.ts";
 import type { JsonObject, MessageEvent, SluiceEvent, UpsertEvent } from "./event.ts";
 import type { Fence, StateStore, StateWrite } from "./state/state.ts";
@@ -48,14 +48,20 @@ export interface Context<C> {
   readonly meter: (name: string, value: number, labels?: Readonly<Record<string, string>>) => void;
 }
 
-/** What every kind of connector says of itself. */
+/** What each says of itself: connectors, embedders, vector stores. */
 export interface Definition<C extends Config> {
+  /** Kebab-case. */
   readonly name: string;
-  /** Semantic version; part of a document's lineage. */
+  /** Semantic version of what it does; of a transform, part of a document's lineage. */
   readonly version: string;
   /** One line for `sluice connectors`. */
   readonly summary: string;
+  /** A `z.strictObject`: every option described. */
   readonly config: C;
+}
+
+/** What every kind of connector may do besides its work. */
+export interface ConnectorDefinition<C extends Config> extends Definition<C> {
   /** Online: is it reachable, permitted, set up? Changes nothing. */
   readonly check?: (context: Context<z.output<C>>) => Promise<readonly Finding[]>;
   /**
@@ -143,7 +149,10 @@ export interface SourceContext<C, P> extends Context<C> {
 }
 
 /** What `defineSource` takes: how an origin is read, and what is promised of it. */
-export interface SourceDefinition<C extends Config, P extends Config> extends Definition<C> {
+export interface SourceDefinition<
+  C extends Config,
+  P extends Config,
+> extends ConnectorDefinition<C> {
   /** Schema of the resume point. */
   readonly checkpoint: P;
   /** Prefixes of the event types it yields. */
@@ -201,7 +210,7 @@ export interface TransformWorker {
 }
 
 /** What `defineTransform` takes. */
-export interface TransformDefinition<C extends Config> extends Definition<C> {
+export interface TransformDefinition<C extends Config> extends ConnectorDefinition<C> {
   /** Type prefixes it takes; `""` is any. */
   readonly accepts: readonly string[];
   /** Type prefixes it may turn them into; `""` is what came in. */
@@ -275,7 +284,7 @@ export interface Reader {
 }
 
 /** What `defineSink` takes. `open` serves writing; the others are there for `search`, for `verify` and `erase`, and for `plan`. */
-export interface SinkDefinition<C extends Config> extends Definition<C> {
+export interface SinkDefinition<C extends Config> extends ConnectorDefinition<C> {
   /** Type prefixes of upserts and messages (`""` = all). Deletes and clears are always accepted. */
   readonly accepts: readonly string[];
   /** Config keys that inline transforms with the same key inherit, e.g. `embedding`. */
@@ -291,9 +300,6 @@ export interface SinkDefinition<C extends Config> extends Definition<C> {
   /** For `plan`: what embedding would cost. */
   readonly openEstimator?: (context: Context<z.output<C>>) => Promise<Estimator>;
 }
-
-declare const defined: unique symbol;
-type Defined<K extends string> = Stamp<K> & { readonly [defined]: true };
 
 /** A source as the runner holds it: config types erased, parsed with `config` first. */
 export type Source = SourceDefinition<Config, Config> & Defined<"source">;

@@ -20,7 +20,8 @@ export type Metadata = {
   readonly [key: string]: string | number | boolean | readonly string[];
 };
 
-interface Attributes<T extends string, D> extends CloudEventV1<D> {
+/** What every event says of itself: a CloudEvent of the type `T` that carries `D`. */
+export interface Attributes<T extends string, D> extends CloudEventV1<D> {
   readonly id: string;
   /** URI-reference of the origin, e.g. `/file/notes`. */
   readonly source: string;
@@ -37,7 +38,7 @@ interface Attributes<T extends string, D> extends CloudEventV1<D> {
 }
 
 /** One event is about one record, along the whole chain: stages enrich it, they never split it into chunks. */
-interface OfRecord<T extends string, D> extends Attributes<T, D> {
+export interface OfRecord<T extends string, D> extends Attributes<T, D> {
   /** The key's canonical text, injective within `source`. Relational keys: a JSON array of texts, `["1"]`. */
   readonly subject: string;
   readonly sequence: Version;

@@ -1,18 +1,7 @@
 import type { z } from "zod";
-import { stamp, type Stamp } from "./connector-api.ts";
-import type { Config, Context } from "./connector.ts";
+import { stamp, type Defined } from "./connector-api.ts";
+import type { Config, Context, Definition } from "./connector.ts";
 import type { Embedder, VectorStore } from "./vectors.ts";
-
-interface Definition<C extends Config> {
-  /** Kebab-case. */
-  readonly name: string;
-  /** Semantic version of what it does. */
-  readonly version: string;
-  /** One line. */
-  readonly summary: string;
-  /** A `z.strictObject`: every option described. */
-  readonly config: C;
-}
 
 /** What must be known of a model to cut texts for it. */
 export type EmbedderDescription = Pick<
@@ -39,11 +28,9 @@ export interface VectorStoreDefinition<C extends Config> extends Definition<C> {
   ) => Promise<VectorStore>;
 }
 
-declare const defined: unique symbol;
-type Defined<K extends string> = Stamp<K> & { readonly [defined]: true };
-
 /** An embedder as whoever opens it holds it: config types erased, parsed with `config` first. */
 export type EmbedderExtension = EmbedderDefinition<Config> & Defined<"embedder">;
+/** A vector database as whoever opens it holds it: config types erased, parsed with `config` first. */
 export type VectorStoreExtension = VectorStoreDefinition<Config> & Defined<"store">;
 export type Extension = EmbedderExtension | VectorStoreExtension;
 

@@ -3,6 +3,7 @@ export type { Auditor, Drift, Estimator, OriginReading, RecordName, Verified } f
 export { channel, type Channel } from "./channel.ts";
 export { checkEvents } from "./check-event.ts";
 export { childOf, childSubject } from "./child.ts";
+export type { Defined } from "./connector-api.ts";
 export {
   defineSink,
   defineSource,
@@ -10,7 +11,9 @@ export {
   type Applicable,
   type Config,
   type Connector,
+  type ConnectorDefinition,
   type Context,
+  type Definition,
   type Finding,
   type GivenUp,
   type Log,
@@ -45,6 +48,7 @@ export {
   isUpsert,
   upserted,
   type AnswerGiven,
+  type Attributes,
   type Change,
   type Chunk,
   type Citation,
@@ -56,6 +60,7 @@ export {
   type JsonObject,
   type MessageEvent,
   type Metadata,
+  type OfRecord,
   type QuestionAsked,
   type RecordChange,
   type RecordDeleted,
@@ -70,7 +75,9 @@ export {
   defineVectorStore,
   type EmbedderDefinition,
   type EmbedderDescription,
+  type EmbedderExtension,
   type VectorStoreDefinition,
+  type VectorStoreExtension,
 } from "./extension.ts";
 export { inUrl, isLoopback, isOwnHost } from "./own-host.ts";
 export { bell, type Bell } from "./bell.ts";

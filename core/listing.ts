@@ -26,8 +26,6 @@ export interface Listed {
   readonly meta?: JsonObject;
 }
 
-type Polled = z.ZodType<{ readonly everyMs: number }>;
-
 /** Empty: where a listing stands is what its state remembers. */
 const checkpoint = z.strictObject({});
 type Checkpoint = z.infer<typeof checkpoint>;
@@ -46,7 +44,7 @@ const inDoubt = "";
  *
  * One hash a record is kept in the source's state and in memory, so it suits up to about a million.
  */
-export function defineListing<C extends Polled>(
+export function defineListing<C extends z.ZodType<{ readonly everyMs: number }>>(
   definition: Pick<
     SourceDefinition<C, z.ZodType>,
     "name" | "version" | "summary" | "config" | "check"

@@ -51,13 +51,26 @@ async function generated(): Promise<ReadonlyMap<string, string>> {
   files.set("docs/admin-api.json", `${JSON.stringify(openApi, undefined, 2)}\n`);
   files.set(
     "docs/api.md",
-    apiPage(join(root, "dist/core/index.d.ts"), [
-      `<!-- Generated from core/index.ts by \`${command}\`: change the docblocks there instead. -->`,
-      "",
-      "# What `sluice` exports",
-      "",
-      "For authors of connectors: [how to write one](writing-a-connector.md). `z` is zod's, so that a connector needs no copy",
-      "of its own. Every name follows semantic versioning.",
+    apiPage([
+      {
+        index: join(root, "dist/core/index.d.ts"),
+        heading: [
+          `<!-- Generated from core/index.ts and core/testing/index.ts by \`${command}\`: change the docblocks there instead. -->`,
+          "",
+          "# What `sluice` exports",
+          "",
+          "For authors of connectors: [how to write one](writing-a-connector.md). `z` is zod's, so that a connector needs no copy",
+          "of its own. Every name follows semantic versioning. What tests use is [further down](#what-sluicetesting-exports).",
+        ],
+      },
+      {
+        index: join(root, "dist/core/testing/index.d.ts"),
+        heading: [
+          "# What `sluice/testing` exports",
+          "",
+          "For tests of connectors: [how to use it](testing-a-connector.md).",
+        ],
+      },
     ]),
   );
   const loads = kinds.flatMap((kind) => Object.values(shelf(catalog, kind)));

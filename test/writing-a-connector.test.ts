@@ -1,5 +1,14 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,20 +36,11 @@ beforeAll(async () => {
   for (const need of ["@types", "htmlparser2"])
     await symlink(join(root, "node_modules", need), join(dir, "node_modules", need));
   await writeFile(join(dir, "package.json"), JSON.stringify({ type: "module" }));
-  const compilerOptions = {
-    target: "ES2023",
-    module: "NodeNext",
-    types: ["node"],
-    outDir: "dist",
-    strict: true,
-    noUncheckedIndexedAccess: true,
-    exactOptionalPropertyTypes: true,
-    erasableSyntaxOnly: true,
-    verbatimModuleSyntax: true,
-    rewriteRelativeImportExtensions: true,
-  };
-  await writeFile(join(dir, "tsconfig.json"), JSON.stringify({ compilerOptions }));
-  await Promise.all(files.map(({ name, code }) => writeFile(join(dir, name), code)));
+  // As a package that `sluice init` made compiles them.
+  const template = join(root, "cli/init/templates/connector/tsconfig.json");
+  await copyFile(template, join(dir, "tsconfig.json"));
+  await mkdir(join(dir, "src"));
+  await Promise.all(files.map(({ name, code }) => writeFile(join(dir, "src", name), code)));
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 

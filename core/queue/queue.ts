@@ -39,6 +39,7 @@ export interface TopicSettings {
   readonly maxWaiting: number;
 }
 
+/** Handles a batch of a partition while it is its own; what it throws brings the batch again. */
 export type Handle = (events: readonly SluiceEvent[], run: WriteRun) => Promise<void>;
 
 export interface Session {

@@ -10,7 +10,7 @@ import {
   defineSource,
   defineTransform,
   type Config,
-  type Definition,
+  type ConnectorDefinition,
 } from "../connector.ts";
 import { RetryableError } from "../errors.ts";
 import { z } from "../index.ts";
@@ -18,7 +18,7 @@ import { checkPipeline } from "./check.ts";
 
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 const scrub = (text: string) => text.replaceAll("hush", "***");
-type Check = NonNullable<Definition<Config>["check"]>;
+type Check = NonNullable<ConnectorDefinition<Config>["check"]>;
 
 let dir = "";
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), "sluice-check-"))));

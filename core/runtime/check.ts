@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { openBackend, type Backend } from "../backend.ts";
 import { canonicalJson } from "../config/canonical.ts";
 import type { Pipeline, ResolvedConnector } from "../config/pipeline.ts";
-import type { Config, Context, Definition, Finding, Log } from "../connector.ts";
+import type { Config, Context, ConnectorDefinition, Finding, Log } from "../connector.ts";
 import { SluiceError } from "../errors.ts";
 import type { Durability } from "../queue/queue.ts";
 import { unwritable } from "../state/embedded/unwritable.ts";
@@ -107,7 +107,7 @@ async function checkConnector(
 ): Promise<readonly Finding[]> {
   const { name } = connector;
   const store = backend && backend.state.scope(name).state;
-  const of = (definition: Definition<Config>, config: unknown) => {
+  const of = (definition: ConnectorDefinition<Config>, config: unknown) => {
     const state = prefixed(readOnly(store), ownPrefix);
     return checkWithin(
       definition,
@@ -149,7 +149,7 @@ async function checkPosition(
 
 /** A definition's own check; what it throws, or that it takes too long, is a finding too. */
 async function checkWithin(
-  definition: Definition<Config>,
+  definition: ConnectorDefinition<Config>,
   context: Omit<Context<unknown>, "signal">,
   ms: number,
 ): Promise<readonly Finding[]> {

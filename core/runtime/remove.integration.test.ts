@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { startRedis, type RedisServer } from "../../test/redis-server.ts";
 import { openBackend, type Backend } from "../backend.ts";
 import type { Pipeline, Place, ResolvedConnector } from "../config/pipeline.ts";
-import { defineSink, defineSource, type Config, type Definition } from "../connector.ts";
+import { defineSink, defineSource, type Config, type ConnectorDefinition } from "../connector.ts";
 import { RetryableError } from "../errors.ts";
 import { upserted } from "../event.ts";
 import { z } from "../index.ts";
@@ -21,7 +21,7 @@ import { startPipeline } from "./runner.ts";
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 const { signal } = new AbortController();
 const run = { log, signal };
-type Remove = NonNullable<Definition<Config>["remove"]>;
+type Remove = NonNullable<ConnectorDefinition<Config>["remove"]>;
 
 function slots(remove?: Remove): Extract<ResolvedConnector, { kind: "source" }> {
   const source = defineSource({

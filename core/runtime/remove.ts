@@ -1,6 +1,6 @@
 import type { Backend } from "../backend.ts";
 import type { ResolvedConnector } from "../config/pipeline.ts";
-import type { Context, Definition, Config, Finding, Log } from "../connector.ts";
+import type { Context, ConnectorDefinition, Config, Finding, Log } from "../connector.ts";
 import { SluiceError } from "../errors.ts";
 import { prefixed } from "../state/prefixed.ts";
 import type { Fence, StateStore } from "../state/state.ts";
@@ -106,7 +106,7 @@ export function hasOrigin(connector: ResolvedConnector): boolean {
 }
 
 function madeBy(connector: ResolvedConnector): {
-  readonly definition: Definition<Config> | undefined;
+  readonly definition: ConnectorDefinition<Config> | undefined;
   readonly config: unknown;
 } {
   if (connector.kind === "source")

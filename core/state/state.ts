@@ -51,6 +51,7 @@ export interface Lease extends Fence {
   readonly release: () => Promise<void>;
 }
 
+/** Who owns what, among all processes that share the state. */
 export interface Leases {
   /** Resolves at once: `undefined` while somebody else holds it. The token grows with each holder, also where some of them were lost, and is never reset. */
   readonly acquire: (lease: string, ttlMs: number) => Promise<Lease | undefined>;

@@ -33,5 +33,7 @@ export type { FakeLetter } from "./fakes/consumer.ts";
 export type { FakeContext, LogLine } from "./fakes/context.ts";
 export type { Fault } from "./fakes/faulty.ts";
 export type { FakeQueue } from "./fakes/queue.ts";
-export type { SourceRun } from "./fakes/run.ts";
+export type { Progress, SourceRun } from "./fakes/run.ts";
 export type { FakeState } from "./fakes/state.ts";
+export type { Handle } from "../queue/queue.ts";
+export type { Lease, Leases, Scope } from "../state/state.ts";

@@ -12,6 +12,7 @@ export interface FakeClock {
   readonly advance: (ms: number) => Promise<void>;
 }
 
+/** A clock that begins at `startMs`. */
 export function clock(startMs = 0): FakeClock {
   let now = startMs;
   const sleepers = new Set<{ readonly until: number; readonly wake: () => void }>();

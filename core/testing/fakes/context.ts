@@ -2,6 +2,7 @@ import type { Context, Log, WriteRun } from "../../connector.ts";
 import type { StateStore } from "../../state/state.ts";
 import { state as fakeState } from "./state.ts";
 
+/** One thing that a connector said to its log. */
 export interface LogLine {
   readonly level: keyof Log;
   readonly fields: object;

@@ -22,6 +22,7 @@ interface Batch {
   redelivered: boolean;
 }
 
+/** An empty topic of so many partitions. */
 export function queue({ partitions = 4 } = {}): FakeQueue {
   const shelves = Array.from({ length: partitions }, (): Batch[] => []);
   return {

@@ -14,7 +14,8 @@ const checkpointKey = "checkpoint";
 /** Where the runner's own things lie: sources do not look there. */
 const runnerPrefix = "@runner/";
 
-type Progress = Parameters<SourceContext<unknown, unknown>["progress"]>[0];
+/** How far a source said it was. */
+export type Progress = Parameters<SourceContext<unknown, unknown>["progress"]>[0];
 
 /** A source at work, driven as the runner drives it. */
 export interface SourceRun extends Pick<FakeContext<unknown>, "lines" | "counters"> {
