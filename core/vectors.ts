@@ -99,7 +99,9 @@ export interface VectorStore {
   /** Pages of the namespaces that hold vectors, in any order. Absent: the store has only those it is told of. */
   readonly namespaces?: (run: { readonly signal: AbortSignal }) => AsyncIterable<readonly string[]>;
   /**
-   * The nearest first, `topK` at most, nothing from an absent namespace. `filter` is in the database's own language.
+   * The nearest first, `topK` at most, nothing from an absent namespace. `filter`: which of them may be found, by their
+   * metadata, in the database's own language; of two that both hold, `{ $and: [one, other] }`. One that cannot be applied
+   * in whole is a `PoisonError`, never left out.
    * `lsn`: the log position up to which the answer has seen the namespace, where the store tells.
    */
   readonly query: (

@@ -108,11 +108,12 @@ describe("the page on writing a connector", () => {
   it("runs a model and a vector database of one's own", { timeout: 60_000 }, async () => {
     await mkdir(join(dir, "articles"));
     await writeFile(join(dir, "articles/a.md"), "# A\n\nSome letters.");
+    await writeFile(join(dir, "articles/b.md"), "# B\n\nOther letters.");
     await writeFile(join(dir, "vectors.json"), vectors);
     const cli = startCli(dir, ["start", "vectors.json"]);
     try {
       const written = async () =>
-        /"name":"search"[^}]*"events":[1-9]/.test(
+        /"name":"search"[^}]*"events":[2-9]/.test(
           (await runCli(dir, ["status", "vectors.json", "--json"])).stdout,
         );
       await until(written, () => cli.stderr());
@@ -122,6 +123,15 @@ describe("the page on writing a connector", () => {
     expect((await cli.ended).code).toBe(0);
     const letters = await runCli(dir, ["dead-letters", "list", "search", "vectors.json"]);
     expect(letters).toMatchObject({ code: 0, stdout: expect.not.stringContaining("a.md") });
+    const found = async (filter: object) => {
+      const how = ["--filter", JSON.stringify(filter), "--config", "vectors.json", "--json"];
+      const { code, stdout } = await runCli(dir, ["search", "search", "letters", ...how]);
+      return code === 0 ? [...new Set(stdout.match(/[ab]\.md/g))].toSorted() : stdout;
+    };
+    expect(await found({})).toEqual(["a.md", "b.md"]);
+    expect(await found({ _subject: "b.md" })).toEqual(["b.md"]);
+    expect(await found({ $and: [{ _subject: "b.md" }, { _subject: "a.md" }] })).toEqual([]);
+    expect(await found({ _subject: { $eq: "b.md" } })).toContain("cannot filter by");
   });
 });
 

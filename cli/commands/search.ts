@@ -71,7 +71,7 @@ function refused(name: string, cause: PoisonError, filter?: JsonObject): SluiceE
   return new SluiceError(`${name}: refuses the question: ${cause.message}`, {
     code: "cli.refused-question",
     fix: filter
-      ? `Correct --filter ${JSON.stringify(filter)}: it takes the index's own language, e.g. {"lang":{"$eq":"en"}}.`
+      ? `Correct --filter ${JSON.stringify(filter)}: it takes the index's own language.`
       : "Ask with another text.",
   });
 }
