@@ -14,9 +14,12 @@ let dir = "";
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), "sluice-extension-"))));
 afterEach(() => rmSync(dir, { recursive: true }));
 
-const embedding = z
-  .strictObject({ use: z.string(), config: z.record(z.string(), z.unknown()).default({}) })
-  .meta({ embedder: true });
+const named = z.strictObject({
+  use: z.string(),
+  config: z.record(z.string(), z.unknown()).default({}),
+});
+const embedding = named.meta({ embedder: true });
+const store = named.meta({ store: true });
 const index = defineSink({
   name: "index",
   version: "1.0.0",
@@ -25,6 +28,12 @@ const index = defineSink({
   accepts: [""],
   inherit: ["embedding"],
   open: async () => ({ write: async () => {}, close: async () => {} }),
+});
+const keep = defineSink({
+  ...index,
+  name: "keep",
+  config: z.strictObject({ embedding, store }),
+  inherit: [],
 });
 const split = defineTransform({
   name: "split",
@@ -38,7 +47,7 @@ const split = defineTransform({
 const catalog: Catalog = {
   sources: {},
   transforms: { split: async () => split },
-  sinks: { index: async () => index },
+  sinks: { index: async () => index, keep: async () => keep },
 };
 
 const core = new URL("../index.js", import.meta.url).href;
@@ -92,6 +101,27 @@ it("an extension is loaded from its file, its options parsed, its paths absolute
     config: { embedding: expected },
     transforms: [{ config: { embedding: expected } }],
   });
+});
+
+it("so are an embedder and a vector store of one connector, both", async () => {
+  const [own, vectors] = ["Embedder", "VectorStore"].map((kind) =>
+    write(`${kind}.mjs`, module(kind)),
+  );
+  const config = {
+    embedding: { use: "./Embedder.mjs", config: { key: "hush-hush" } },
+    store: { use: "./VectorStore.mjs", config: { key: "quiet-please" } },
+  };
+  const connector = { name: "out", sink: "keep", from: "pages", config };
+  const file = write("sluice.json", JSON.stringify(connector));
+  const pipeline = await loadPipeline([file], { env: {}, catalog });
+  const rest = { file: join(dir, "model.bin"), size: 3 };
+  expect(pipeline.connectors[0]).toMatchObject({
+    config: {
+      embedding: { use: own, config: { key: "hush-hush", ...rest } },
+      store: { use: vectors, config: { key: "quiet-please", ...rest } },
+    },
+  });
+  expect(secretsOf(pipeline).toSorted()).toEqual(["hush-hush", "quiet-please"]);
 });
 
 it("what is secret in it stays secret, and is no part of the lineage", async () => {

@@ -28,27 +28,22 @@ export async function withExtensions(
   readonly portable: unknown;
   readonly problems: readonly Problem[];
 }> {
+  const named = new Map<unknown, Extension["kind"]>();
+  mapMarked(schema, config, kinds, (part, kind) => (named.set(part, kind), part));
   const made = new Map<unknown, Loaded>();
   const problems: Problem[] = [];
-  for (const kind of kinds) {
-    const named: Naming[] = [];
-    mapMarked(schema, config, kind, (part) => (named.push(part as Naming), part)); // its schema says what it is
-    for (const naming of named) {
-      const path = pathTo(config, naming) ?? [];
-      const loaded = await load(kind, naming, { ...place, path });
-      if ("problems" in loaded) problems.push(...loaded.problems);
-      else made.set(naming, loaded);
-    }
+  for (const [part, kind] of named) {
+    const path = pathTo(config, part) ?? [];
+    const loaded = await load(kind, part as Naming, { ...place, path }); // its schema says what it is
+    if ("problems" in loaded) problems.push(...loaded.problems);
+    else made.set(part, loaded);
   }
+  // All at once: what a part was is known by the part itself, and a copy is another one.
   const replaced = (by: (loaded: Loaded) => unknown) =>
-    kinds.reduce(
-      (result, kind) =>
-        mapMarked(schema, result, kind, (part) => {
-          const loaded = made.get(part);
-          return loaded ? by(loaded) : part;
-        }),
-      config,
-    );
+    mapMarked(schema, config, kinds, (part) => {
+      const loaded = made.get(part);
+      return loaded ? by(loaded) : part;
+    });
   return {
     config: replaced(({ naming }) => naming),
     portable: replaced(({ portable }) => portable),

@@ -31,18 +31,19 @@ export function secretsIn(schema: z.ZodType, value: unknown): readonly string[] 
   return secrets;
 }
 
-/** A copy of `value` with every part that carries the mark replaced. */
-export function mapMarked(
+/** A copy of `value` with every part that carries the mark, or one of them, replaced. */
+export function mapMarked<M extends Mark>(
   schema: z.ZodType,
   value: unknown,
-  mark: Mark,
-  change: (part: unknown) => unknown,
+  marks: M | readonly M[],
+  change: (part: unknown, mark: M) => unknown,
 ): unknown {
   if (value === undefined) return undefined;
   const meta = schema.meta();
-  if (meta?.[mark] === true) return change(value);
+  const mark = [marks].flat().find((one) => meta?.[one] === true);
+  if (mark !== undefined) return change(value, mark as M); // of `marks`
   const def = defOf(schema);
-  const into = (inner: z.ZodType, part: unknown) => mapMarked(inner, part, mark, change);
+  const into = (inner: z.ZodType, part: unknown) => mapMarked(inner, part, marks, change);
   if (meta?.["embedder"] === true || meta?.["store"] === true) {
     const { use } = (value ?? {}) as { readonly use?: unknown };
     const own = typeof use === "string" ? extensionSchemas.get(use) : undefined;
