@@ -1,5 +1,5 @@
 import { CommanderError } from "commander";
-import { ConfigError, RetryableError, SluiceError } from "../core/errors.ts";
+import { ConfigError, RetryableError } from "../core/errors.ts";
 import { isSystemError } from "./system-error.ts";
 
 /** What the process ends with. */
@@ -53,6 +53,8 @@ export function exitCodeOf(error: unknown): number {
   if (/\.(port-in-use|not-listening|driver-missing)$/.test(code)) return exit.environment;
   if (error instanceof ConfigError || invalid.has(code)) return exit.invalid;
   if (error instanceof RetryableError) return exit.environment;
-  if (error instanceof SluiceError && error.cause !== undefined) return exitCodeOf(error.cause);
-  return isSystemError(error) || environment.has(code) ? exit.environment : exit.failed;
+  if (isSystemError(error) || environment.has(code)) return exit.environment;
+  return error instanceof Error && error.cause !== undefined
+    ? exitCodeOf(error.cause)
+    : exit.failed;
 }

@@ -92,6 +92,7 @@ function describe(error: unknown): object {
   return {
     code,
     message: error.message,
+    ...(error instanceof SluiceError && { cause: causeOf(error) }),
     ...(fix !== undefined && { fix }),
     ...(findings !== undefined && findings.length > 0 && { findings }),
   };
@@ -104,11 +105,21 @@ function failureText(error: unknown, paint: Output["paint"]): string {
   }
   if (error instanceof SluiceError) {
     const { code, message, fix } = error;
-    const cause = error.cause instanceof Error ? `\n    (${error.cause.message})` : "";
+    const why = causeOf(error);
+    const cause = why === undefined ? "" : `\n    (${why})`;
     return `${findingBlocks([{ severity: "error", code, message, ...(fix && { fix }) }], paint)}${cause}`;
   }
   // A foreign error is a bug of ours: its stack is what helps.
   return `${paint("red", "✗")} ${inspect(error)}`;
+}
+
+/** What is behind an error, in a line: `fetch failed: connect ECONNREFUSED 127.0.0.1:9`. */
+function causeOf({ cause }: Error, depth = 0): string | undefined {
+  if (!(cause instanceof Error)) return typeof cause === "string" ? cause : undefined;
+  // One that stands for several says nothing itself.
+  const { message, code = cause.name } = cause as NodeJS.ErrnoException;
+  const behind = depth < 5 ? causeOf(cause, depth + 1) : undefined;
+  return [message || code, ...(behind === undefined ? [] : [behind])].join(": ");
 }
 
 function plain(_: string, value: unknown): unknown {

@@ -1,6 +1,7 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -234,6 +235,77 @@ describe("what cannot run here is refused", () => {
     expect(stderr).toContain("config.broken-connector");
     expect(stderr).toContain(message);
     expect(stderr).toContain(fix);
+  });
+});
+
+describe("what a connector throws of its own", () => {
+  let url = "";
+  beforeAll(async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    // Nobody listens there any more.
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    server.close();
+    await once(server, "close");
+    const feed = (packages["sluice-source-words"] ?? "").replace(
+      "if (checkpoint) return;",
+      `await fetch("${url}");`,
+    );
+    await install("sluice-source-feed", feed);
+    const store = `
+      import { defineVectorStore, z } from "sluice";
+      export const store = defineVectorStore({ name: "away", version: "1.0.0", summary: "Away.", config: z.strictObject({}),
+        open: async () => { throw new TypeError("no such thing"); } });`;
+    await install("sluice-store-away", store);
+    const embedding = { provider: "hash", dimensions: 8 };
+    const connectors = [
+      {
+        name: "in",
+        source: "sluice-source-feed",
+        to: "t",
+        config: { words: ["one"], token: "hush-hush" },
+      },
+      {
+        name: "out",
+        sink: "vectors",
+        from: "t",
+        transforms: [{ use: "parse" }, { use: "chunk" }],
+        config: { store: { use: "sluice-store-away", config: {} }, embedding },
+      },
+    ];
+    await writeFile(join(dir, "feed.json"), JSON.stringify({ connectors }));
+  });
+
+  it.each([
+    [
+      ["plan", "feed.json"],
+      3,
+      'source "in" (words) failed with an error of its own.',
+      /^ +\(fetch failed: .*ECONNREFUSED.*\)$/m,
+    ],
+    [
+      ["search", "out", "one", "--config", "feed.json"],
+      1,
+      'sink "out" (vectors) failed with an error of its own.',
+      /^ +\(no such thing\)$/m,
+    ],
+    [
+      ["verify", "out", "feed.json"],
+      1,
+      'sink "out" (vectors) failed with an error of its own.',
+      /^ +\(no such thing\)$/m,
+    ],
+  ] as const)("is told by %s with its name, and no stack", async (args, code, who, why) => {
+    const said = await sluice(...args);
+    expect(said.stderr).toContain("connector.failed");
+    expect(said.stderr).toContain(who);
+    expect(said.stderr).toMatch(why);
+    expect(said.stderr).not.toMatch(/^ +at /m);
+    expect(said.code).toBe(code);
+    const { stdout } = await sluice(...args, "--json");
+    const { error } = JSON.parse(stdout) as { readonly error: Record<string, string> };
+    expect(error).toMatchObject({ code: "connector.failed", message: who });
+    expect(`(${error["cause"]})`).toMatch(new RegExp(why.source.replace("^ +", "^")));
   });
 });
 

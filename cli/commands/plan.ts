@@ -35,13 +35,16 @@ export function plan(output: Output): Command {
       const { signal } = new AbortController();
       const line = openProgressLine(output);
       const estimates: Estimate[] = [];
-      for (const connector of pipeline.connectors) {
-        if (connector.kind !== "sink") continue;
-        line.say(`reading what goes to ${connector.name}`);
-        const estimate = await estimateSink(pipeline, connector, { ...options, log, signal });
-        if (estimate) estimates.push(estimate);
+      try {
+        for (const connector of pipeline.connectors) {
+          if (connector.kind !== "sink") continue;
+          line.say(`reading what goes to ${connector.name}`);
+          const estimate = await estimateSink(pipeline, connector, { ...options, log, signal });
+          if (estimate) estimates.push(estimate);
+        }
+      } finally {
+        line.end();
       }
-      line.end();
       const changes = await changesOf(pipeline, output);
       const { project, queue, connectors } = pipeline;
       const result = {

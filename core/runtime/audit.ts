@@ -4,6 +4,7 @@ import type { Auditor } from "../auditor.ts";
 import type { Log } from "../connector.ts";
 import { SluiceError } from "../errors.ts";
 import { prefixed } from "../state/prefixed.ts";
+import { blaming } from "./blame.ts";
 import { ownPrefix } from "./keys.ts";
 
 /** Opens a sink's audit over its own state, beside or without a running pipeline. */
@@ -18,12 +19,14 @@ export async function openAuditor(
       fix: "Name a sink that keeps an index.",
     });
   const state = prefixed(backend.state.scope(name).state, ownPrefix);
-  return await sink.openAuditor({
+  const { openAuditor } = sink;
+  const context = {
     name,
     project: backend.project,
     config,
     state,
     meter: () => {},
     ...run,
-  });
+  };
+  return await blaming(`sink "${name}" (${sink.name})`, () => openAuditor(context));
 }

@@ -8,6 +8,7 @@ import type {
 import { isRecordChange, isUpsert, type DocumentUpserted, type SluiceEvent } from "../event.ts";
 import { matchesFilter } from "../filter.ts";
 import { scratchState } from "../state/scratch.ts";
+import { blaming } from "./blame.ts";
 import { noChildren } from "./children.ts";
 import { StageFailure } from "./failure.ts";
 import { scanSource, whyNotScanned, type ScanRun } from "./scan-source.ts";
@@ -155,7 +156,8 @@ async function openHop({ name, filter, transforms }: Consumer, { project, log, s
       state: scratchState(),
       meter: () => {},
     };
-    const worker = await stage.transform.open(context);
+    const who = `transform "${stage.transform.name}" of "${name}"`;
+    const worker = await blaming(who, () => stage.transform.open(context));
     stages.push({ ...stage, worker, children: worker.splits ? noChildren : undefined });
   }
   return {

@@ -1,6 +1,7 @@
 import type { Pipeline, SinkConnector } from "../config/pipeline.ts";
 import type { Log } from "../connector.ts";
 import { scratchState } from "../state/scratch.ts";
+import { blaming } from "./blame.ts";
 import { scanFor, waysTo } from "./documents-of.ts";
 
 /** What a first run would embed into one sink. */
@@ -34,7 +35,7 @@ export async function estimateSink(
   const { log, signal, limit } = run;
   const { project } = pipeline;
   const { name, config } = sink;
-  const estimator = await openEstimator({
+  const context = {
     name,
     project,
     config,
@@ -42,7 +43,9 @@ export async function estimateSink(
     signal,
     state: scratchState(),
     meter: () => {},
-  });
+  };
+  const who = `sink "${name}" (${sink.sink.name})`;
+  const estimator = await blaming(who, () => openEstimator(context));
   const scan = scanFor(sink, waysTo(sink, pipeline), { ...run, project });
   const keys = new Set<string>();
   let [documents, chunks, tokens] = [0, 0, 0];

@@ -3,6 +3,7 @@ import type { SourceConnector } from "../config/pipeline.ts";
 import type { Log, SnapshotRequest, SourceContext } from "../connector.ts";
 import type { SluiceEvent } from "../event.ts";
 import { scratchState } from "../state/scratch.ts";
+import { blamed } from "./blame.ts";
 import { versionClock } from "./versions.ts";
 
 /** A batch that is under way when a source says that it streams has this long to arrive. */
@@ -46,6 +47,8 @@ export async function* scanSource(
   try {
     if (source.scan) yield* source.scan(base);
     else yield* untilStreaming(source.read, base, signal);
+  } catch (error) {
+    throw run.signal.aborted ? error : blamed(`source "${name}" (${source.name})`, error);
   } finally {
     end.abort();
   }

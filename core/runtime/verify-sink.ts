@@ -5,6 +5,7 @@ import type { Auditor, Drift, RecordName, Verified } from "../auditor.ts";
 import type { Log } from "../connector.ts";
 import { isPartOf } from "../child.ts";
 import { isRecordChange } from "../event.ts";
+import { blaming } from "./blame.ts";
 import { marksOf, scanFor, waysTo } from "./documents-of.ts";
 
 /** What a verification found. */
@@ -73,7 +74,7 @@ export async function verifySink(
     { signal },
   );
   for (;;) {
-    const next = await verifying.next();
+    const next = await blaming(`sink "${sink.name}" (${sink.sink.name})`, () => verifying.next());
     if (next.done) {
       const isDrifted = drift.missing + drift.stale + drift.orphaned > 0;
       return {
