@@ -1,7 +1,15 @@
 // Packs the package and uses it as a stranger would: an import, the command, a config beside it, and a connector of one's
 // own. Asks no registry; scripts/smoke.mjs goes the whole way.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -44,6 +52,13 @@ try {
     "node_modules/sluice",
     "--strip-components=1",
   );
+
+  // npm warns of these, and asks whoever installs the package to allow them.
+  const { scripts } = JSON.parse(
+    readFileSync(join(dir, "node_modules/sluice/package.json"), "utf8"),
+  );
+  for (const name of ["preinstall", "install", "postinstall", "prepare"])
+    expect(!(name in scripts), `it has a script that runs when it is installed: ${name}`);
 
   writeFileSync(
     join(dir, "ticker.js"),

@@ -30,6 +30,16 @@ it("README shows the notes example as it is", async () => {
   expect(await load(notes, {})).toEqual(await load(example, {}));
 });
 
+it("npm builds a clone when it has installed it, and runs nothing where the package is installed", () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    readonly scripts: Readonly<Record<string, string>>;
+  };
+  // `prepare` would do it too, and stand in what is published: npm asks users to allow that.
+  expect(scripts).toMatchObject({ dependencies: "npm run build", prepack: "npm run build" });
+  const run = Object.keys(scripts).filter((name) => /^(pre|post)?install$|^prepare$/.test(name));
+  expect(run).toEqual([]);
+});
+
 it("README's second pipeline is valid once the key is set, and needs it", async () => {
   const pipeline: unknown = await load(handbook, { PINECONE_API_KEY: "key" });
   expect(pipeline).toMatchObject({ project: "handbook", warnings: [] });
