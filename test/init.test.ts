@@ -67,6 +67,22 @@ describe("what init writes", () => {
     });
   });
 
+  it("npm test runs every test that its author adds", async () => {
+    await runCli(dir, ["init", "sink", "shelf"]);
+    const home = join(dir, "sluice-sink-shelf");
+    await mkdir(join(home, "dist"));
+    for (const name of ["shelf", "more"]) {
+      const code = `import { test } from "node:test";\ntest("${name}", () => {});\n`;
+      await writeFile(join(home, `dist/${name}.test.js`), code);
+    }
+    const { scripts } = (await manifestOf(home)) as { readonly scripts: { readonly test: string } };
+    expect(scripts.test).toMatch(/^npm run build && node --test /);
+    const command = scripts.test.replace("npm run build && ", "");
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const { stdout } = await promisify(execFile)("sh", ["-c", command], { cwd: home, env });
+    expect(stdout).toMatch(/pass 2$/m);
+  });
+
   it("a pipeline is valid, and has its notes", async () => {
     const { stdout } = await runCli(dir, ["init", "pipeline", "handbook", "--json"]);
     expect(JSON.parse(stdout)).toMatchObject({
