@@ -127,6 +127,8 @@ export interface DeadLetter {
   /** RFC 3339. */
   readonly firstAt: string;
   readonly lastAt: string;
+  /** Sorts by when they were given up on: those of one key in their order. Of versions before, absent. */
+  readonly order?: string;
 }
 
 export interface DeadLetters {

@@ -14,6 +14,14 @@ interface GivenUp {
   readonly firstAt?: Date;
 }
 
+let last = 0;
+
+/** Rising within a process, and from one process to the next that has a partition: milliseconds, and a count where those do not tell. */
+function nextOrder(): string {
+  last = Math.max(last + 1, Date.now() * 1_000);
+  return String(last).padStart(17, "0");
+}
+
 /** Keeps what a connector gives up on as dead letters. Resolves when the letter is durable; the same event is the same letter. */
 export function undertaker(
   connector: string,
@@ -33,6 +41,7 @@ export function undertaker(
       attempts,
       firstAt: firstAt.toISOString(),
       lastAt: new Date().toISOString(),
+      order: nextOrder(),
     });
     board.deadLettered();
     log.error(

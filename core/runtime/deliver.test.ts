@@ -122,6 +122,19 @@ describe("deliver", () => {
     expect(far.tries()).toBe(far.delivery.retry.attempts + 5);
   });
 
+  it("tries none of a key that fails for one that comes before it (Invariant 2)", async () => {
+    const one = (n: number) => ({ ...event("a"), id: `a${n}` });
+    const handled: string[] = [];
+    // It takes an event alone, and now and then.
+    const { delivery } = farSide((call, tries) => {
+      if (call.length > 1 || tries % 3 !== 0) return new Error("down");
+      handled.push(...call.map(({ id }) => id));
+      return undefined;
+    });
+    await deliver([1, 2, 3, 4, 5, 6].map(one), delivery);
+    expect(handled).toEqual(["a1", "a2", "a3", "a4", "a5", "a6"]);
+  });
+
   it("holds when everything fails with a foreign error: an outage is not poison", async () => {
     const far = farSide((_, tries) => (tries > 60 ? undefined : new Error("broken pipe")));
     await deliver(events, far.delivery);

@@ -3,6 +3,7 @@ import { ConfigError, FencedError, PoisonError, RetryableError } from "../errors
 import type { SluiceEvent } from "../event.ts";
 import { backoff } from "./backoff.ts";
 import type { Board } from "./board.ts";
+import { firstOther } from "./first-other.ts";
 import { StageFailure, type Failure } from "./failure.ts";
 
 /** How often a call the other side refuses to serve is tried: it needs a person. */
@@ -83,7 +84,7 @@ export async function deliver(events: readonly SluiceEvent[], delivery: Delivery
 
     if (failures.length < pending.length) health.succeededAt = performance.now();
     const again: Failure[] = [];
-    for (const failure of failures) {
+    for (const failure of failures.toSorted((a, b) => a.at - b.at)) {
       const event = pending[failure.at];
       if (!event) continue;
       if (failure.error instanceof PoisonError) await bury(event, failure, tries, firstAt);
@@ -102,16 +103,19 @@ export async function deliver(events: readonly SluiceEvent[], delivery: Delivery
   }
 }
 
-/** Each half serves as the other's probe: what was written may be written again, what was not comes again in its turn. */
+/** Each half serves as the other's probe, by an event of another key (Invariant 2): what was written may be written again, what was not comes again in its turn. */
 async function halves(events: readonly SluiceEvent[], delivery: Delivery): Promise<void> {
   const middle = events.length >> 1;
   const [first, second] = [events.slice(0, middle), events.slice(middle)];
-  const probing = (others: readonly SluiceEvent[]): Delivery => ({
+  const probing = (own: readonly SluiceEvent[], others: readonly SluiceEvent[]): Delivery => ({
     ...delivery,
-    probe: async () => (await succeeds(others.slice(0, 1), delivery)) || (await delivery.probe()),
+    probe: async () => {
+      const other = firstOther(others, own, { partitions: 1 });
+      return (other && (await succeeds([other], delivery))) || (await delivery.probe());
+    },
   });
-  await deliver(first, probing(second));
-  await deliver(second, probing(first));
+  await deliver(first, probing(first, second));
+  await deliver(second, probing(second, first));
 }
 
 /** One try, of which nothing is told. */

@@ -7,8 +7,8 @@ import { release } from "./parking.ts";
 const atOnce = 100;
 
 /**
- * Publishes dead letters again, to the connector that gave them up and to nobody else, oldest version
- * first; each letter goes once its event is durable. What the connector has written since of a newer
+ * Publishes dead letters again, to the connector that gave them up and to nobody else, oldest version,
+ * or first given up on, first; each letter goes once its event is durable. What the connector has written since of a newer
  * version wins, as with any late event. One that fails again is a dead letter again. Throws
  * `SluiceError` `dead-letters.no-subscription` where the connector no longer reads the topic.
  */
@@ -32,7 +32,7 @@ export async function replayLetters(
   // Before they come: else they would have to wait behind themselves.
   await letGo(connector, letters, { deadLetters, state });
   for (const [topic, share] of byTopic) {
-    const inOrder = share.toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
+    const inOrder = share.toSorted((a, b) => compare(orderOf(a), orderOf(b)));
     for (let at = 0; at < inOrder.length; at += atOnce) {
       const some = inOrder.slice(at, at + atOnce);
       const events = some.map((letter) =>
@@ -58,8 +58,13 @@ function addressed(event: SluiceEvent, connector: string): SluiceEvent {
   return typeof event.audience === "string" ? event : { ...event, audience: connector };
 }
 
-function orderOf({ event, firstAt }: DeadLetter): string {
-  return typeof event["sequence"] === "string" ? event["sequence"] : firstAt;
+/** Versions of records; what has none, as it was given up on. */
+function orderOf({ event, order, firstAt }: DeadLetter): string {
+  return typeof event["sequence"] === "string" ? event["sequence"] : (order ?? firstAt);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Forgets dead letters; what waited behind the last one of its key goes on from now on. */

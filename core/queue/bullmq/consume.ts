@@ -87,21 +87,24 @@ export function openConsumer(
 
   return async (topic, name, handle, signal) => {
     let wasSubscribed = false;
+    let mayDetach = false;
     while (!signal.aborted)
       try {
         const record = await insist(() => registry.read(topic), { signal, log });
         const generation = record.subscriptions.get(name);
         if (generation === undefined) {
-          // No trace of the topic: nobody ended the subscription, Redis lost its data.
-          if (wasSubscribed && record.partitions === undefined && record.subscriptions.size === 0) {
+          // Nobody ended it: Redis lost it, with some or all of its data.
+          const isLost = wasSubscribed && !record.removed.has(name) && !record.detached.has(name);
+          if (isLost) {
             log.error(
               { topic, name },
-              "redis lost the queue's data: subscribed anew, what waited is gone",
+              "redis lost the subscription: subscribed anew, what waited is gone",
             );
-            await registry.subscribe({ topic, name });
+            await registry.subscribe({ topic, name, ...(mayDetach && { whenFull: "detach" }) });
           } else await pause(pollMs, signal);
         } else {
           wasSubscribed = true;
+          mayDetach = record.detaching.has(name);
           await consumeOne({ topic, name, generation }, record, handle, signal);
         }
       } catch (error) {

@@ -58,12 +58,16 @@ async function party(url: string, settings: { leaseMs?: number; log?: Log } = {}
 }
 
 /** Consumes until the test ends, and notes for each key the numbers in the order they came. */
-function consume({ topics }: Party, handle: () => Promise<void> = async () => {}) {
+function consume(
+  { topics }: Party,
+  handle: () => Promise<void> = async () => {},
+  subscription = name,
+) {
   const seen = new Map<string, number[]>();
   const stop = new AbortController();
   const done = topics.consume(
     topic,
-    name,
+    subscription,
     async (events) => {
       await handle();
       for (const { subject, data } of events) {
@@ -175,6 +179,40 @@ it("a job whose events Redis lost between the two is passed over, and said to co
   expect(told).toContain("a batch lost its events with the last run of Redis");
   expect(told).not.toContain("events lost: Redis no longer has them");
 });
+
+it.each([
+  ["its topic", "partitions", "s:search"],
+  ["one of two", "s:search"],
+])(
+  "a subscription that Redis lost with %s is there again, and one that was ended is not",
+  async (_, ...fields) => {
+    const redis = await server();
+    const errors: string[] = [];
+    const log: Log = {
+      debug() {},
+      info() {},
+      warn() {},
+      error: (_, text) => void errors.push(text),
+    };
+    const here = await party(redis.url, { log });
+    const other = "other";
+    for (const one of [name, other]) await here.topics.subscribe({ topic, name: one });
+    const readers = [name, other].map((one) => consume(here, undefined, one));
+    await here.topics.publish(topic, [event("a", 1)], { signal });
+    await until(() => readers.every(({ seen }) => seen.get("a")?.length === 1));
+    const raw = new Redis(redis.url);
+    onTestFinished(() => raw.disconnect());
+    await raw.hdel(`sluice:{${project}}:topic:${topic}`, ...fields);
+    await until(async () => (await here.topics.subscribers(topic)).length === 2);
+    await here.topics.publish(topic, [event("a", 2)], { signal });
+    await until(() => readers.every(({ seen }) => seen.get("a")?.at(-1) === 2));
+    expect(errors).toEqual(["redis lost the subscription: subscribed anew, what waited is gone"]);
+    await here.topics.unsubscribe(topic, name);
+    await sleep(1_500); // its consumer has looked by then
+    expect((await here.topics.subscribers(topic)).map((one) => one.name)).toEqual([other]);
+    for (const { stop } of readers) await stop();
+  },
+);
 
 it("a full Redis holds the publisher with a warning, and loses nothing", async () => {
   const redis = await server();

@@ -14,6 +14,8 @@ export interface TopicRecord {
   readonly detaching: ReadonlySet<string>;
   /** Name → of those that did. */
   readonly detached: ReadonlyMap<string, Detached>;
+  /** Those that somebody ended: what is in none of these has been lost. */
+  readonly removed: ReadonlySet<string>;
   /** Somebody taps it. */
   readonly isTapped: boolean;
 }
@@ -44,6 +46,7 @@ const subscriptionField = "s:";
 const listenerField = "t:";
 const detachingField = "d:";
 const detachedField = "x:";
+const removedField = "r:";
 
 const compareAndSet = `
 if (redis.call('HGET', KEYS[1], 'partitions') or '') == ARGV[1] then
@@ -56,7 +59,7 @@ redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
 return 1`;
 
-/** One hash a topic: `partitions`, `dropped`, `s:NAME` → generation, `t:ID` → until when somebody taps it (ms), `d:NAME` where it ends when full, `x:NAME` → when it did, as JSON. */
+/** One hash a topic: `partitions`, `dropped`, `s:NAME` → generation, `t:ID` → until when somebody taps it (ms), `d:NAME` where it ends when full, `x:NAME` → when it did, as JSON, `r:NAME` where somebody ended it. */
 export function openRegistry(
   { client, replication }: Pick<RedisPlace, "client" | "replication">,
   project: string,
@@ -72,6 +75,7 @@ export function openRegistry(
       const subscriptions = new Map<string, string>();
       const detaching = new Set<string>();
       const detached = new Map<string, Detached>();
+      const removed = new Set<string>();
       let isTapped = false;
       for (const [field, value] of Object.entries(fields))
         if (field.startsWith(subscriptionField))
@@ -79,6 +83,7 @@ export function openRegistry(
         else if (field.startsWith(listenerField)) isTapped ||= Number(value) > Date.now();
         else if (field.startsWith(detachingField))
           detaching.add(field.slice(detachingField.length));
+        else if (field.startsWith(removedField)) removed.add(field.slice(removedField.length));
         else if (field.startsWith(detachedField))
           detached.set(field.slice(detachedField.length), JSON.parse(value) as Detached); // written by `detach`
       const partitions = fields["partitions"];
@@ -87,6 +92,7 @@ export function openRegistry(
         subscriptions,
         detaching,
         detached,
+        removed,
         isTapped,
       };
     },
@@ -100,14 +106,18 @@ export function openRegistry(
         else await client.hdel(keyOf(topic), detachingField + name);
         const added = await client.hsetnx(keyOf(topic), subscriptionField + name, generation);
         isNew ||= added === 1;
-        if (isNew) await client.hdel(keyOf(topic), detachedField + name);
+        if (isNew) await client.hdel(keyOf(topic), detachedField + name, removedField + name);
       });
       return isNew ? "new" : "known";
     },
     unsubscribe: async (topic, name) => {
       const generation = await client.hget(keyOf(topic), subscriptionField + name);
+      if ((await client.exists(keyOf(topic))) === 0) return undefined;
       const fields = [subscriptionField, detachingField, detachedField].map((one) => one + name);
-      await kept(() => client.hdel(keyOf(topic), ...fields));
+      await kept(async () => {
+        await client.hset(keyOf(topic), removedField + name, 1); // first: its consumer must not take it for lost
+        await client.hdel(keyOf(topic), ...fields);
+      });
       return generation ?? undefined;
     },
     detach: async ({ topic, name, generation }, detached) => {
