@@ -58,13 +58,16 @@ export class PoisonError extends SluiceError {
   override readonly name = "PoisonError";
 }
 
-/** Some events of a call failed: their index in the call → why. Events not named are done. */
+/**
+ * Some events of a call failed: their index in the call → why. Events not named are done. Of an error that is neither
+ * retryable nor poison the runner finds out whether its event is to blame.
+ */
 export class PartialError extends SluiceError {
   override readonly name = "PartialError";
-  readonly failures: ReadonlyMap<number, RetryableError | PoisonError>;
+  readonly failures: ReadonlyMap<number, SluiceError>;
   constructor(
     message: string,
-    options: { code: string; failures: ReadonlyMap<number, RetryableError | PoisonError> },
+    options: { code: string; failures: ReadonlyMap<number, SluiceError> },
   ) {
     super(message, options);
     this.failures = options.failures;

@@ -143,6 +143,58 @@ describe("deliver", () => {
     expect(far.states).toContain("failing");
   });
 
+  const foreign = new TypeError("cannot read it");
+
+  it("takes a foreign error that is named for one event of a call for its fault, and leaves the others alone", async () => {
+    const calls: number[] = [];
+    const far = farSide((call) => {
+      calls.push(call.length);
+      const at = call.findIndex(({ subject }) => subject === "c");
+      return at < 0 ? undefined : [{ at, stage: "ask", error: foreign }];
+    });
+    await deliver(events, far.delivery);
+    expect(far.buried).toEqual(["c"]);
+    expect(far.written).toEqual(["a", "b", "d", "e"]);
+    expect(calls).toEqual([5, 1, 1]);
+  });
+
+  it("holds several that fail so, each named, while no other succeeds", async () => {
+    let isOut = true;
+    let probes = 0;
+    const far = farSide(
+      (call) => (isOut ? call.map((_, at) => ({ at, stage: "ask", error: foreign })) : undefined),
+      async () => {
+        if ((probes += 1) === 20) isOut = false;
+        return false;
+      },
+    );
+    await deliver(events, far.delivery);
+    expect(far.buried).toEqual([]);
+    expect(far.written).toEqual(["a", "b", "c", "d", "e"]);
+  });
+
+  it("takes no success for a proof that is from before it began to fail, or from while it was tried last", async () => {
+    const far = farSide((_, tries) => {
+      // On its way since before the outage, which others got through just before.
+      if (tries === 1) far.health.succeededAt = performance.now();
+      // It ends: others succeed, while this one hangs on a connection of before.
+      if (tries === 9) far.health.succeededAt = performance.now();
+      return tries < 10 ? foreign : undefined;
+    });
+    await deliver(events.slice(0, 1), far.delivery);
+    expect(far.tries()).toBe(10);
+    expect(far.buried).toEqual([]);
+  });
+
+  it("never gives up what is retryable, though something foreign failed often enough before", async () => {
+    const far = farSide((_, tries) => {
+      if (tries === 4) far.health.succeededAt = performance.now();
+      return tries <= 3 ? foreign : tries <= 6 ? throttled : undefined;
+    });
+    await deliver(events.slice(0, 1), far.delivery);
+    expect([far.tries(), far.buried]).toEqual([7, []]);
+  });
+
   it("hands back on a lost lease, without a dead letter", async () => {
     const fenced = new FencedError("old token", { code: "state.fenced" });
     const far = farSide(() => fenced);

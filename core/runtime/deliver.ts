@@ -35,72 +35,80 @@ export interface Delivery {
  *
  * - retryable: wait and try again, for as long as it takes;
  * - poison: a dead letter if it is alone, else halve and try both;
- * - foreign: retried, then halved; alone it becomes a dead letter only if another event succeeded
- *   since it began to fail, if need be one that is tried for that. If all fail it is an outage: hold.
+ * - foreign: retried, then halved; what is left becomes a dead letter only if another event succeeded
+ *   since it began to fail, if need be one that is tried for that, and it was tried once more after.
+ *   If all fail it is an outage: hold.
  *
  * Throws when the work is to be handed back: aborted, fenced, or a `ConfigError`.
  */
 export async function deliver(events: readonly SluiceEvent[], delivery: Delivery): Promise<void> {
   if (events.length === 0) return;
-  const { attempt, bury, probe, retry, health, board, log, signal } = delivery;
-  const began = performance.now();
+  const { bury, probe, retry, health, board, log, signal } = delivery;
   const firstAt = new Date();
   let pending = events;
   let foreignTries = 0;
+  let failingSince = Infinity;
 
   for (let tries = 1; ; tries++) {
     signal.throwIfAborted();
-    let failures: readonly Failure[];
-    try {
-      failures = await attempt(pending);
-    } catch (thrown) {
-      if (signal.aborted) throw thrown;
-      const stage = thrown instanceof StageFailure ? thrown.stage : "runner";
-      const error: unknown = thrown instanceof StageFailure ? thrown.cause : thrown;
-      if (error instanceof FencedError || error instanceof ConfigError) throw error;
-
-      const single = pending.length === 1 ? pending[0] : undefined;
-      const isPoison = error instanceof PoisonError;
-      if (!(error instanceof RetryableError) && !isPoison) foreignTries += 1;
-      const isSpent = isPoison || foreignTries >= retry.attempts;
-      if (isSpent && !single) return await halves(pending, delivery);
-      if (single && (isPoison || (isSpent && health.succeededAt > began)))
-        return await bury(single, { stage, error }, tries, firstAt);
-      if (single && isSpent && (await probe())) {
-        health.succeededAt = performance.now();
-        continue; // an outage may have ended just now: once more before it is this event's fault
-      }
-
-      board.trouble("failing", error);
-      board.meter("retries", 1);
-      log.warn({ stage, error, tries, events: pending.length }, "delivery failed, trying again");
-      await backoff(tries - 1, {
-        maxDelayMs: retry.maxDelayMs,
-        atLeastMs: patience(error),
-        signal,
-      });
-      continue;
-    }
-
+    // Before the try: of one that was on its way while an outage ended, success elsewhere proves nothing.
+    const otherSucceeded = health.succeededAt >= failingSince;
+    const { failures, isOfAll } = await tried(pending, delivery);
+    failingSince = Math.min(failingSince, performance.now());
     if (failures.length < pending.length) health.succeededAt = performance.now();
+    const [first] = failures;
+    if (!first) return board.become("running");
+
+    if (failures.some(isForeign)) foreignTries += 1;
+    const isSpent = foreignTries >= retry.attempts;
+    const isGivenUp = (failure: Failure) =>
+      failure.error instanceof PoisonError || (isSpent && isForeign(failure));
+    if (isOfAll && isGivenUp(first)) return await halves(pending, delivery);
+
     const again: Failure[] = [];
     for (const failure of failures.toSorted((a, b) => a.at - b.at)) {
       const event = pending[failure.at];
       if (!event) continue;
-      if (failure.error instanceof PoisonError) await bury(event, failure, tries, firstAt);
+      if (isForeign(failure) ? isSpent && otherSucceeded : isGivenUp(failure))
+        await bury(event, failure, tries, firstAt);
       else again.push(failure);
     }
-    if (again.length === 0) return board.become("running");
-    board.trouble("failing", again[0]?.error);
-    board.meter("retries", 1);
-    log.warn(
-      { error: again[0]?.error, tries, events: again.length },
-      "part of a delivery failed, trying again",
-    );
+    const [left] = again;
+    if (!left) return board.become("running");
     pending = again.flatMap(({ at }) => pending[at] ?? []);
+    if (again.some(isGivenUp) && (await probe())) {
+      health.succeededAt = performance.now();
+      continue; // an outage may have ended just now: once more before it is these events' fault
+    }
+
+    board.trouble("failing", left.error);
+    board.meter("retries", 1);
+    const { stage, error } = left;
+    log.warn({ stage, error, tries, events: pending.length }, "delivery failed, trying again");
     const atLeastMs = Math.max(...again.map(({ error }) => patience(error)));
     await backoff(tries - 1, { maxDelayMs: retry.maxDelayMs, atLeastMs, signal });
   }
+}
+
+/** One try: what failed of it, and whether several failed as one, so that it may be the fault of any of them. */
+async function tried(
+  events: readonly SluiceEvent[],
+  { attempt, signal }: Delivery,
+): Promise<{ readonly failures: readonly Failure[]; readonly isOfAll: boolean }> {
+  try {
+    return { failures: await attempt(events), isOfAll: false };
+  } catch (thrown) {
+    if (signal.aborted) throw thrown;
+    const stage = thrown instanceof StageFailure ? thrown.stage : "runner";
+    const error: unknown = thrown instanceof StageFailure ? thrown.cause : thrown;
+    if (error instanceof FencedError || error instanceof ConfigError) throw error;
+    return { failures: events.map((_, at) => ({ at, stage, error })), isOfAll: events.length > 1 };
+  }
+}
+
+/** Neither says what to do: it may be the event's fault, or that of the whole other side. */
+function isForeign({ error }: Failure): boolean {
+  return !(error instanceof RetryableError) && !(error instanceof PoisonError);
 }
 
 /** Each half serves as the other's probe, by an event of another key (Invariant 2): what was written may be written again, what was not comes again in its turn. */
@@ -109,6 +117,8 @@ async function halves(events: readonly SluiceEvent[], delivery: Delivery): Promi
   const [first, second] = [events.slice(0, middle), events.slice(middle)];
   const probing = (own: readonly SluiceEvent[], others: readonly SluiceEvent[]): Delivery => ({
     ...delivery,
+    // The whole was tried often enough: a half that fails is halved at once.
+    retry: { ...delivery.retry, attempts: 1 },
     probe: async () => {
       const other = firstOther(others, own, { partitions: 1 });
       return (other && (await succeeds([other], delivery))) || (await delivery.probe());

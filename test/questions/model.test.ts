@@ -48,7 +48,9 @@ let server: LlmServer;
 let service: Service;
 let says: readonly ChatSaid[] = [];
 beforeAll(async () => {
-  server = await startLlmServer(() => {
+  server = await startLlmServer(({ body }) => {
+    // Only whether it answers at all.
+    if (body.max_tokens === 1) return { text: "ok", finish: "length" };
     const [next, ...rest] = says;
     if (rest.length > 0) says = rest;
     return next ?? { text: "In the portal [1]." };
@@ -116,10 +118,11 @@ describe("a language model", () => {
       { text: half, cutAfter: "half a line" },
       { text: "In the portal [1], always." },
     ];
-    const before = server.asked.length;
+    const asked = () =>
+      server.asked.filter(({ body }) => JSON.stringify(body).includes("if I may ask")).length;
     const { data } = await service.ask("Where are expenses filed, if I may ask?");
     expect(data.text).toBe("In the portal [1], always.");
-    expect(server.asked.length - before).toBe(4);
+    expect(asked()).toBe(4);
     const lines = (await readFile(join(service.dir, "answers.ndjson"), "utf8")).trim().split("\n");
     const answers = lines.map((line) => JSON.parse(line) as AnswerGiven);
     expect(answers.filter((one) => one.data.question === data.question)).toHaveLength(1);

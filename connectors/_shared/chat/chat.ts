@@ -1,7 +1,7 @@
-import { PoisonError, RetryableError, SluiceError, z, type Context } from "sluice";
-import { retryAfterOf } from "../http/retry-after.ts";
+import { RetryableError, SluiceError, z, type Context } from "sluice";
 import { textOf } from "../http/text-of.ts";
 import { readCompletion, type Completion } from "./completion.ts";
+import { isOfMessages, judged, lost, ofAll, unfinished } from "./refusals.ts";
 
 /** The options of everything that asks a language model. */
 export const chatOptions = {
@@ -51,8 +51,8 @@ export interface Message {
 
 export interface Chat {
   /**
-   * One answer, whole or not at all: one that breaks off is a `RetryableError`. Throws `PoisonError` for messages that
-   * the model will never take.
+   * One answer, whole or not at all. Throws `PoisonError` for messages that the model will never take; what may be the
+   * messages' fault, since the model answers others meanwhile, is a `SluiceError`; `RetryableError` for what is not.
    */
   readonly ask: (
     messages: readonly Message[],
@@ -60,7 +60,6 @@ export interface Chat {
   ) => Promise<Completion>;
 }
 
-const maxComplaint = 500;
 const maxRefusalBytes = 2 ** 20;
 
 /** An OpenAI-compatible `/chat/completions`. It does not retry: the runner does, and shows it. */
@@ -87,11 +86,16 @@ export function openChat(config: ChatConfig, { meter }: Pick<Context<unknown>, "
     return JSON.stringify(fields, (_, value: unknown) => (value === null ? undefined : value));
   }
 
-  async function send(body: string, { signal }: { readonly signal: AbortSignal }) {
+  async function answerTo(
+    body: string,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Completion> {
     const patience = AbortSignal.timeout(timeoutMs);
+    let refusal: Response;
+    let text: string;
     try {
       const both = AbortSignal.any([signal, patience]);
-      const response = await fetch(address, {
+      refusal = await fetch(address, {
         method: "POST",
         headers,
         body,
@@ -99,92 +103,37 @@ export function openChat(config: ChatConfig, { meter }: Pick<Context<unknown>, "
         // The passages in it, and the key, are for the service that `url` names.
         redirect: "manual",
       });
-      if (response.ok) return { completion: await readCompletion(response, host) };
-      return { refusal: response, text: await textOf(response, maxRefusalBytes) };
+      if (refusal.ok) return await readCompletion(refusal, host);
+      text = await textOf(refusal, maxRefusalBytes);
     } catch (cause) {
       signal.throwIfAborted();
       if (cause instanceof SluiceError) throw cause;
-      const { message, cause: inner } = cause as Error & { cause?: { code?: string } };
-      const why = patience.aborted
-        ? `no whole answer in ${timeoutMs} ms`
-        : (inner?.code ?? message);
-      throw new RetryableError(`llm: ${host} does not answer: ${why}.`, {
-        code: "llm.unreachable",
-        reason: "unreachable",
-        fix: "Check the network, the url of the model's service, and that it runs.",
-        cause,
-      });
+      throw patience.aborted ? unfinished(host, timeoutMs, cause) : lost(host, cause);
     }
+    throw judged(refusal, text, host);
   }
 
   return {
     async ask(messages, run) {
-      const answer = await send(bodyOf(messages, maxAnswerTokens), run);
-      if ("completion" in answer) {
-        const { tokens } = answer.completion;
-        if (tokens) meter("llm_tokens", tokens.prompt + tokens.completion);
-        return answer.completion;
+      let completion: Completion;
+      try {
+        completion = await answerTo(bodyOf(messages, maxAnswerTokens), run);
+      } catch (error) {
+        run.signal.throwIfAborted();
+        if (!isOfMessages(error)) throw error;
+        // Is it these messages, or would any fail?
+        const small = bodyOf([{ role: "user", content: "ok" }], 1);
+        await answerTo(small, run).catch((other: unknown) => {
+          run.signal.throwIfAborted();
+          if (isOfMessages(other)) throw ofAll(other);
+          if (other instanceof RetryableError) throw other;
+          // Whatever it answers, it does answer.
+        });
+        throw error;
       }
-      const error = judged(answer.refusal, answer.text, host);
-      if (!(error instanceof PoisonError)) throw error;
-      // Is it these messages, or would any be refused?
-      const probe = await send(bodyOf([{ role: "user", content: "ok" }], 1), run);
-      throw "completion" in probe ? error : refused(probe.refusal.status, probe.text, host);
+      const { tokens } = completion;
+      if (tokens) meter("llm_tokens", tokens.prompt + tokens.completion);
+      return completion;
     },
   };
-}
-
-function judged({ status, headers }: Response, text: string, host: string): SluiceError {
-  const { message, code } = complaintOf(text);
-  const retryAfterMs = retryAfterOf(headers);
-  const later = retryAfterMs === undefined ? {} : { retryAfterMs };
-  if ([400, 413, 422].includes(status))
-    return new PoisonError(`llm: ${host} refuses the prompt: ${message}`, {
-      code: "llm.rejected",
-      fix: "Lower maxTokens of `prompt`, or ask otherwise; then replay the dead letter.",
-    });
-  // A 429 that no waiting ends: the money is used up.
-  if (status === 429 && code !== "insufficient_quota")
-    return new RetryableError(`llm: ${host} answers 429, too many requests: ${message}`, {
-      code: "llm.throttled",
-      reason: "throttled",
-      fix: "Wait: it is retried. If it lasts, raise the limits of the account.",
-      ...later,
-    });
-  if ([408, 409, 425].includes(status) || status >= 500)
-    return new RetryableError(`llm: ${host} answers ${status}: ${message}`, {
-      code: "llm.unreachable",
-      reason: "unreachable",
-      fix: "Wait: it is retried. If it lasts, look at the model's service.",
-      ...later,
-    });
-  return refused(status, text, host);
-}
-
-function refused(status: number, text: string, host: string): RetryableError {
-  return new RetryableError(`llm: ${host} refuses with ${status}: ${complaintOf(text).message}`, {
-    code: status === 401 ? "llm.unauthorized" : "llm.refused",
-    reason: "refused",
-    fix:
-      status === 401
-        ? "Set apiKey to a valid key."
-        : "Check model, url (no redirect is followed), request and the account's rights and quota.",
-  });
-}
-
-/** `{ error: { message, code } }`, `{ error: text }`, or a text. */
-function complaintOf(text: string): { readonly message: string; readonly code?: unknown } {
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch {
-    // An error page of a proxy in between: its text speaks for itself.
-  }
-  const { error } = (body ?? {}) as { readonly error?: unknown };
-  const inner = (typeof error === "object" && error !== null ? error : { message: error }) as {
-    readonly message?: unknown;
-    readonly code?: unknown;
-  };
-  const said = typeof inner.message === "string" ? inner.message : text;
-  return { message: said.slice(0, maxComplaint) || "no reason given", code: inner.code };
 }

@@ -1,5 +1,6 @@
-import { PoisonError, RetryableError, SluiceError, z } from "sluice";
+import { PoisonError, SluiceError, z } from "sluice";
 import { textOf } from "../http/text-of.ts";
+import { broken, cut, nonsense } from "./refusals.ts";
 
 /** A whole answer of a model. */
 export interface Completion {
@@ -31,7 +32,7 @@ const piece = z.object({
   error: z.unknown().optional(),
 });
 
-/** Reads an answer, streamed or in one piece. Throws `RetryableError` for one that is cut: half an answer is none. */
+/** Reads an answer, streamed or in one piece. Throws for one that is cut: half an answer is none. */
 export async function readCompletion(response: Response, host: string): Promise<Completion> {
   const { headers, body } = response;
   const answer = gathering(host);
@@ -110,30 +111,4 @@ async function* dataOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string>
 
 function isAbort(error: unknown): boolean {
   return error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError");
-}
-
-function cut(host: string, cause?: unknown): RetryableError {
-  return new RetryableError(`llm: the answer of ${host} breaks off.`, {
-    code: "llm.cut",
-    reason: "unreachable",
-    fix: "Wait: it is asked again. If it lasts, look at the model's service.",
-    cause,
-  });
-}
-
-function broken(host: string, error: unknown): RetryableError {
-  const said = JSON.stringify(error)?.slice(0, 500) ?? "";
-  return new RetryableError(`llm: ${host} breaks its answer off: ${said}`, {
-    code: "llm.cut",
-    reason: "unreachable",
-    fix: "Wait: it is asked again. If it lasts, look at the model's service.",
-  });
-}
-
-function nonsense(host: string, what: string, cause?: unknown): SluiceError {
-  return new SluiceError(`llm: ${host} answers ${what}.`, {
-    code: "llm.bad-answer",
-    fix: "Check that url and model name an OpenAI-compatible chat service.",
-    cause,
-  });
 }

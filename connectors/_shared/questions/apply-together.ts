@@ -1,7 +1,8 @@
 import {
+  ConfigError,
+  FencedError,
   PartialError,
-  PoisonError,
-  RetryableError,
+  SluiceError,
   type Applicable,
   type Output,
   type TransformWorker,
@@ -21,7 +22,7 @@ export function applyTogether(
 
   return async (events, run) => {
     const outputs: Output[] = events.map(() => null);
-    const failures = new Map<number, PoisonError | RetryableError>();
+    const failures = new Map<number, SluiceError>();
     const others: unknown[] = [];
     const waiting = [...events.entries()];
     const work = async () => {
@@ -33,8 +34,8 @@ export function applyTogether(
           if (typeof output === "object" && output !== null) done.set(event, output);
           outputs[at] = output;
         } catch (error) {
-          if (error instanceof PoisonError || error instanceof RetryableError)
-            failures.set(at, error);
+          const isOfAll = error instanceof ConfigError || error instanceof FencedError;
+          if (error instanceof SluiceError && !isOfAll) failures.set(at, error);
           else others.push(error);
         }
       }

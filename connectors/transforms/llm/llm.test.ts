@@ -162,6 +162,7 @@ describe("a model", () => {
     apiKey: "sk-secret",
     ...more,
   });
+  const outage = { name: "RetryableError", code: "llm.unreachable", reason: "unreachable" };
   const event = asked(streaming, [
     passage("Kafka."),
     passage("EventMesh.", 2),
@@ -230,13 +231,44 @@ describe("a model", () => {
     "is asked again, not quoted, when it breaks off after %s",
     async (cutAfter) => {
       next = () => ({ text: "It is EventMesh [2].", cutAfter });
-      await expect(answer(event, config())).rejects.toMatchObject({
-        name: "RetryableError",
-        code: "llm.cut",
-        reason: "unreachable",
-      });
+      await expect(answer(event, config())).rejects.toMatchObject(outage);
     },
   );
+
+  it.each([
+    ["words", { text: "It is", cutAfter: "words" }, "llm.cut"],
+    ["a finish", { text: "It is", cutAfter: "finish" }, "llm.cut"],
+    ["half a line", { text: "It is", cutAfter: "half a line" }, "llm.cut"],
+    ["an error", { status: 500, body: { error: "crash" } }, "llm.failed"],
+    ["a word, and silence", "hang after a word", "llm.cut"],
+    ["no word", "hang", "llm.cut"],
+    ["a lost connection", "reset", "llm.cut"],
+    ["no end", { status: 200, endless: " " }, "llm.cut"],
+  ] as const)(
+    "that ends with %s, and answers others, may not get over this question: the runner finds out",
+    async (_name, said, code) => {
+      const others: ChatSaid[] = [
+        { text: "ok", finish: "length" },
+        { text: "", finish: "length" },
+      ];
+      for (const other of others) {
+        next = ({ body }) => (body.max_tokens === 1 ? other : said);
+        const thrown: unknown = await answer(event, config({ timeoutMs: 400 })).catch((e) => e);
+        expect(thrown).toMatchObject({ name: "SluiceError", code });
+        expect((thrown as { fix: string }).fix).not.toMatch(/network/i);
+      }
+    },
+  );
+
+  it("that cannot be reached is a matter of the network", async () => {
+    await server.close();
+    const closed = server.url;
+    server = await startLlmServer((one) => next(one));
+    await expect(answer(event, config({ url: closed }))).rejects.toMatchObject({
+      ...outage,
+      fix: expect.stringContaining("network"),
+    });
+  });
 
   it.each([
     [
@@ -361,7 +393,7 @@ describe("a model", () => {
     const events = ["one", "bad", "three"].map((text) => asked(text, [passage("P.")]));
     await expect(worker.apply(events, { signal })).rejects.toMatchObject({
       name: "PartialError",
-      failures: new Map([[1, expect.objectContaining({ code: "llm.unreachable" })]]),
+      failures: new Map([[1, expect.objectContaining({ code: "llm.failed" })]]),
     });
     // As the runner does it: again, without the one that failed.
     const good = events.filter(({ data }) => data.text !== "bad");
@@ -369,7 +401,7 @@ describe("a model", () => {
       { data: { asked: "one" } },
       { data: { asked: "three" } },
     ]);
-    expect(server.asked).toHaveLength(3);
+    expect(server.asked.filter(({ body }) => body.max_tokens !== 1)).toHaveLength(3);
   });
 
   it("takes the fields it is told to take", async () => {
