@@ -157,21 +157,38 @@ export type QuestionAsked = Attributes<
       readonly score: number;
       readonly metadata: Metadata;
     }[];
-    /** What `matches` were found in: the index's log position, and when. */
-    readonly asOf?: { readonly lsn?: string; readonly time: string };
+    /** What `matches` reflect. */
+    readonly asOf?: AsOf;
     /** What the language model is given, and the passages it numbers, in that order. */
     readonly prompt?: Text;
     readonly passages?: readonly Citation[];
   }
 >;
 
+/** How far a source had come when it said something: the index may know less than the source does by now, never more. */
+export interface SourcePoint {
+  readonly source: string;
+  /** At which what was found was written last: a passage that an edit leaves as it is keeps its own. */
+  readonly version: Version;
+  /** Its place in the source's own log, as that source counts: a decimal number. */
+  readonly position?: string;
+  /** When that change was made at the source, RFC 3339. Absent from indexes that were filled before it was kept. */
+  readonly time?: string;
+}
+
+/** What an answer reflects: of the index, and of each source of the passages that were found. Nothing found claims nothing. */
+export interface AsOf {
+  /** The log position up to which the index was searched, where it tells. */
+  readonly lsn?: string;
+  /** The newest of each source, one a source. */
+  readonly sources: readonly SourcePoint[];
+}
+
 /** Where a passage stands: its record, as of which version, and how well it fits the question. */
-export interface Citation {
+export interface Citation extends SourcePoint {
   /** The number that texts cite it by: `[1]`. */
   readonly n: number;
-  readonly source: string;
   readonly subject: string;
-  readonly version: Version;
   /** Id of the chunk's vector. */
   readonly chunk: string;
   readonly score: number;
@@ -192,7 +209,8 @@ export type AnswerGiven = Attributes<
     /** The model stopped at its limit of tokens: the text is not whole. */
     readonly isCut?: boolean;
     readonly model: string;
-    readonly asOf?: { readonly lsn?: string; readonly time: string };
+    /** Of all passages that were found, cited or not. */
+    readonly asOf?: AsOf;
     readonly citations: readonly Citation[];
     /** Where the model counts them. */
     readonly tokens?: { readonly prompt: number; readonly completion: number };

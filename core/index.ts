@@ -51,6 +51,7 @@ export {
   type Attributes,
   type Change,
   type Chunk,
+  type AsOf,
   type Citation,
   type CollectionCleared,
   type ConversationForgotten,
@@ -67,6 +68,7 @@ export {
   type RecordUpserted,
   type Segment,
   type SluiceEvent,
+  type SourcePoint,
   type Text,
   type UpsertEvent,
 } from "./event.ts";
@@ -86,4 +88,4 @@ export { defineListing, type Listed } from "./listing.ts";
 export { inScope } from "./queue/partition.ts";
 export type { Entry, Fence, StateStore, StateWrite } from "./state/state.ts";
 export type { Embedder, Manifest, Match, StoreRun, Vector, VectorStore } from "./vectors.ts";
-export { version, type Version } from "./version.ts";
+export { positionOf, version, type Version } from "./version.ts";

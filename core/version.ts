@@ -1,6 +1,6 @@
 /**
  * Where in its origin's history a record's change stands; compared bytewise, higher wins.
- * Layout: 8 hex epoch, 16 hex position, 1 digit rank, then a tail. Only `version` builds one.
+ * Layout: 8 hex epoch, 16 hex position, 1 digit rank, then a tail. Only `version` builds one, and `positionOf` reads it.
  */
 export type Version = string;
 
@@ -27,6 +27,12 @@ export function version(parts: {
     throw new RangeError(`version: position ${position} is not an unsigned 64-bit integer.`);
   const end = typeof tail === "string" ? tail : hex(tail, 8);
   return hex(epoch, 8) + hex(position, 16) + rank + end;
+}
+
+/** The `position` that `version` was given; `undefined` for what it did not build. */
+export function positionOf(version: Version): bigint | undefined {
+  const [, digits] = /^[0-9a-f]{8}([0-9a-f]{16})[01]/.exec(version) ?? [];
+  return digits === undefined ? undefined : BigInt(`0x${digits}`);
 }
 
 function hex(value: number | bigint, digits: number): string {

@@ -106,8 +106,9 @@ describe("ask and feedback", () => {
     const { code, stdout } = await runCli(dir, ["ask", question, "--top", "1"]);
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /“Apache EventMesh is [^]*” \[1\]\n\n\[1\] \/file\/notes mesh\.md 0\.\d+\n {4}Apache/,
+      /“Apache EventMesh is [^]*” \[1\]\n\n\[1\] \/file\/notes mesh\.md 0\.\d+\n {4}Apache.*\n {4}as of 2\S+Z, position \d+\n/,
     );
+    expect(stdout).toMatch(/\n\n\/file\/notes as of 2\S+Z, position \d+\nextract@1, index at \d+;/);
     expect(stdout).toMatch(/answer ask-\S+~llm\n$/);
   });
 

@@ -8,6 +8,7 @@ import type {
   ConversationForgotten,
   JsonObject,
   QuestionAsked,
+  SourcePoint,
 } from "../../core/event.ts";
 import { timedId } from "../../core/timed-id.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
@@ -143,19 +144,32 @@ async function forget(
 
 function human({ id, data }: AnswerGiven, { paint }: Output): string {
   const { text, isCut, citations, model, asOf } = data;
-  const cited = citations.map(({ n, source, subject, score, passage }) => {
+  const cited = citations.map(({ n, source, subject, score, passage, ...point }) => {
     const line = passage.replaceAll(/\s+/g, " ").trim();
     const short = line.length > 200 ? `${line.slice(0, 199)}…` : line;
-    return `[${n}] ${paint("bold", `${source} ${subject}`)} ${paint("dim", score.toFixed(3))}\n    ${short}`;
+    const where = `[${n}] ${paint("bold", `${source} ${subject}`)} ${paint("dim", score.toFixed(3))}`;
+    return [where, short, ...pointText(point).map((told) => paint("dim", told))].join("\n    ");
   });
   const lsn = asOf?.lsn === undefined ? "" : `, index at ${asOf.lsn}`;
+  const sources = (asOf?.sources ?? []).flatMap((point) =>
+    pointText(point).map((told) => `${point.source} ${told}`),
+  );
   const parts = [
     text,
     ...(isCut ? [paint("yellow", "The answer ended at the model's limit of tokens.")] : []),
     ...(cited.length > 0 ? [cited.join("\n")] : []),
-    paint("dim", `${model}${lsn}; answer ${id}`),
+    paint("dim", [...sources, `${model}${lsn}; answer ${id}`].join("\n")),
   ];
   return parts.join("\n\n");
+}
+
+/** How far a source had come, as far as it is known. */
+function pointText({ position, time }: Pick<SourcePoint, "position" | "time">): readonly string[] {
+  const told = [
+    ...(time === undefined ? [] : [time]),
+    ...(position ? [`position ${position}`] : []),
+  ];
+  return told.length > 0 ? [`as of ${told.join(", ")}`] : [];
 }
 
 function toLsn(text: string): string {

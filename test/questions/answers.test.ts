@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { startService, vectorsOf, type Service } from "./pipeline.ts";
@@ -58,6 +58,7 @@ afterAll(() => service.close());
 const names = () => vectorsOf(service, "kb").then((vectors) => Object.keys(vectors).length);
 const put = (name: string, text: string) => writeFileSync(join(service.dir, "notes", name), text);
 const take = (name: string) => rmSync(join(service.dir, "notes", name), { force: true });
+const modified = (name: string) => statSync(join(service.dir, "notes", name)).mtime.toISOString();
 const vectors = (count: number) => vi.waitUntil(async () => (await names()) === count, 20_000);
 
 const popular = "What is the popular open source event streaming solution?";
@@ -68,7 +69,7 @@ describe("an answer", () => {
   it("to an empty index is that nothing is known", async () => {
     const { data } = await service.ask(popular);
     expect(data).toMatchObject({ isAnswered: false, text: "Not in the data.", citations: [] });
-    expect(data.asOf?.time).toMatch(/^\d{4}-/);
+    expect(data.asOf?.sources).toEqual([]);
   });
 
   it("follows the data: a newer document, an edit, a delete", async () => {
@@ -86,8 +87,14 @@ describe("an answer", () => {
           source: "/file/notes",
           subject: "old.md",
           passage: expect.stringContaining("LinkedIn"),
+          position: expect.stringMatching(/^\d+$/),
+          time: modified("old.md"),
         },
       ],
+      asOf: {
+        lsn: expect.stringMatching(/^\d+$/),
+        sources: [{ source: "/file/notes", time: modified("old.md") }],
+      },
       model: "extract@1",
     });
     put("new.md", newer);
@@ -95,6 +102,7 @@ describe("an answer", () => {
     const second = await service.ask(popular);
     expect(second.data.text).toContain("EventMesh");
     expect(second.data.citations).toMatchObject([{ subject: "new.md" }]);
+    expect(second.data.asOf?.sources).toMatchObject([{ time: modified("new.md") }]);
     put("new.md", newer.replace("EventMesh", "Pulsar"));
     await expect
       .poll(async () => (await service.ask(popular)).data.text, { timeout: 20_000 })

@@ -20,7 +20,9 @@ const document = (solution: string) =>
 
 interface Act {
   readonly step: string;
-  readonly change: (origin: Origin) => Promise<void>;
+  readonly file: string;
+  /** What the file then says is the solution; absent: it is deleted. */
+  readonly solution?: string;
   readonly says: string;
   readonly cites: string;
 }
@@ -29,29 +31,39 @@ interface Act {
 const acts: readonly Act[] = [
   {
     step: "the old document answers",
-    change: ({ put }) => put("old.md", document("Apache Kafka")),
+    file: "old.md",
+    solution: "Apache Kafka",
     says: "Apache Kafka",
     cites: "old.md",
   },
   {
     step: "an ingest flips the answer",
-    change: ({ put }) => put("new.md", document("Apache EventMesh")),
+    file: "new.md",
+    solution: "Apache EventMesh",
     says: "Apache EventMesh",
     cites: "new.md",
   },
   {
     step: "an edit changes it",
-    change: ({ put }) => put("new.md", document("Apache EventMesh 2")),
+    file: "new.md",
+    solution: "Apache EventMesh 2",
     says: "Apache EventMesh 2",
     cites: "new.md",
   },
   {
     step: "the delete flips it back",
-    change: ({ remove }) => remove("new.md"),
+    file: "new.md",
     says: "Apache Kafka",
     cites: "old.md",
   },
 ];
+
+/** A document as the origin has it. */
+interface Written {
+  readonly solution: string;
+  /** By the clock, milliseconds. */
+  readonly at: number;
+}
 
 /**
  * Plays every act: changes the origin, and asks until the answer says and cites what it should, and nothing that is
@@ -63,15 +75,23 @@ export async function play(
   between: (step: string) => Promise<void>,
 ): Promise<readonly Step[]> {
   const steps: Step[] = [];
+  const there = new Map<string, Written>();
   for (const act of acts) {
+    const { file, solution } = act;
     const writtenAt = performance.now();
-    await act.change(origin);
+    if (solution === undefined) {
+      there.delete(file);
+      await origin.remove(file);
+    } else {
+      there.set(file, { solution, at: Date.now() });
+      await origin.put(file, document(solution));
+    }
     for (;;) {
       const askedAt = performance.now();
       const { data } = await ask(question);
       const now = performance.now();
       const cites = data.citations.map(({ subject }) => subject);
-      if (data.isAnswered && isToldBy(act, data.text, cites)) {
+      if (data.isAnswered && isToldBy(act, data) && isTrue(data, there)) {
         steps.push({
           step: act.step,
           answerMs: Math.round(now - askedAt),
@@ -92,7 +112,34 @@ export async function play(
   return steps;
 }
 
-function isToldBy({ says, cites }: Act, text: string, cited: readonly string[]): boolean {
-  const [first = ""] = cited;
-  return text.includes(`${says}.`) && first.includes(cites);
+function isToldBy({ says, cites }: Act, { text, citations }: AnswerGiven["data"]): boolean {
+  const [first] = citations;
+  return text.includes(`${says}.`) && first !== undefined && first.subject.includes(cites);
+}
+
+/** S3 tells the time of an object by the second. */
+const clockMs = 1_000;
+
+/** Whether each citation, not only the first, is of what the origin has now, and is dated as that was written. */
+export function isTrue(
+  { citations, asOf }: Pick<AnswerGiven["data"], "citations" | "asOf">,
+  there: ReadonlyMap<string, Written>,
+): boolean {
+  return citations.every(({ source, subject, version, position, time, passage }) => {
+    const [, written] = [...there].find(([file]) => subject.endsWith(file)) ?? [];
+    const newest = asOf?.sources.find((point) => point.source === source);
+    return (
+      written !== undefined &&
+      passage.includes(`is ${written.solution}.`) &&
+      position !== undefined &&
+      isWithin(time, written.at) &&
+      newest !== undefined &&
+      newest.version >= version
+    );
+  });
+}
+
+function isWithin(time: string | undefined, from: number): boolean {
+  const at = Date.parse(time ?? "");
+  return at > from - clockMs && at < Date.now() + clockMs;
 }

@@ -28,9 +28,13 @@ async function start(partitions: number, config: object = {}, seed = 1): Promise
   return one;
 }
 
-/** What an index holds but for what may differ: `_v`, the version at which a chunk was written. */
+/** What an index holds but for what may differ: `_v` and `_t`, the version at which a chunk was written and its time. */
 function content(stored: readonly Stored[]) {
-  return stored.map(({ id, values, metadata: { _v, ...metadata } }) => ({ id, values, metadata }));
+  return stored.map(({ id, values, metadata: { _v, _t, ...metadata } }) => ({
+    id,
+    values,
+    metadata,
+  }));
 }
 
 /** Invariant 5: what the newest documents alone make in an empty index. */
@@ -252,7 +256,9 @@ describe.each([1, 8])("with %i partitions", (partitions) => {
     const stored = await trim.dump();
     expect(stored).toHaveLength(5);
     for (const { metadata } of stored) {
-      expect(Object.keys(metadata)).toEqual(expect.arrayContaining(["_doc", "_h", "_v", "_m"]));
+      expect(Object.keys(metadata)).toEqual(
+        expect.arrayContaining(["_doc", "_h", "_v", "_t", "_m"]),
+      );
       for (const value of Object.values(metadata))
         expect(typeof value !== "string" || value.isWellFormed()).toBe(true);
     }

@@ -16,7 +16,7 @@ const keep = (one: SyncedIndex) => (open.push(one), one);
 
 const poison = "POISONED";
 const content = (stored: readonly Stored[]) =>
-  stored.map(({ id, values, metadata: { _v, ...metadata } }) => ({ id, values, metadata }));
+  stored.map(({ id, values, metadata: { _v, _t, ...metadata } }) => ({ id, values, metadata }));
 const total = (counts: ReadonlyMap<string, number>) =>
   [...counts.values()].reduce((sum, count) => sum + count, 0);
 

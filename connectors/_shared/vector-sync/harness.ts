@@ -119,9 +119,9 @@ export async function world(limits: Partial<VectorStore["limits"]> = {}): Promis
   };
 }
 
-/** What a namespace holds, without `_v`, comparable. */
+/** What a namespace holds, without what says when a chunk was written, comparable. */
 export function contentOf(store: MemoryStore, name = namespace) {
-  return store.dump(name).map(({ id, values, metadata: { _v, ...metadata } }) => ({
+  return store.dump(name).map(({ id, values, metadata: { _v, _t, ...metadata } }) => ({
     id,
     values: toBase64(values),
     metadata,

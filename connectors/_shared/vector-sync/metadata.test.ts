@@ -5,7 +5,8 @@ import { defaultRules, toStored } from "./metadata.ts";
 
 const ours = { _doc: "s:d", _src: "s", _subject: "d", _m: "0123456789abcdef" };
 const maxBytes = 40_960;
-const place = { maxBytes, version: "1", rules: defaultRules };
+const time = "2026-01-01T00:00:00.000Z";
+const place = { maxBytes, version: "1", time, rules: defaultRules };
 
 it("nested objects become dotted keys; null, foreign and reserved ones are dropped and counted", () => {
   const { metadata, dropped } = toStored(
@@ -15,6 +16,7 @@ it("nested objects become dotted keys; null, foreign and reserved ones are dropp
       fields: {
         author: { name: "Ann", tags: ["a", 1, true], none: null },
         _v: "theirs",
+        _t: "theirs",
         text: "theirs",
         $gt: 1,
         nan: Number.NaN,
@@ -34,7 +36,7 @@ it("nested objects become dotted keys; null, foreign and reserved ones are dropp
   expect(Object.keys(metadata).toSorted()).toEqual(
     ["_doc", "_m", "_src", "_subject", "author.name", "author.tags", "mixed", "text"].toSorted(),
   );
-  expect(dropped).toBe(6);
+  expect(dropped).toBe(7);
 });
 
 it("equal content has an equal hash, whatever the order of keys; any difference another", () => {
@@ -55,7 +57,9 @@ it("text is cut at every size without cutting a character in two, and always fit
     expect(text.startsWith(stored)).toBe(true);
     expect(trimmed.metadata["tag"]).toBe("kept");
     expect(trimmed.dropped).toBe(1);
-    const bytes = Buffer.byteLength(JSON.stringify({ ...trimmed.metadata, _v: "0".repeat(900) }));
+    const bytes = Buffer.byteLength(
+      JSON.stringify({ ...trimmed.metadata, _v: "0".repeat(900), _t: time }),
+    );
     expect(bytes).toBeLessThanOrEqual(maxBytes - extra);
     expect(bytes).toBeGreaterThan(maxBytes - extra - 200);
     expect(toStored({ ours, text, fields: { tag: "kept" } }, at)).toEqual(trimmed);
@@ -82,7 +86,9 @@ it("in strict mode is stored to the last byte, and refused with the first one to
   const of = (fill: string) =>
     toStored({ ours, text: "é", fields: { fill, nested: { deep: true } } }, strict);
   const bytes = (metadata: object) =>
-    Buffer.byteLength(JSON.stringify({ ...metadata, _h: "0123456789abcdef", _v: strict.version }));
+    Buffer.byteLength(
+      JSON.stringify({ ...metadata, _h: "0123456789abcdef", _v: strict.version, _t: time }),
+    );
   const room = maxBytes - bytes(of("").metadata);
   const { metadata, dropped } = of("x".repeat(room));
   expect(bytes(metadata)).toBe(40_960);

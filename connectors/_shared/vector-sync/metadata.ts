@@ -1,10 +1,10 @@
 import { PoisonError, type Json, type Metadata } from "sluice";
 import { metadataHashOf } from "./content-hash.ts";
 
-/** Room kept for `_h` and `_v` where metadata is trimmed, fixed so that a longer version never changes what goes. */
+/** Room kept for `_h`, `_v` and `_t` where metadata is trimmed, fixed so that a longer version never changes what goes. */
 const laterBytes = 1_024;
 const emptyTextBytes = 2;
-const reserved = new Set(["_doc", "_h", "_v", "_m", "_src", "_subject", "_pk", "text"]);
+const reserved = new Set(["_doc", "_h", "_v", "_t", "_m", "_src", "_subject", "_pk", "text"]);
 
 export interface MetadataRules {
   /** A document whose metadata does not fit is refused instead of trimmed. */
@@ -18,7 +18,7 @@ export interface MetadataRules {
 export const defaultRules: MetadataRules = { strict: false, dropFirst: [], text: true };
 
 export interface StoredMetadata {
-  /** All but `_h` and `_v`, which are the writer's. */
+  /** All but `_h`, `_v` and `_t`, which are the writer's. */
   readonly metadata: Metadata;
   readonly metadataHash: string;
   /** Fields that were dropped or cut. */
@@ -36,6 +36,8 @@ interface Place {
   readonly maxBytes: number;
   /** What `_v` will be. */
   readonly version: string;
+  /** What `_t` will be. */
+  readonly time: string;
   readonly rules: MetadataRules;
 }
 
@@ -47,11 +49,11 @@ interface Place {
  */
 export function toStored(
   { ours, text, fields: given }: Parts,
-  { maxBytes, version, rules }: Place,
+  { maxBytes, version, time, rules }: Place,
 ): StoredMetadata {
   const { fields, unfit } = flatten(given);
   const whole: Metadata = { ...fields, ...ours, ...(rules.text && { text }) };
-  if (rules.strict) checkStrict(whole, { unfit, version, maxBytes });
+  if (rules.strict) checkStrict(whole, { unfit, version, time, maxBytes });
   const most = maxBytes - laterBytes;
   const { metadata, dropped } =
     rules.strict || bytesOf(whole) <= most
@@ -92,16 +94,16 @@ function trimmed(
 
 function checkStrict(
   metadata: Metadata,
-  place: { readonly unfit: readonly string[]; readonly version: string; readonly maxBytes: number },
+  place: Pick<Place, "version" | "time" | "maxBytes"> & { readonly unfit: readonly string[] },
 ): void {
-  const { unfit, version, maxBytes } = place;
+  const { unfit, version, time, maxBytes } = place;
   const [first] = unfit;
   if (first !== undefined)
     throw new PoisonError(`vectors: no index holds the metadata field ${JSON.stringify(first)}.`, {
       code: "vectors.metadata-unfit",
       fix: "Leave it out, make it a text, number, boolean or list of texts, or set metadata.strict to false.",
     });
-  const bytes = bytesOf({ ...metadata, _h: "0".repeat(16), _v: version });
+  const bytes = bytesOf({ ...metadata, _h: "0".repeat(16), _v: version, _t: time });
   if (bytes <= maxBytes) return;
   throw tooLarge(bytes, maxBytes, "Shorten the record's fields, or set metadata.strict to false.");
 }

@@ -12,7 +12,7 @@ export interface Reading {
 }
 
 export function readingOf(metadata: Metadata): Reading {
-  const { _h, _v, ...rest } = metadata;
+  const { _h, _v, _t, ...rest } = metadata;
   return {
     mark: String(_h ?? ""),
     metadataHash: metadataHashOf(rest),

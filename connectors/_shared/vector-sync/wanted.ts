@@ -57,7 +57,7 @@ export async function wantedChunks(
         text: chunk.text,
         fields: { ...event.data.metadata, ...chunk.metadata },
       },
-      { maxBytes: limits.maxMetadataBytes, version: event.sequence, rules },
+      { maxBytes: limits.maxMetadataBytes, version: event.sequence, time: event.time, rules },
     );
     const { metadataHash } = stored;
     wanted.push({
@@ -67,7 +67,7 @@ export async function wantedChunks(
       embeddedText: text,
       embedKey,
       given: isOurs ? parseVector(chunk.vector, embedder.dimensions) : undefined,
-      metadata: { ...stored.metadata, _h: markOf({ embedKey, metadataHash }) },
+      metadata: { ...stored.metadata, _h: markOf({ embedKey, metadataHash }), _t: event.time },
     });
   }
   return wanted;

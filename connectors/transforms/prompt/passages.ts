@@ -1,4 +1,5 @@
 import { PoisonError, type Citation, type QuestionAsked } from "sluice";
+import { sourcePointOf } from "../../_shared/questions/as-of.ts";
 
 /** The passages that were found, the best first, numbered from 1. Throws `PoisonError` where none can be quoted. */
 export function passagesOf({ id, data }: QuestionAsked): readonly Citation[] {
@@ -9,13 +10,12 @@ export function passagesOf({ id, data }: QuestionAsked): readonly Citation[] {
       fix: "Put `retrieve` before `prompt`.",
     });
   const quotable = matches.flatMap(({ id: chunk, score, metadata }) => {
-    const { text, _src: source, _subject: subject, _v: version } = metadata;
+    const { text, _subject: subject } = metadata;
     if (typeof text !== "string" || text.trim() === "") return [];
     return [
       {
-        source: String(source ?? ""),
+        ...sourcePointOf(metadata),
         subject: String(subject ?? chunk),
-        version: String(version ?? ""),
         chunk,
         score,
         passage: text,

@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DocumentUpserted, JsonObject, QuestionAsked } from "sluice";
+import { version, type DocumentUpserted, type JsonObject, type QuestionAsked } from "sluice";
 import { fakes, transformConformance } from "sluice/testing";
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { memoryStore } from "../../_shared/vector-sync/memory-store.ts";
 import { question } from "../../_shared/questions/question.test.data.ts";
 import { pinecone } from "../../sinks/pinecone/pinecone.ts";
@@ -14,7 +14,6 @@ import { embed } from "../embed/embed.ts";
 import { retrieve } from "./retrieve.ts";
 
 const { signal } = new AbortController();
-const now = "2026-01-01T00:00:00.000Z";
 const dimensions = 64;
 const embedding = { provider: "hash", dimensions };
 
@@ -67,10 +66,6 @@ async function look(event: QuestionAsked, config: object = index()): Promise<Que
 const subjects = ({ data }: QuestionAsked) =>
   data.matches?.map(({ metadata }) => metadata["_subject"]);
 
-// What is found says as of when: the kit wants the same for the same. The clock itself runs on, for the server.
-beforeEach(() => void vi.spyOn(Date.prototype, "toISOString").mockReturnValue(now));
-afterEach(() => void vi.restoreAllMocks());
-
 describe("retrieve keeps the contract of a transform", () => {
   const samples = [question("event streaming"), question("ferry", { id: "q2" })];
   for (const { name, run } of transformConformance({
@@ -87,8 +82,49 @@ describe("retrieve", () => {
     expect(data.matches?.[0]).toMatchObject({
       metadata: { _subject: "ferry", text: expect.stringContaining("pier") },
     });
-    expect(data.asOf).toEqual({ lsn: expect.stringMatching(/^\d+$/), time: now });
+    expect(data.asOf).toEqual({
+      lsn: expect.stringMatching(/^\d+$/),
+      sources: [expect.objectContaining({ source: documents[0]?.source })],
+    });
     expect([data.question, correlationid]).toEqual(["q1", "q1"]);
+  });
+
+  it("says how far each source had come in what it found, and nothing of what it found nothing of", async () => {
+    const at = (source: string, subject: string, position: bigint, time: string) => {
+      const sequence = version({ epoch: 1, position, rank: 1, tail: 0 });
+      return { ...document(subject, `The ferry, as ${subject} has it.`), source, sequence, time };
+    };
+    const own = { ...kb, index: "as-of" };
+    const [first, second] = ["2026-02-01T08:00:00.000Z", "2026-02-01T09:00:00.000Z"];
+    await fill(pinecone, own, [
+      at("/a", "new", 2n ** 63n, second),
+      at("/a", "old", 1_000n, first),
+      at("/b", "only", 7n, first),
+    ]);
+    const { data } = await look(question("ferry"), index(own));
+    expect(data.asOf?.sources.toSorted((a, b) => (a.source < b.source ? -1 : 1))).toEqual([
+      { source: "/a", version: expect.any(String), position: String(2n ** 63n), time: second },
+      { source: "/b", version: expect.any(String), position: "7", time: first },
+    ]);
+    const nothing = await look(question("ferry"), { ...index(own), minScore: 0.99 });
+    expect(nothing.data.asOf).toEqual({ lsn: data.asOf?.lsn, sources: [] });
+  });
+
+  it("keeps the time of a passage that an edit left as it was: nothing is written for that", async () => {
+    const own = { ...kb, index: "edited" };
+    const paragraph = "The ferry leaves from pier nine. ".repeat(8);
+    const of = (position: bigint, time: string, end: string) => ({
+      ...document("ferry", `${paragraph}\n\n${end.repeat(300)}`),
+      sequence: version({ epoch: 1, position, rank: 1, tail: 0 }),
+      time,
+    });
+    const [first, second] = ["2026-02-01T08:00:00.000Z", "2026-02-01T09:00:00.000Z"];
+    await fill(pinecone, own, [of(1n, first, "Fog. ")]);
+    await fill(pinecone, own, [of(2n, second, "Rain. ")]);
+    const { data } = await look(question("ferry pier nine", { data: { topK: 1 } }), index(own));
+    expect(data.asOf?.sources).toMatchObject([{ position: "1", time: first }]);
+    const rain = await look(question("Rain rain", { data: { topK: 1 } }), index(own));
+    expect(rain.data.asOf?.sources).toMatchObject([{ position: "2", time: second }]);
   });
 
   it("finds the same with the vector of `embed`, which looks for what `converse` understood", async () => {
@@ -179,7 +215,6 @@ describe("retrieve", () => {
   });
 
   it("waits for a log position from when it was asked: many in vain hold up the others no longer than one", async () => {
-    vi.restoreAllMocks();
     const at = (ageMs: number) => new Date(Date.now() - ageMs).toISOString();
     const waiting = (lsn: bigint, time: string, id = "q") => ({
       ...question("ferry", { id, data: { minLsn: String(lsn) } }),

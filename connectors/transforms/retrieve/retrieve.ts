@@ -11,6 +11,7 @@ import { embedQuestion } from "../../_shared/embedders/embed-question.ts";
 import { embeddingConfig, openEmbedder } from "../../_shared/embedders/embedding.ts";
 import { templateOption } from "../../_shared/liquid/option.ts";
 import { applyTogether } from "../../_shared/questions/apply-together.ts";
+import { asOf, sourcePointOf } from "../../_shared/questions/as-of.ts";
 import { askedBy, isQuestion } from "../../_shared/questions/asked-by.ts";
 import { unexpected } from "../../_shared/text/apply-each.ts";
 import { parseVector } from "../../_shared/vector-sync/float32.ts";
@@ -113,7 +114,6 @@ export const retrieve = defineTransform({
         filter(event, run),
         namespace?.(event, run),
       ]);
-      const time = new Date().toISOString();
       const query = {
         vector,
         topK: Math.min(wanted, maxTopK),
@@ -127,10 +127,9 @@ export const retrieve = defineTransform({
       });
       const { matches, lsn } = answer;
       if (minLsn !== undefined && lsn === undefined && matches.length > 0) throw untold();
-      return askedBy(event, {
-        matches: matches.filter(({ score }) => minScore === undefined || score >= minScore),
-        asOf: { ...(lsn !== undefined && { lsn: String(lsn) }), time },
-      });
+      const fitting = matches.filter(({ score }) => minScore === undefined || score >= minScore);
+      const points = fitting.map(({ metadata }) => sourcePointOf(metadata));
+      return askedBy(event, { matches: fitting, asOf: asOf(points, lsn) });
     });
     return {
       apply,
