@@ -21,6 +21,7 @@ import { staySubscribed, subscribe } from "./stay-subscribed.ts";
 import { isAccepted, throughStages, unaccepted, type Slot } from "./stages.ts";
 import type { TaskRun } from "./task.ts";
 import { tracedHandle, tracedPublish } from "./tracing.ts";
+import { sharedBoard } from "./troubles.ts";
 
 type ConsumerConnector = SinkConnector | TransformConnector;
 
@@ -37,6 +38,7 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   if (!opened) return;
   const { stages, writer } = opened;
   const health = { succeededAt: 0 };
+  const partOf = sharedBoard(board);
   const bury = undertaker(connector.name, run);
   const parking =
     connector.onPoison === "park"
@@ -61,20 +63,25 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
       return next !== undefined && succeeds([next], { attempt: tries, signal: write.signal });
     };
     const groups = coalesce(wanted, { perAudience: connector.kind === "transform" });
-    for (const group of parking ? groups.flatMap(apart) : groups)
-      await deliver(await unparked(topic, group), {
-        attempt: tries,
-        probe,
-        bury: async (event, failure, attempts, firstAt) => {
-          await bury({ topic, event, ...failure, attempts, firstAt });
-          await parking?.park(event);
-        },
-        retry: connector.retry,
-        health,
-        board,
-        log,
-        signal: write.signal,
-      });
+    const part = partOf();
+    try {
+      for (const group of parking ? groups.flatMap(apart) : groups)
+        await deliver(await unparked(topic, group), {
+          attempt: tries,
+          probe,
+          bury: async (event, failure, attempts, firstAt) => {
+            await bury({ topic, event, ...failure, attempts, firstAt });
+            await parking?.park(event);
+          },
+          retry: connector.retry,
+          health,
+          board: part,
+          log,
+          signal: write.signal,
+        });
+    } finally {
+      part.close();
+    }
     board.passed(events);
     board.handled(events.filter(isAboutOne).length);
   };
