@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { RetryableError, SluiceError } from "../core/errors.ts";
 import { openLog, scrubber } from "./log.ts";
 
 describe("logs", () => {
@@ -14,6 +15,23 @@ describe("logs", () => {
       connector: "notes",
       batch: 3,
       msg: "published",
+    });
+  });
+
+  it("show the stack of what nobody expected, and of nothing that says itself what to do", () => {
+    const lines: string[] = [];
+    const log = openLog((line) => lines.push(line), []);
+    const cause = new SluiceError("no folder", { code: "test.missing" });
+    const fix = "Start the sink that makes it.";
+    const waiting = { code: "test.no-index", reason: "unreachable", fix, cause } as const;
+    log.warn({ error: new RetryableError("there is no index yet", waiting) }, "trying again");
+    log.warn({ error: new TypeError("x is not a function") }, "trying again");
+    const [first = "", second = ""] = lines;
+    expect(JSON.parse(first)).toMatchObject({ error: { code: "test.no-index", fix } });
+    expect(first).toContain("there is no index yet");
+    expect(first).not.toMatch(/"stack"|\bat .*\.js/);
+    expect(JSON.parse(second)).toMatchObject({
+      error: { stack: expect.stringContaining("    at ") },
     });
   });
 

@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import type { Log } from "../core/connector.ts";
+import { SluiceError } from "../core/errors.ts";
 
 /** JSON lines. Every secret found anywhere in a line becomes `***` (Invariant 11). */
 export function openLog(write: (line: string) => void, secrets: readonly string[]): Log {
@@ -8,7 +9,7 @@ export function openLog(write: (line: string) => void, secrets: readonly string[
     {
       formatters: { level: (level) => ({ level }) },
       timestamp: pino.stdTimeFunctions.isoTime,
-      serializers: { error: pino.stdSerializers.err },
+      serializers: { error: told },
     },
     { write: (line) => write(scrub(line)) },
   );
@@ -18,6 +19,12 @@ export function openLog(write: (line: string) => void, secrets: readonly string[
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
   };
+}
+
+/** Of an error that says what to do a stack says nothing more; of a foreign one it is what helps. */
+function told(error: Error): object {
+  const { stack, ...rest } = pino.stdSerializers.err(error);
+  return error instanceof SluiceError ? rest : { ...rest, stack };
 }
 
 /** Replaces secrets, also as they look inside JSON and URLs. */

@@ -229,3 +229,11 @@ it(
     expect(await letters()).toEqual([]);
   },
 );
+
+it("dead-letters of a config file without a name says what is wanted", async () => {
+  const { code, stderr, stdout } = await run("list", "sluice.json");
+  expect(code).not.toBe(0);
+  const said = stdout + stderr;
+  expect(said).toContain("sluice dead-letters list NAME sluice.json");
+  expect(said).toContain("sluice status sluice.json");
+});

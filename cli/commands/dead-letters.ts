@@ -155,6 +155,11 @@ async function withLetters(
     readonly backend: Backend;
   }) => Promise<void>,
 ): Promise<void> {
+  if (name.endsWith(".json"))
+    throw new SluiceError(`dead-letters: ${JSON.stringify(name)} is no connector's name.`, {
+      code: "cli.usage",
+      fix: `Name the connector that gave up first, then the files: sluice dead-letters list NAME ${name}. \`sluice status ${name}\` shows which has dead letters.`,
+    });
   const pipeline = await openPipeline(files, options, output);
   await useBackend(pipeline, output, async ({ backend }) => {
     const all: DeadLetter[] = [];
