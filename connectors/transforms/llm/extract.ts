@@ -1,5 +1,5 @@
 import type { Citation, QuestionAsked } from "sluice";
-import { termsOf, type Terms } from "./terms.ts";
+import { namesIn, termsOf, type Terms } from "./terms.ts";
 
 interface Thresholds {
   readonly minOverlap: number;
@@ -18,6 +18,7 @@ interface Candidate {
 /** Of sentences that fit about as well, the newest counts. */
 const asWell = { overlap: 0.05, score: 0.15 };
 const maxSentenceLength = 600;
+const hasDigit = /\p{N}/u;
 const sentences = new Intl.Segmenter("en", { granularity: "sentence" });
 
 /**
@@ -29,12 +30,13 @@ export function extract(
   passages: readonly Citation[],
   { minOverlap, minScore, maxSentences }: Thresholds,
 ): { readonly text: string; readonly citations: readonly Citation[] } | undefined {
-  const own = termsOf(data.text);
   // A follow-up may have no words of its own: "And why?"
-  const asked = own.size > 0 ? own : termsOf(data.query ?? "");
+  const question = termsOf(data.text).size > 0 ? data.text : (data.query ?? "");
+  const asked = termsOf(question);
   if (asked.size === 0) return undefined;
+  const names = namesIn(question);
   const candidates = passages
-    .filter(({ score }) => score >= minScore)
+    .filter(({ score, passage }) => score >= minScore && !isOfOther(names, passage))
     .flatMap((citation) =>
       sentencesOf(citation.passage).map((sentence): Candidate => {
         const has = shared(asked, termsOf(sentence));
@@ -94,6 +96,14 @@ function withoutQuestions(sentences: readonly string[]): readonly string[] {
   return told;
 }
 
+/** Of another thing than the one that was asked for: it lacks more of the names than it has. */
+function isOfOther(names: Terms, passage: string): boolean {
+  if (names.size === 0) return false;
+  const terms = termsOf(passage);
+  const has = [...names].filter((name) => terms.has(name));
+  return has.length < names.size / 2;
+}
+
 function shared(asked: Terms, there: Terms): Terms {
   const words = [...there];
   return new Set([...asked].filter((term) => words.some((word) => areAlike(term, word))));
@@ -102,6 +112,7 @@ function shared(asked: Terms, there: Terms): Terms {
 /** The same word in two forms: "stream", "streaming". */
 function areAlike(one: string, other: string): boolean {
   if (one === other) return true;
+  if (hasDigit.test(one) || hasDigit.test(other)) return false;
   const [short, long] = one.length < other.length ? [one, other] : [other, one];
   if (short.length < 4) return false;
   let common = 0;

@@ -113,6 +113,22 @@ describe("extract", () => {
     expect(data).toMatchObject({ isAnswered: false, citations: [], text: "Not in the data." });
   });
 
+  it("answers for one thing with nothing that is said of another", async () => {
+    const of = (name: string) =>
+      `The recommended torque of the steel bolt ${name} is 40 newton metres.`;
+    const torque = (name: string) => `What is the recommended torque of the steel bolt ${name}?`;
+    for (const [asked, other] of [
+      ["T99", "T97"],
+      ["T10099", "T10097"],
+      ["BoltKeeper", "BoltHolder"],
+    ] as const) {
+      expect((await said(torque(asked), [of(other)])).isAnswered).toBe(false);
+      expect((await said(torque(asked), [of(other), of(asked)])).text).toBe(`“${of(asked)}” [2]`);
+    }
+    const both = "What is the torque of the bolts T97 and T99?";
+    expect((await said(both, [of("T97"), of("T99")])).citations).toHaveLength(2);
+  });
+
   it("quotes no question without what follows it", async () => {
     const faq = "Who maintains the wiki?\n\nThe platform team. It meets on Mondays.";
     const { text } = await said("Who maintains the wiki?", [faq]);

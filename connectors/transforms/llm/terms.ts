@@ -16,12 +16,20 @@ const empty = new Set(
 
 /** The words of a text that carry its meaning, in lower case. */
 export function termsOf(text: string): Terms {
-  const terms = new Set<string>();
+  return new Set(wordsOf(text.normalize("NFKC").toLowerCase()).filter((word) => !empty.has(word)));
+}
+
+/** Those words of a text, in lower case, that name one thing and no other: with a digit, or a capital within. */
+export function namesIn(text: string): Terms {
+  const names = wordsOf(text).filter((word) => /\p{N}|\p{Ll}\p{Lu}/u.test(word));
+  return new Set(names.map((word) => word.toLowerCase()));
+}
+
+function wordsOf(text: string): readonly string[] {
   // The segmenter takes the square of a text's length: 6 s for 80,000 characters.
-  for (const [piece] of text.normalize("NFKC").toLowerCase().matchAll(pieces))
-    for (const { segment, isWordLike } of words.segment(piece)) {
-      const word = segment.replace(/['’]s$/, "");
-      if (isWordLike && !empty.has(word)) terms.add(word);
-    }
-  return terms;
+  return [...text.normalize("NFKC").matchAll(pieces)].flatMap(([piece]) =>
+    [...words.segment(piece)]
+      .filter(({ isWordLike }) => isWordLike)
+      .map(({ segment }) => segment.replace(/['’]s$/, "")),
+  );
 }
