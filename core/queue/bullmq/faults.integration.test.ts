@@ -252,6 +252,20 @@ it("a full Redis holds the publisher with a warning, and loses nothing", async (
   expect(await failedJobs(redis.url)).toBe(0);
 });
 
+it("a full Redis can be looked at", async () => {
+  const redis = await server();
+  const here = await party(redis.url);
+  await here.topics.subscribe({ topic, name });
+  await here.topics.publish(topic, [event("a", 1)], { signal });
+  const looking = await party(redis.url);
+  const raw = new Redis(redis.url);
+  onTestFinished(() => raw.disconnect());
+  await raw.config("SET", "maxmemory", 1);
+  await expect(raw.set("probe", "x")).rejects.toThrow("OOM");
+  expect(await looking.topics.subscriptions(topic)).toMatchObject([{ topic, name, waiting: 1 }]);
+  expect(await looking.topics.peek(topic, name)).toHaveLength(1);
+});
+
 it("consumers drain a Redis that is full", async () => {
   const redis = await server();
   const here = await party(redis.url);

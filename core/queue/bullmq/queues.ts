@@ -1,7 +1,7 @@
 import { Queue, type JobJson } from "bullmq";
 import type { Log } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
-import type { RedisPlace } from "../../state/redis/connect.ts";
+import { toRedisError, type RedisPlace } from "../../state/redis/connect.ts";
 import type { JobData } from "./events.ts";
 import { bodiesKey, jobOf, pieceKeys, queueNames, type QueuePlace } from "./names.ts";
 import type { Records } from "../queue.ts";
@@ -32,7 +32,7 @@ export interface PartitionQueue {
   readonly peek: () => Promise<readonly SluiceEvent[]>;
   /** Removes events of no unfinished job: a publisher died before it added one, or a worker after it completed one. */
   readonly sweep: () => Promise<void>;
-  /** Order needs it, and it lives in Redis where a wipe takes it away: every start sets it. */
+  /** Order needs it, and it lives in Redis where a wipe takes it away: every worker sets it before it starts. Not who only looks: a full Redis refuses it. */
   readonly limitToOne: () => Promise<void>;
   /** Takes the events of records out of the jobs, and says how many it was. */
   readonly erase: (records: Records) => Promise<number>;
@@ -98,9 +98,10 @@ async function openQueue(
   });
   queue.on("error", (error) => log.debug({ queue: prefix, reason: error.message }, "queue error"));
   const limitToOne = async () => {
-    await queue.setGlobalConcurrency(1);
+    await queue.setGlobalConcurrency(1).catch((error: unknown) => {
+      throw toRedisError(error);
+    });
   };
-  await limitToOne();
   const backend = queue.getBackend();
 
   return {
