@@ -145,6 +145,9 @@ export interface SourceContext<C, P> extends Context<C> {
     readonly total?: number;
     /** How far behind the origin it is, for people: `12 MB`, `3 s`. */
     readonly lag?: string;
+    /** The same as a number, for metrics; 0 where it is not behind. Absent: not known. */
+    readonly lagBytes?: number;
+    readonly lagSeconds?: number;
   }) => void;
 }
 

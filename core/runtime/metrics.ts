@@ -5,6 +5,7 @@ import { connectorStates, type PipelineStatus } from "./status.ts";
 const helps: Readonly<Record<string, string>> = {
   batch_events: "Events a batch.",
   bytes_sent: "Bytes of request bodies sent to the vector database.",
+  embed_calls: "Requests to the embedding model, not counting those in embed_retries.",
   embed_retries: "Requests to the embedding model that were tried again.",
   embed_tokens: "Tokens that the embedding model was given.",
   embeds: "Texts embedded.",
@@ -21,6 +22,7 @@ const helps: Readonly<Record<string, string>> = {
   retries: "Deliveries that failed and were tried again.",
   skipped: "Changes of which nothing comes because another is bound to follow.",
   stale_dropped: "Late or repeated versions that change nothing.",
+  upsert_calls: "Requests to the vector store that write vectors.",
   vector_cache_hits: "Texts whose vector was in the cache.",
   vectors_deleted: "Vectors deleted.",
   vectors_written: "Vectors written.",
@@ -86,6 +88,21 @@ export function prometheus(
         "How far the snapshot is, 0 to 1.",
         who,
         one.progress.total === 0 ? 1 : (one.progress.done ?? 0) / one.progress.total,
+      );
+    const { lagBytes: behindBytes, lagSeconds: behindSeconds } = one.progress ?? {};
+    if (behindBytes !== undefined)
+      gauge(
+        "sluice_source_lag_bytes",
+        "Bytes of changes between the source's position and the end of its origin's log.",
+        who,
+        behindBytes,
+      );
+    if (behindSeconds !== undefined)
+      gauge(
+        "sluice_source_lag_seconds",
+        "Seconds that the source's position is behind its origin, as far as it knows.",
+        who,
+        behindSeconds,
       );
     for (const { topic, waiting, oldestMs, consumers, state } of one.subscriptions ?? []) {
       const which = { connector: one.name, topic };

@@ -41,6 +41,8 @@ export interface ConnectorStatus {
     readonly done?: number;
     readonly total?: number;
     readonly lag?: string;
+    readonly lagBytes?: number;
+    readonly lagSeconds?: number;
   };
   /** Sources: snapshots that were asked for and are not done. */
   readonly requests?: number;

@@ -1,4 +1,4 @@
-import { PoisonError, type Embedder } from "sluice";
+import { PoisonError, type Context, type Embedder } from "sluice";
 
 /** As much as anybody can mean by one question: half a minute of a local model's time, which others wait for. */
 const maxLength = 32_000;
@@ -10,7 +10,7 @@ const maxLength = 32_000;
 export async function embedQuestion(
   embedder: Embedder,
   text: string,
-  { signal }: { readonly signal: AbortSignal },
+  { signal, meter }: Pick<Context<unknown>, "signal" | "meter">,
 ): Promise<Float32Array> {
   if (text.length > maxLength)
     throw new PoisonError(`embed: a question of ${text.length} characters.`, {
@@ -22,6 +22,7 @@ export async function embedQuestion(
   const vectors: Float32Array[] = [];
   for (let at = 0; at < parts.length; at += embedder.maxTexts) {
     const some = parts.slice(at, at + embedder.maxTexts);
+    meter("embed_calls", 1); // a failed one too
     vectors.push(...(await embedder.embed(some, { input: "query", signal })));
   }
   const [first, ...rest] = vectors;

@@ -123,6 +123,7 @@ export function applier(options: {
 
     async function upsert(namespace: string, upserts: readonly Upsert[]): Promise<void> {
       const last = upserts.at(-1)?.vector;
+      meter("upsert_calls", 1); // a failed one too
       const { lsn } = await store.upsert(
         upserts.map(({ vector }) => vector),
         storeRun(run, namespace),

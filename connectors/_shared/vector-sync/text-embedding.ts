@@ -34,6 +34,7 @@ export function textEmbedding({
       await bisect(
         pack,
         async (some) => {
+          meter("embed_calls", 1); // a failed one too
           const made = await embedder.embed(
             some.map(([, text]) => text),
             { input: "passage", signal },

@@ -341,9 +341,20 @@ describe("embedding", () => {
       },
     };
     const all = Array.from({ length: 30 }, (_, n) => doc(`d${n}`, ["shared", `own ${n}`], at(1)));
-    await here.open({ embedder }).write(all, run());
+    let upserts = 0;
+    const store = {
+      ...here.store,
+      upsert: (...given: Parameters<typeof here.store.upsert>) => {
+        upserts += 1;
+        return here.store.upsert(...given);
+      },
+    };
+    await here.open({ embedder, store }).write(all, run());
     expect(here.embedded()).toBe(31);
     expect(calls.length).toBeGreaterThan(3);
+    expect(here.counters.get("embed_calls")).toBe(calls.length);
+    expect(upserts).toBeGreaterThan(0);
+    expect(here.counters.get("upsert_calls")).toBe(upserts);
     await assertEqualsOracle(here.store, all);
   });
 

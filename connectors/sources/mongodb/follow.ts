@@ -150,8 +150,9 @@ function takeReady(held: ChunkNews[], through: bigint): readonly ChunkNews[] {
   return ready;
 }
 
-function lagOf({ changes, now }: Answer): { readonly lag?: string } {
+function lagOf({ changes, now }: Answer): { readonly lag?: string; readonly lagSeconds: number } {
   const last = changes.at(-1);
   const seconds = last ? secondsOf(now) - secondsOf(last.time) : 0;
-  return seconds < leastLagSeconds ? {} : { lag: `${seconds} s` };
+  if (seconds < leastLagSeconds) return { lagSeconds: 0 };
+  return { lag: `${seconds} s`, lagSeconds: seconds };
 }

@@ -227,6 +227,7 @@ describe("a collection", () => {
       const run = await start(config({ scope, collections, filter: { hidden: { $ne: true } } }));
       await equal(run, notes());
       await eventually(() => run.progress.at(-1)?.phase === "streaming");
+      await eventually(() => run.progress.at(-1)?.lagSeconds === 0);
       await db.dropDatabase();
       await run.until((events) => lines(events).includes("cleared drop"));
       await notes().insertMany([{ _id: 2 }, { _id: 3, hidden: true }]);

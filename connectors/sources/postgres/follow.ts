@@ -169,8 +169,9 @@ async function* stream(
     let isSnapshotting = false;
     let isThrough = false;
     const tell = () => {
-      const bytes = Number(wal.serverEnd() - reader.lsn());
-      progress({ phase: "streaming", ...(bytes > 0 && { lag: `${bytes} bytes` }) });
+      const bytes = Math.max(0, Number(wal.serverEnd() - reader.lsn()));
+      const lag = bytes > 0 && { lag: `${bytes} bytes` };
+      progress({ phase: "streaming", ...lag, lagBytes: bytes });
     };
     const scheduler = openScheduler({
       config,

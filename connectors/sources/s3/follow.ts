@@ -138,7 +138,7 @@ export async function* follow(
       const pass = plan.current();
       // Until its first answer a run has nothing to tell, and takes back nothing that the one before told.
       if (pass && (pass.isAnswered() || !pass.isFirst))
-        tellProgress(pass, progress, lagWhile(pass, told?.lag()));
+        tellProgress(pass, progress, lagWhile(pass, told?.lagSeconds()));
 
       // A pass that is over ends before anything else is taken: under load there is always more.
       const looked = pass?.isOver() ? [] : desk.take();
@@ -153,7 +153,7 @@ export async function* follow(
         // A listing that found nothing has nothing to store.
         if (events.length + completes.length + writes.length > 0 || stored !== "{}")
           yield note({ events, checkpoint: {}, completes, writes });
-        progress({ phase: "streaming", ...lagOf(told?.lag()) });
+        progress({ phase: "streaming", ...lagOf(told?.lagSeconds()) });
       } else if (pass && performance.now() - storedAt > heartbeatMs)
         yield note({ events: [], checkpoint: checkpointOf(pass) });
       else {
@@ -196,18 +196,27 @@ function sweepOf(
 function tellProgress(
   pass: Pass,
   progress: SourceContext<Options, Checkpoint>["progress"],
-  lag: string | undefined,
+  lag: Lag,
 ): void {
   const phase = pass.isFirst || pass.snapshot ? "snapshot" : "streaming";
-  progress({ phase, done: pass.answered(), ...lagOf(lag) });
+  progress({ phase, done: pass.answered(), ...lag });
 }
 
 /** Since when no page came that was asked for, where that is long: what changed meanwhile nobody knows. */
-function lagWhile(pass: Pass, toldLag: string | undefined): string | undefined {
+function lagWhile(pass: Pass, toldSeconds: number | undefined): Lag {
   const silentMs = pass.silentMs();
-  return silentMs < silenceMs ? toldLag : `at least ${Math.round(silentMs / 1_000)} s`;
+  if (silentMs < silenceMs) return lagOf(toldSeconds);
+  const seconds = Math.round(silentMs / 1_000);
+  return { lag: `at least ${seconds} s`, lagSeconds: seconds };
 }
 
-function lagOf(lag: string | undefined) {
-  return lag === undefined ? {} : { lag };
+interface Lag {
+  readonly lag?: string;
+  readonly lagSeconds?: number;
+}
+
+/** Without notifications nobody knows. */
+function lagOf(seconds: number | undefined): Lag {
+  if (seconds === undefined) return {};
+  return { ...(seconds > 0 && { lag: `${seconds} s` }), lagSeconds: seconds };
 }

@@ -146,6 +146,9 @@ describe("embed, of questions", () => {
     expect(one.data).toMatchObject({ text: "What is one?", model: "hash@1/32/normalised" });
     const rewritten = question("And that?", { data: { query: "What is one?" } });
     expect((await ask(rewritten)).data.vector).toBe(one.data.vector);
+    const { worker, context } = open({ input: "query" });
+    await (await worker).apply([question("What is one?")], { signal: never });
+    expect(context.counters.get("embed_calls")).toBe(1);
   });
 
   it("notes who asked, for the answer", async () => {

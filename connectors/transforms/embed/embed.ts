@@ -82,10 +82,10 @@ export const embed = defineTransform({
       });
     }
 
-    const embedQuestions = applyTogether("embed", { maxConcurrent }, async (event, run) => {
+    const embedQuestions = applyTogether("embed", { maxConcurrent }, async (event, { signal }) => {
       if (!isQuestion(event)) throw unexpected("embed", event);
       const { text, query = text } = event.data;
-      const vector = toBase64(await embedQuestion(embedder, query, run));
+      const vector = toBase64(await embedQuestion(embedder, query, { signal, meter }));
       return askedBy(event, { vector, model });
     });
 

@@ -84,14 +84,15 @@ export const retrieve = defineTransform({
     const template = context.config.namespace;
     const namespace = template === undefined ? undefined : namespaceOf(template);
     const filter = filterOf(context.config.filter as JsonObject | undefined); // JSON of a config file
+    const { meter } = context;
     const { fingerprint, dimensions } = embedder;
 
     async function vectorOf(
       { id, data }: QuestionAsked,
-      run: { readonly signal: AbortSignal },
+      { signal }: { readonly signal: AbortSignal },
     ): Promise<Float32Array> {
       const { vector, model, text, query = text } = data;
-      if (vector === undefined) return await embedQuestion(embedder, query, run);
+      if (vector === undefined) return await embedQuestion(embedder, query, { signal, meter });
       const parsed = model === fingerprint ? parseVector(vector, dimensions) : undefined;
       if (parsed) return parsed;
       throw new PoisonError(

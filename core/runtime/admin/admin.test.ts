@@ -23,7 +23,8 @@ const source = defineSource({
   checkpoint: z.strictObject({ n: z.int() }),
   emits: ["dev.sluice.record."],
   capabilities: { deletes: false, snapshotOnRequest: true, replays: true, forgets: false },
-  async *read({ checkpoint, signal }) {
+  async *read({ checkpoint, signal, progress }) {
+    progress({ phase: "streaming", lag: "70 bytes", lagBytes: 70, lagSeconds: 0 });
     for (let n = (checkpoint?.n ?? 0) + 1; !signal.aborted; n++) {
       const event = upserted({
         source: '/numbers"\\\n',
@@ -50,6 +51,8 @@ const sink = defineSink({
   open: async ({ meter }) => ({
     write: async (events) => {
       meter("odd", events.length, { of: 'a "label"\n' });
+      meter("embed_calls", 2);
+      meter("upsert_calls", 1);
       meter("age_seconds_bucket", events.length, { le: "+Inf" });
       meter("age_seconds_sum", 0.5);
       meter("age_seconds_count", events.length);
@@ -209,6 +212,11 @@ it("tells Prometheus what it measures", async () => {
   expect(text).toContain(
     'sluice_connector_state{project="managed",connector="count",kind="sink",type="count",state="running"} 1',
   );
+  const who = 'project="managed",connector="numbers",kind="source",type="numbers"';
+  expect(text).toContain(`sluice_source_lag_bytes{${who}} 70\n`);
+  expect(text).toContain(`sluice_source_lag_seconds{${who}} 0\n`);
+  expect(text).toContain("# HELP sluice_embed_calls_total Requests to the embedding model");
+  expect(text).toContain("# HELP sluice_upsert_calls_total Requests to the vector store");
   // Each family once, its lines together.
   const types = text.match(/^# TYPE \S+/gm) ?? [];
   expect(new Set(types).size).toBe(types.length);

@@ -157,6 +157,7 @@ onBoth((scenario, { version }) => {
           () => run.progress.some(({ phase }) => phase === "streaming"),
           "the stream",
         );
+        expect(run.progress.at(-1)?.lagBytes).toBeGreaterThanOrEqual(0);
         await bench.sql("DELETE FROM a WHERE id = 1000; INSERT INTO a VALUES (1000)");
         await run.until((events) => held(events, ".a").has('["1000"]'));
         expect(run.events.filter((event) => opOf(event) === "read" || isSweep(event))).toEqual([]);

@@ -14,7 +14,7 @@ export interface Listening {
   /** These were looked at, and what came of it is stored. */
   readonly settled: (looks: readonly Look[]) => void;
   /** How long the oldest message in hand has waited; undefined when there is none. */
-  readonly lag: () => string | undefined;
+  readonly lagSeconds: () => number;
   /** Hands back what is not done. Resolves within half a second. */
   readonly close: () => Promise<void>;
 }
@@ -130,11 +130,9 @@ export async function listen(
       if (done.length > 0)
         quietly(queue.remove(done), "messages could not be deleted and will come again");
     },
-    lag: () => {
+    lagSeconds: () => {
       const oldest = Math.min(...[...inHand.values()].map(({ sentAt }) => sentAt));
-      return Number.isFinite(oldest)
-        ? `${Math.max(0, Math.round((Date.now() - oldest) / 1_000))} s`
-        : undefined;
+      return Number.isFinite(oldest) ? Math.max(0, Math.round((Date.now() - oldest) / 1_000)) : 0;
     },
     close: async () => {
       clearInterval(renewal);
