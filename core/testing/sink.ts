@@ -6,9 +6,11 @@ import { state, type FakeState } from "./fakes/state.ts";
 import { leavesNothing } from "./leftovers.ts";
 import { hand, sampleFor, type Hand, type Sample } from "./sample.ts";
 import { secretCases } from "./secrets.ts";
+import { sinkExtentCases } from "./sink-extent.ts";
 import { sinkFailureCases } from "./sink-failures.ts";
 import { sinkKillCases } from "./sink-kills.ts";
 import { sinkOrderCases } from "./sink-order.ts";
+import { sinkReopenedCases } from "./sink-reopened.ts";
 
 /** What the cases of a sink share. */
 export interface SinkBench {
@@ -102,16 +104,6 @@ export function sinkConformance(given: {
         }),
     },
     {
-      name: "a record that shrinks leaves nothing behind",
-      run: () =>
-        opened(async ({ put, write }) => {
-          const [stays, goes] = [word(), word()];
-          await write([put("r", 1, stays, goes)]);
-          await write([put("r", 2, stays)]);
-          await assertHolds({ [stays]: true, [goes]: false });
-        }),
-    },
-    {
       name: "a delete of what is absent succeeds",
       run: () => opened(async ({ remove, write }) => write([remove("never-there", 1)])),
     },
@@ -140,7 +132,9 @@ export function sinkConformance(given: {
         }),
     },
     ...sinkOrderCases(bench),
+    ...sinkExtentCases(bench),
     ...sinkFailureCases(bench, poison),
+    ...sinkReopenedCases(bench, module),
     ...(module === undefined ? [] : sinkKillCases(bench, String(module))),
     {
       name: "can be closed twice",

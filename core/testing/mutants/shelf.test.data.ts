@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promise
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { defineSink } from "../../connector.ts";
+import { defineSink, type WriteRun } from "../../connector.ts";
 import { FencedError, PartialError, PoisonError, SluiceError } from "../../errors.ts";
 import { isRecordChange, type RecordChange, type SluiceEvent } from "../../event.ts";
 import { inScope } from "../../queue/partition.ts";
@@ -14,6 +14,20 @@ const faults = [
   "writes twice what comes twice",
   "keeps what was there",
   "leaves orphans of what shrinks",
+  "leaves all but one of what shrinks",
+  "deletes the first part only",
+  "lets go of the first part only",
+  "clears the first part only",
+  "clears beyond its scope",
+  "cuts what is long",
+  "writes Latin letters only",
+  "folds the case of subjects",
+  "cleans subjects",
+  "cuts subjects",
+  "writes the first sixty of a batch",
+  "keeps versions to itself",
+  "keeps versions to its process",
+  "writes its state unfenced",
   "lets the first of equals stand",
   "takes older versions",
   "forgets what it deleted",
@@ -39,6 +53,8 @@ const faults = [
 ] as const;
 
 const code = "shelf.refused";
+/** By file, of whoever is open. */
+const ofProcess = new Map<string, string>();
 
 /** Keeps one file a record; a deleted one stays as its version. */
 export const shelf = defineSink({
@@ -60,52 +76,78 @@ export const shelf = defineSink({
     let isClosed = false;
     let current: readonly SluiceEvent[] = [];
 
+    const named = (subject: string) => {
+      if (is("folds the case of subjects")) return subject.toLowerCase();
+      if (is("cleans subjects")) return subject.replaceAll(/\W/g, "_");
+      return is("cuts subjects") ? subject.slice(0, 255) : subject;
+    };
     const fileOf = ({ source, subject }: RecordChange) =>
-      join(path, hash(is("knows no origins") ? subject : `${source}\n${subject}`));
-    const isNoted = async (key: string, sequence: string) => {
+      join(path, hash(is("knows no origins") ? subject : `${source}\n${named(subject)}`));
+    const versions = is("keeps versions to its process") ? ofProcess : new Map<string, string>();
+    const isForgetful = is("keeps versions to itself") || is("keeps versions to its process");
+    const isNoted = async (key: string, sequence: string, { fence }: WriteRun) => {
       const [noted] = await state.get([key]);
       if (typeof noted?.value === "string" && noted.value >= sequence) return true;
-      await state.each([{ key, value: sequence }]);
+      await state.each([{ key, value: sequence }], fence);
       return false;
     };
-    const put = async (event: RecordChange, isRedelivered: boolean) => {
+    const put = async (event: RecordChange, run: WriteRun) => {
       const file = fileOf(event);
       const held = await read(file);
+      if (isForgetful) {
+        if ((versions.get(file) ?? "") > event.sequence) return;
+        versions.set(file, event.sequence);
+      }
+      if (is("writes its state unfenced")) await state.each([{ key: file, value: event.sequence }]);
       const isDelete = event.type === "dev.sluice.record.deleted";
       const { sequence } = event;
       if (is("misses what is absent") && isDelete && !held)
         throw new SluiceError("shelf: it is not there.", { code });
       const takesAny =
-        is("takes older versions") || (is("believes what is redelivered") && isRedelivered);
-      if (held && held.sequence > sequence && !takesAny) return;
+        is("takes older versions") || (is("believes what is redelivered") && run.redelivered);
+      if (held && held.sequence > sequence && !takesAny && !isForgetful) return;
       if (held?.sequence === sequence) {
         if (is("lets the first of equals stand") && !isDelete) return;
         if (is("ignores deletes of what it holds in that version") && isDelete) return;
       }
       if (is("forgets what it deleted") && isDelete) return rm(file, { force: true });
-      if (is("notes before it writes") && (await isNoted(file, sequence))) return;
+      if (is("notes before it writes") && (await isNoted(file, sequence, run))) return;
       if (is("loses what it was given") && event.subject === "r1") return;
-      const before = JSON.stringify(held?.type === "dev.sluice.record.upserted" ? held.data : "");
-      const keeps = is("keeps what was there") && !isDelete && held && held.sequence < sequence;
-      const shrank = is("leaves orphans of what shrinks") && before.includes("\\n");
-      const twice = is("writes twice what comes twice") && held?.sequence === sequence;
-      const extra = keeps || (shrank && !isDelete) || twice ? { extra: before } : {};
+      const before = partsOf(held);
+      const isNews = held && held.sequence < sequence;
+      const extra: string[] = [];
+      if (is("keeps what was there") && !isDelete && isNews) extra.push(...before);
+      if (is("writes twice what comes twice") && held?.sequence === sequence) extra.push(...before);
+      if (is("leaves orphans of what shrinks") && !isDelete && before.length > 1)
+        extra.push(...before);
+      if (is("leaves all but one of what shrinks") && !isDelete)
+        extra.push(...before.filter((part) => !partsOf(event).includes(part)).slice(1));
+      if (is("deletes the first part only") && isDelete && isNews) extra.push(...before.slice(1));
+      if (is("lets go of the first part only") && isDelete && !isNews)
+        extra.push(...before.slice(1));
       if (is("empties before it writes") && held && !isDelete) {
         await rm(file);
         await sleep(100);
       }
-      await writeFile(`${file}.new`, JSON.stringify({ ...event, ...extra }));
+      const whole = JSON.stringify({ ...event, ...(extra.length > 0 && { extra }) });
+      const text = is("cuts what is long") ? withoutTail(event) : whole;
+      await writeFile(`${file}.new`, text, is("writes Latin letters only") ? "latin1" : "utf8");
       await rename(`${file}.new`, file);
     };
-    const clear = async (event: RecordChange) => {
+    const clear = async (event: RecordChange, run: WriteRun) => {
       if (event.type !== "dev.sluice.collection.cleared") return;
-      if (is("notes a clear before it is done") && (await isNoted("clear", event.sequence))) return;
+      if (is("notes a clear before it is done") && (await isNoted("clear", event.sequence, run)))
+        return;
       const { below, scope } = event.data;
       for (const name of await readdir(path)) {
         const held = await read(join(path, name));
-        if (!held || held.sequence >= below || !inScope(held.partitionkey, scope)) continue;
-        if (held.source === event.source || is("clears other origins"))
-          await rm(join(path, name), { force: true });
+        if (!held || held.sequence >= below) continue;
+        if (!inScope(held.partitionkey, scope) && !is("clears beyond its scope")) continue;
+        if (held.source !== event.source && !is("clears other origins")) continue;
+        const rest = is("clears the first part only") ? partsOf(held).slice(1) : [];
+        if (rest.length > 0)
+          await writeFile(join(path, name), JSON.stringify({ ...held, data: { after: {} }, rest }));
+        else await rm(join(path, name), { force: true });
       }
     };
 
@@ -118,15 +160,16 @@ export const shelf = defineSink({
           throw new FencedError("shelf: the lease has ended.", { code });
         current = events;
         if (is("mixes up partitions")) await sleep(1);
-        const changes = (is("mixes up partitions") ? current : events).filter(isRecordChange);
+        const most = is("writes the first sixty of a batch") ? 60 : Infinity;
+        const given = (is("mixes up partitions") ? current : events).slice(0, most);
+        const changes = given.filter(isRecordChange);
         const hasPuts = changes.some(({ type }) => type === "dev.sluice.record.upserted");
         const failures = new Map<number, PoisonError>();
         for (const [at, event] of changes.entries()) {
           const isDelete = event.type === "dev.sluice.record.deleted";
           if (is("ignores deletes beside puts") && hasPuts && isDelete) continue;
-          if (event.type === "dev.sluice.collection.cleared") await clear(event);
-          else if (!JSON.stringify(event.data).includes("poison"))
-            await put(event, run.redelivered);
+          if (event.type === "dev.sluice.collection.cleared") await clear(event, run);
+          else if (!JSON.stringify(event.data).includes("poison")) await put(event, run);
           else if (!is("swallows what it refuses")) {
             const wrong = is("names what did not fail") ? 0 : at;
             failures.set(wrong, new PoisonError("shelf: refused.", { code }));
@@ -155,6 +198,18 @@ async function read(file: string): Promise<RecordChange | undefined> {
   } catch {
     return undefined; // not there, or cut short by a crash before it was renamed
   }
+}
+
+function partsOf(event: RecordChange | undefined): readonly string[] {
+  if (event?.type !== "dev.sluice.record.upserted") return [];
+  const { text } = event.data.after;
+  return typeof text === "string" ? text.split("\n\n") : [];
+}
+
+function withoutTail(event: RecordChange): string {
+  if (event.type !== "dev.sluice.record.upserted") return JSON.stringify(event);
+  const text = partsOf(event).join("\n\n").slice(0, 10_000);
+  return JSON.stringify({ ...event, data: { ...event.data, after: { text } } });
 }
 
 function hash(text: string): string {

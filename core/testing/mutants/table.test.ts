@@ -32,6 +32,8 @@ const slow = [
   "killed at each step, it keeps what stays, and its batch written again makes it whole",
   "killed at each step of a clear, written again it clears what is below, and nothing else",
   "killed at each step, what it answered is there, and every vector is whole",
+  "a batch of a thousand events is written whole",
+  "in another process, it knows what it wrote and deleted",
   "tells no secret, in no line, error or finding",
 ];
 
