@@ -4,22 +4,33 @@ import type { EmbedderExtension } from "../extension.ts";
 import type { Embedder } from "../vectors.ts";
 import { definitionCases, word, type Case } from "./conformance.ts";
 import { context } from "./fakes/context.ts";
+import { answeredElsewhere } from "./killed.ts";
 import { leavesNothing } from "./leftovers.ts";
 import { secretCases } from "./secrets.ts";
 
 /** Cosine above which two vectors of one text are the same: servers round. */
-const same = 0.999;
+const same = 0.9999;
+/** And how long one may be that its fingerprint calls normalised. */
+const unit = 0.01;
+const isNormalised = /\/normali[sz]ed$/;
 const texts = ["A cat sat on the mat.", "Rates rise again in March.", "猫 🐈 naïve", "x"];
 
-/** What vector sync relies on in an embedder. */
+/**
+ * What vector sync relies on in an embedder. `module`, the URL of the module that exports it, has it asked in a
+ * process of its own too.
+ */
 export function embedderConformance(given: {
   readonly embedder: EmbedderExtension;
   readonly config: Record<string, unknown>;
+  readonly module?: URL | string;
 }): readonly Case[] {
-  const { embedder: extension, config } = given;
+  const { embedder: extension, config, module } = given;
   const contextOf = () => context({ config: extension.config.parse(config) });
-  const opened = async (use: (embedder: Embedder) => Promise<void>) => {
-    const embedder = await extension.open(contextOf());
+  const opened = async (
+    use: (embedder: Embedder) => Promise<void>,
+    context: ReturnType<typeof contextOf> = contextOf(),
+  ) => {
+    const embedder = await extension.open(context);
     try {
       await use(embedder);
     } finally {
@@ -29,6 +40,18 @@ export function embedderConformance(given: {
   const embed = (embedder: Embedder, some: readonly string[], more: Partial<Run> = {}) =>
     embedder.embed(some, { input: "passage", signal: new AbortController().signal, ...more });
   const isPoison = { name: "PoisonError" } satisfies Pick<PoisonError, "name">;
+
+  const whenModule = (from: string): readonly Case[] => [
+    {
+      name: "gives the same vectors in another process",
+      run: () =>
+        opened(async (embedder) => {
+          const { kind, name } = extension;
+          const order = { module: from, kind, name, config, texts } as const;
+          assertAlike(await answeredElsewhere(order), await embed(embedder, texts));
+        }),
+    },
+  ];
 
   return [
     ...definitionCases(extension, config),
@@ -60,6 +83,23 @@ export function embedderConformance(given: {
         }),
     },
     {
+      name: "has one fingerprint, and another for other dimensions",
+      run: async () => {
+        const told = new Map<number, string>();
+        const note = async ({ dimensions, fingerprint }: Embedder) => {
+          assert.equal(told.get(dimensions) ?? fingerprint, fingerprint, "opened twice");
+          told.set(dimensions, fingerprint);
+        };
+        await opened(note);
+        await opened(note);
+        const [own = 0] = told.keys();
+        // Where there is an option for them.
+        const other = extension.config.safeParse({ ...config, dimensions: Math.ceil(own / 2) });
+        if (other.success) await opened(note, context({ config: other.data }));
+        assert.equal(new Set(told.values()).size, told.size, "other dimensions, one fingerprint");
+      },
+    },
+    {
       name: "answers one vector a text, in order, whatever stands beside it",
       run: async () => {
         let first: readonly Float32Array[] = [];
@@ -68,7 +108,9 @@ export function embedderConformance(given: {
           assert.equal(first.length, texts.length);
           for (const vector of first) {
             assert.equal(vector.length, embedder.dimensions);
-            assert.ok(vector.every(Number.isFinite) && vector.some((value) => value !== 0));
+            assertSound(vector);
+            if (isNormalised.test(embedder.fingerprint))
+              assert.ok(Math.abs(lengthOf(vector) - 1) < unit, "is not normalised");
           }
           assertAlike((await embed(embedder, texts.toReversed())).toReversed(), first);
         });
@@ -98,6 +140,7 @@ export function embedderConformance(given: {
           assertAlike(together.flat(), alone);
         }),
     },
+    ...(module === undefined ? [] : whenModule(String(module))),
     {
       name: "embeds nothing for no texts",
       run: () => opened(async (embedder) => assert.deepEqual(await embed(embedder, []), [])),
@@ -125,7 +168,9 @@ export function embedderConformance(given: {
       run: () =>
         opened(async (embedder) => {
           const longest = longestOf(embedder);
-          assert.equal((await embed(embedder, [longest])).length, 1);
+          const vectors = await embed(embedder, [longest]);
+          assert.equal(vectors.length, 1);
+          vectors.forEach(assertSound);
           await assert.rejects(embed(embedder, [`${longest} cat cat cat cat`]), isPoison);
         }),
     },
@@ -160,8 +205,14 @@ export function embedderConformance(given: {
       run: () => opened(({ close }) => close()),
     },
     {
-      name: "leaves no timer, socket or thread behind",
-      run: () => leavesNothing(() => opened(async (one) => void (await embed(one, texts)))),
+      name: "leaves nothing open: no timer, socket, file, thread, child or listener",
+      run: () =>
+        leavesNothing((signal) =>
+          opened(
+            async (one) => void (await embed(one, texts, { signal })),
+            context({ config: extension.config.parse(config), signal }),
+          ),
+        ),
     },
   ];
 }
@@ -184,6 +235,18 @@ function assertAlike(vectors: readonly Float32Array[], expected: readonly Float3
   assert.equal(vectors.length, expected.length);
   for (const [at, vector] of vectors.entries())
     assert.ok(cosine(vector, expected[at]) > same, `text ${at + 1} has another vector now`);
+}
+
+function assertSound(vector: Float32Array) {
+  assert.ok(vector.every(Number.isFinite), "not every value is a number");
+  assert.ok(
+    vector.some((value) => value !== 0),
+    "all values are 0",
+  );
+}
+
+function lengthOf(vector: Float32Array): number {
+  return Math.hypot(...vector);
 }
 
 function cosine(a: Float32Array = new Float32Array(), b: Float32Array = new Float32Array()) {

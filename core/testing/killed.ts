@@ -1,7 +1,9 @@
 import { fork, type ChildProcess } from "node:child_process";
+import type { Applicable } from "../connector.ts";
 import type { SluiceEvent } from "../event.ts";
 import type { Fence, StateStore, StateWrite } from "../state/state.ts";
 import type { Vector } from "../vectors.ts";
+import { state } from "./fakes/state.ts";
 
 /** What a child does. Comes as its first message, so that no list of processes shows its config. */
 export type ChildOrder = {
@@ -16,6 +18,8 @@ export type ChildOrder = {
       readonly token: number;
     }
   | { readonly kind: "sink"; readonly batch: readonly SluiceEvent[] }
+  | { readonly kind: "transform"; readonly samples: readonly Applicable[] }
+  | { readonly kind: "embedder"; readonly texts: readonly string[] }
   | {
       readonly kind: "store";
       readonly dimensions: number;
@@ -43,13 +47,16 @@ export type ChildAnswer = { readonly id: number } & (
  * the world outside has two, before it is done and after, with its answer lost. Resolves to `done` when
  * `isDone` holds before that. Rejects when the child ends by itself, or takes longer than `patienceMs`.
  */
-export async function killedAt(
+export async function killedAt<T = unknown>(
   at: number,
   order: ChildOrder,
   world: {
     readonly state: StateStore;
-    /** `publish` of a source; `opened` and `written` of a sink; `opened`, `upserted` and `removed` of a store. */
-    readonly hear: (name: string, events: readonly SluiceEvent[]) => void;
+    /**
+     * `publish` of a source, with events; `opened` and `written` of a sink; `opened`, `upserted` and `removed` of a
+     * store; `answered` of a transform or an embedder, with what it answered.
+     */
+    readonly hear: (name: string, said: readonly T[]) => void;
     readonly isDone: () => boolean;
     readonly patienceMs: number;
     /** Counts moments only from `opened` on. */
@@ -82,7 +89,7 @@ export async function killedAt(
     let said: ChildAnswer;
     try {
       const value = await calls(state)[name]?.(args);
-      if (!(name in calls(state))) hear(name, (args[0] ?? []) as readonly SluiceEvent[]);
+      if (!(name in calls(state))) hear(name, (args[0] ?? []) as readonly T[]);
       said = { id, value };
     } catch (error) {
       said = { id, error: String(error) };
@@ -127,4 +134,18 @@ function textOf(child: ChildProcess): () => string {
   let text = "";
   child.stderr?.on("data", (data: Buffer) => void (text = (text + String(data)).slice(-4_000)));
   return () => text;
+}
+
+/** What a transform or an embedder answers in a process of its own. */
+export async function answeredElsewhere<T>(
+  order: ChildOrder & { readonly kind: "transform" | "embedder" },
+): Promise<readonly T[]> {
+  let answer: readonly T[] | undefined;
+  await killedAt<T>(Infinity, order, {
+    state: state().state,
+    hear: (_, said) => void (answer = said),
+    isDone: () => answer !== undefined,
+    patienceMs: 30_000,
+  });
+  return answer ?? [];
 }

@@ -72,6 +72,14 @@ if (connector?.kind === "source" && order.kind === "source") {
   await ask("opened");
   await writer.write(order.batch, writeRun());
   await ask("written");
+} else if (connector?.kind === "transform" && order.kind === "transform") {
+  const config = connector.config.parse(order.config);
+  const worker = await connector.open(context({ config, state }));
+  await ask("answered", await worker.apply(order.samples, { signal }));
+} else if (connector?.kind === "embedder" && order.kind === "embedder") {
+  const config = connector.config.parse(order.config);
+  const embedder = await connector.open(context({ config, state }));
+  await ask("answered", await embedder.embed(order.texts, { input: "passage", signal }));
 } else if (connector?.kind === "store" && order.kind === "store") {
   const { dimensions, namespace, upsert, remove } = order;
   const config = connector.config.parse(order.config);

@@ -1,44 +1,128 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage, createHook } from "node:async_hooks";
+import { getEventListeners } from "node:events";
+import { readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 const patienceMs = 3_000;
+const times = 3;
 
 /**
- * Does something several times and fails when timers, sockets, watchers or threads that would keep the
- * process alive are left afterwards. Only what each time adds counts: the first may open what is shared.
+ * Does something several times and fails when something is left of each: timers, sockets, servers, watchers, threads,
+ * child processes, whether they would keep the process alive or not; open files; listeners on the signal that all
+ * were given. The first time does not count: it may open what is shared.
  */
-export async function leavesNothing(once: () => Promise<void>): Promise<void> {
-  await once();
-  const before = await alive();
-  for (let times = 0; times < 3; times += 1) await once();
-  const end = performance.now() + patienceMs;
-  for (;;) {
-    const left = [...(await alive())].filter(([kind, count]) => count > (before.get(kind) ?? 0));
-    if (left.length === 0) return;
-    const told = left.map(([kind, count]) => `${count - (before.get(kind) ?? 0)} ${kind}`);
-    assert.ok(performance.now() < end, `left behind: ${told.join(", ")}`);
+export async function leavesNothing(once: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const { signal } = new AbortController();
+  const made = resources();
+  try {
+    await once(signal);
+    const before = await alive();
+    const filesBefore = openFiles();
+    const listeners = await listenersOn(signal);
+    for (let time = 0; time < times; time += 1) await made.during(() => once(signal));
+    // Each look has fewer of those that belong to others, who open and close theirs meanwhile.
+    let files = [...openFiles()].filter((file) => !filesBefore.has(file));
+    const end = performance.now() + patienceMs;
+    for (;;) {
+      const now = await alive();
+      const left = [...now].filter(([kind, count]) => count > (before.get(kind) ?? 0));
+      const told = left.map(([kind, count]) => `${count - (before.get(kind) ?? 0)} ${kind}`);
+      const stillOpen = openFiles();
+      files = files.filter((file) => stillOpen.has(file));
+      if (files.length >= times) told.push(`${files.length} open files: ${files.join(", ")}`);
+      if (told.length === 0) {
+        // What nobody holds any more goes with the next collection.
+        await collected();
+        for (const [kind, count] of made.left())
+          if (count >= times) told.push(`${count} ${kind} that keep nothing alive`);
+        const more = (await listenersOn(signal)) - listeners;
+        if (more >= times) told.push(`${more} listeners on the signal`);
+      }
+      if (told.length === 0) return;
+      assert.ok(performance.now() < end, `left behind: ${told.join("; ")}`);
+    }
+  } finally {
+    made.end();
   }
+}
+
+/** What holds something of the system, as async_hooks calls it. */
+const holds =
+  /^(Timeout|Immediate|TCPWRAP|TCPSERVERWRAP|PIPEWRAP|PIPESERVERWRAP|UDPWRAP|PROCESSWRAP|FSEVENTWRAP|STATWATCHER|FILEHANDLE|WORKER|MESSAGEPORT)$/i;
+
+/** Watches what is made in some calls, and by what they started, and is not destroyed. */
+function resources() {
+  const within = new AsyncLocalStorage<true>();
+  const kinds = new Map<number, string>();
+  const hook = createHook({
+    init: (id, kind) => {
+      if (holds.test(kind) && within.getStore()) kinds.set(id, kind);
+    },
+    destroy: (id) => void kinds.delete(id),
+  }).enable();
+  return {
+    during: (call: () => Promise<void>) => within.run(true, call),
+    left: () => countsOf(kinds.values()),
+    end: () => void hook.disable(),
+  };
+}
+
+/** Descriptors of files, and what they are of. Where the system does not tell, none. */
+function openFiles(): ReadonlySet<string> {
+  const folder = "/proc/self/fd";
+  const found = new Set<string>();
+  try {
+    for (const name of readdirSync(folder))
+      try {
+        const of = readlinkSync(`${folder}/${name}`);
+        if (of.startsWith("/") && !of.startsWith("/proc/")) found.add(`${of} (${name})`);
+      } catch {
+        // Closed since.
+      }
+  } catch {
+    // No such system.
+  }
+  return found;
+}
+
+/** Listeners for its abort. Those that a collection takes do not count. */
+export async function listenersOn(signal: AbortSignal): Promise<number> {
+  if (getEventListeners(signal, "abort").length > 0) await collected();
+  return getEventListeners(signal, "abort").length;
 }
 
 async function alive(): Promise<ReadonlyMap<string, number>> {
   await sleep(20);
+  return countsOf(process.getActiveResourcesInfo());
+}
+
+function countsOf(kinds: Iterable<string>): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const kind of process.getActiveResourcesInfo())
-    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  for (const kind of kinds) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   return counts;
+}
+
+let collect: (() => void) | undefined;
+
+/** Has garbage collected, and what follows from that done. */
+async function collected(): Promise<void> {
+  if (!collect) {
+    setFlagsFromString("--expose-gc");
+    collect = runInNewContext("gc") as () => void; // V8's, as the flag provides it
+  }
+  collect();
+  await sleep(20);
 }
 
 /** Bytes that this process holds and would not give back. */
 export async function heldBytes(): Promise<number> {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void; // V8's, as the flag provides it
   let least = Infinity;
   // What was let go is given back bit by bit, by threads of their own.
-  for (let idle = 0, times = 0; idle < 3 && times < 30; times += 1) {
-    collect();
-    await sleep(20);
+  for (let idle = 0, looks = 0; idle < 3 && looks < 30; looks += 1) {
+    await collected();
     const { heapUsed, external } = process.memoryUsage();
     idle = heapUsed + external < least - 100_000 ? 0 : idle + 1;
     least = Math.min(least, heapUsed + external);

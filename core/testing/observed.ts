@@ -47,9 +47,20 @@ export function isGone(events: readonly SluiceEvent[], subject: string): boolean
   return of(events, subject).at(-1)?.type === "dev.sluice.record.deleted";
 }
 
+/** Asserts that these can be the changes of one record, in that order. */
 export function rising(changes: readonly RecordChange[]) {
   const versions = changes.map(({ sequence }) => sequence);
   assert.deepEqual(versions, versions.toSorted(), "versions of one record rise");
+  const keys = new Set(changes.map(({ partitionkey }) => partitionkey));
+  assert.ok(keys.size <= 1, `one record has the partition keys ${[...keys].join(", ")}`);
+}
+
+/** Asserts that two runs named a change alike: as often as its version is the same, all of it is. */
+export function alike(one: RecordChange | undefined, other: RecordChange | undefined) {
+  assert.ok(one && other, "emitted in both runs");
+  assert.equal(one.partitionkey, other.partitionkey, "one record has two partition keys");
+  assert.equal(one.id === other.id, one.sequence === other.sequence, "id ≙ version");
+  if (one.id === other.id) assert.deepEqual(other, one);
 }
 
 export function isClear(event: SluiceEvent): event is CollectionCleared {

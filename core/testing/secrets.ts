@@ -6,6 +6,7 @@ import { mapMarked, secretsIn } from "../config/marks.ts";
 import type { Config, Connector } from "../connector.ts";
 import { word, type Case, type WrittenConfig } from "./conformance.ts";
 import { context, type FakeContext } from "./fakes/context.ts";
+import { entriesOf, overhear } from "./overheard.ts";
 
 const patienceMs = 1_500;
 
@@ -21,7 +22,7 @@ export function secretCases(
   if (withMarks(connector.config, config).secrets.length === 0) return [];
   return [
     {
-      name: "tells no secret, in no line, error or finding",
+      name: "tells no secret, in no line, error, finding, counter, state or output",
       run: async () => {
         const { written, secrets } = withMarks(connector.config, config);
         const aborter = new AbortController();
@@ -33,19 +34,31 @@ export function secretCases(
             (answer) => said.push(answer),
             (error: unknown) => said.push(error),
           );
+        const overheard = overhear();
         const work = Promise.all([tried(connector.check?.(here)), tried(use(here))]);
         await Promise.race([work, sleep(patienceMs, undefined, { ref: false })]);
         aborter.abort();
-        await work;
-        const all = inspect([said, here.lines], { depth: 12, maxStringLength: 10_000 });
-        for (const secret of secrets)
-          assert.ok(
-            !all.includes(secret),
-            `told a secret: ${all.slice(Math.max(0, all.indexOf(secret) - 300), all.indexOf(secret) + 100)}`,
-          );
+        await work.finally(overheard.end);
+        const kept = await entriesOf(here.state);
+        const counted = [...here.counters.keys()];
+        const all = inspect([said, here.lines, counted, kept, overheard.written()], {
+          depth: 12,
+          maxStringLength: 10_000,
+          maxArrayLength: 1_000,
+        });
+        for (const text of [all, ...decoded(all)])
+          for (const secret of secrets) {
+            const at = text.indexOf(secret);
+            assert.ok(at < 0, `told a secret: ${text.slice(Math.max(0, at - 300), at + 100)}`);
+          }
       },
     },
   ];
+}
+
+/** What was encoded as Base64 in a text: `user:password` is in headers. */
+function decoded(text: string): readonly string[] {
+  return (text.match(/[\w+/-]{12,}/g) ?? []).map((part) => String(Buffer.from(part, "base64")));
 }
 
 /** The config with a word of its own for every secret, and for those it might have besides. */

@@ -141,9 +141,11 @@ export function sinkConformance(given: {
       run: () => opened(async ({ close }) => close()),
     },
     {
-      name: "leaves no timer, socket or watcher behind",
+      name: "leaves nothing open: no timer, socket, file, thread, child or listener",
       run: () =>
-        leavesNothing(() => opened(async ({ put, write }) => write([put("r", 1, word())]))),
+        leavesNothing((signal) =>
+          opened(({ put, write }) => write([put("r", 1, word())], { signal })),
+        ),
     },
   ];
 }

@@ -1,15 +1,21 @@
 import assert from "node:assert/strict";
-import type { RecordChange } from "../event.ts";
+import type { RecordChange, SluiceEvent } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
 import { state, type FakeState } from "./fakes/state.ts";
-import { during, of, sees } from "./observed.ts";
+import { killedAt } from "./killed.ts";
+import { alike, during, hold, of, sees } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
 
 /** Power fails, and what was not settled is lost, checkpoint and all: the source starts from an earlier one. */
 const never = () => new Promise<void>(() => {});
 
 /** What a source that replays does from its earlier checkpoints. */
-export function checkpointCases({ source, origin, start }: SourceBench): readonly Case[] {
+export function checkpointCases(
+  bench: SourceBench,
+  module: URL | string | undefined,
+): readonly Case[] {
+  const { source, config, origin, patienceMs, start } = bench;
+
   /** Puts texts one after the other; gives the state as it was before each was published. */
   const traced = async (texts: readonly string[]) => {
     const place = state();
@@ -41,6 +47,38 @@ export function checkpointCases({ source, origin, start }: SourceBench): readonl
     },
   ];
 
+  const whenModule = (from: string): readonly Case[] => [
+    {
+      name: "names the same change alike in another process",
+      run: async () => {
+        const text = word();
+        const { before, subjects } = await traced([text]);
+        const [place = state()] = before;
+        const [subject = ""] = subjects;
+        const elsewhere = place.copy();
+        const here = await start({ state: place, settled: never });
+        await during(here, (reading) => sees(reading, text));
+        elsewhere.lapse("source");
+        const lease = await elsewhere.leases.acquire("source", 10_000);
+        assert.ok(lease, "the lease was just freed");
+        const { kind, name } = source;
+        const { token } = lease;
+        const there: SluiceEvent[] = [];
+        await killedAt(
+          Infinity,
+          { module: from, kind, name, config, token },
+          {
+            state: elsewhere.state,
+            hear: (_, some: readonly SluiceEvent[]) => void there.push(...some),
+            isDone: () => hold(text)(there),
+            patienceMs: patienceMs * 4,
+          },
+        );
+        alike(of(here.events, subject)[0], of(there, subject)[0]);
+      },
+    },
+  ];
+
   return [
     {
       name: "resumes from every checkpoint with all that followed",
@@ -54,7 +92,7 @@ export function checkpointCases({ source, origin, start }: SourceBench): readonl
       },
     },
     {
-      name: "names the same change alike in every run: one id a version, one text an id",
+      name: "names the same change alike in every run: one id a version, all of it alike",
       run: async () => {
         const text = word();
         const { before, subjects } = await traced([text]);
@@ -66,12 +104,10 @@ export function checkpointCases({ source, origin, start }: SourceBench): readonl
             await sees(reading, text);
             runs.push(...of(reading.events, subject));
           });
-        const [one, other] = runs;
-        assert.ok(one && other, "emitted in both runs");
-        assert.equal(one.id === other.id, one.sequence === other.sequence, "id ≙ version");
-        if (one.id === other.id) assert.deepEqual(other.data, one.data);
+        alike(runs[0], runs[1]);
       },
     },
     ...(source.capabilities.forgets ? whenForgets : []),
+    ...(module === undefined ? [] : whenModule(String(module))),
   ];
 }

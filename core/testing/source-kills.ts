@@ -58,7 +58,7 @@ export function killCases(bench: SourceBench, module: string): readonly Case[] {
                   return place.state.all(...writes);
                 },
               },
-              hear: (_, some) => void events.push(...some),
+              hear: (_, some: readonly SluiceEvent[]) => void events.push(...some),
               isDone: () => isStored,
               patienceMs: patienceMs * 4,
             },

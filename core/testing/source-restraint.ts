@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Source } from "../connector.ts";
 import type { SluiceEvent } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
-import { heldBytes, leavesNothing } from "./leftovers.ts";
+import { run } from "./fakes/run.ts";
+import { heldBytes, leavesNothing, listenersOn } from "./leftovers.ts";
 import { during, sees } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
 
@@ -12,8 +14,13 @@ const stalledTexts = 120;
 /** A batch that waits, one that is being made, and what decoding them takes: well below all of the texts. */
 const mayHold = 6 * 2 ** 20;
 
+const idleMs = 500;
+/** Heartbeats that it may have in that time. */
+const mayBeat = 25;
+
 /** What a source does while nobody asks it, and once it must end. */
-export function restraintCases({ source, origin, start }: SourceBench): readonly Case[] {
+export function restraintCases(bench: SourceBench): readonly Case[] {
+  const { source, config, origin, patienceMs, start } = bench;
   const putBulk = async (keys: readonly string[]) => {
     for (const key of keys) await origin.put(key, word() + bulk);
   };
@@ -35,13 +42,57 @@ export function restraintCases({ source, origin, start }: SourceBench): readonly
       },
     },
     {
-      name: "leaves no timer, socket or watcher behind",
+      name: "leaves nothing open: no timer, socket, file, thread, child or listener",
       run: async () =>
         leavesNothing(async () => {
           const text = word();
           await origin.put(word(), text);
           await during(await start(), (reading) => sees(reading, text));
         }),
+    },
+    {
+      name: "adds no listener to its signal with every round",
+      run: async () => {
+        let signal: AbortSignal | undefined;
+        const watched: Source = {
+          ...source,
+          read: (context) => {
+            ({ signal } = context);
+            return source.read(context);
+          },
+        };
+        await during(await run(watched, { config, patienceMs }), async (reading) => {
+          const rounds = async () => {
+            for (let times = 0; times < 8; times += 1) {
+              const text = word();
+              await origin.put(word(), text);
+              await sees(reading, text);
+            }
+            assert.ok(signal);
+            return listenersOn(signal);
+          };
+          const more = -(await rounds()) + (await rounds());
+          assert.ok(more < 6, `${more} listeners more after 8 changes`);
+        });
+      },
+    },
+    {
+      name: "does not spin while nothing happens",
+      run: async () => {
+        const text = word();
+        await origin.put(word(), text);
+        await during(await start(), async (reading) => {
+          await sees(reading, text);
+          await sleep(100);
+          const before = reading.batches.length;
+          await sleep(idleMs);
+          const empty = reading.batches.slice(before).filter(({ events }) => events.length === 0);
+          assert.ok(
+            empty.length <= mayBeat,
+            `${empty.length} batches without events in ${idleMs} ms`,
+          );
+        });
+      },
     },
     {
       name: "loses nothing while it is not asked, and yields bounded batches",

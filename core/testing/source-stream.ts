@@ -8,9 +8,9 @@ import type { SourceBench } from "./source.ts";
 export function streamCases({ origin, start }: SourceBench): readonly Case[] {
   return [
     {
-      name: "first emits everything that exists",
+      name: "first emits everything that exists, whatever letters it has",
       run: async () => {
-        const texts = Array.from({ length: 5 }, word);
+        const texts = Array.from({ length: 5 }, () => `${word()} naïve 猫 🐈`);
         for (const text of texts) await origin.put(word(), text);
         await during(await start(), (reading) => sees(reading, ...texts));
       },
@@ -42,7 +42,7 @@ export function streamCases({ origin, start }: SourceBench): readonly Case[] {
       },
     },
     {
-      name: "gives a later change a higher version and another id",
+      name: "gives a later change a higher version, another id and the same partition key",
       run: async () => {
         await during(await start(), async (reading) => {
           const [key, first, second] = [word(), word(), word()];

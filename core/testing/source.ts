@@ -1,6 +1,8 @@
 import type { Source } from "../connector.ts";
 import { definitionCases, type Case, type WrittenConfig } from "./conformance.ts";
 import { run } from "./fakes/run.ts";
+import { state } from "./fakes/state.ts";
+import { entriesOf } from "./overheard.ts";
 import { secretCases } from "./secrets.ts";
 import { checkpointCases } from "./source-checkpoints.ts";
 import { crashCases } from "./source-crashes.ts";
@@ -53,15 +55,17 @@ export function sourceConformance(given: {
   return [
     ...definitionCases(source, config),
     ...secretCases(source, config, async (context) => {
-      const reading = await start({ using: context });
+      const place = state();
+      const reading = await start({ using: context, state: place });
       context.signal.addEventListener("abort", () => void reading.stop().catch(() => {}));
       await reading.until(({ length }) => length > 0).catch(() => reading.ended);
       await reading.stop();
-      return [reading.events, reading.batches, reading.progress];
+      const kept = await entriesOf(place.state);
+      return [reading.events, reading.batches, reading.progress, kept];
     }),
     ...streamCases(bench),
     ...(deletes ? deleteCases(bench) : []),
-    ...(replays ? [...crashCases(bench), ...checkpointCases(bench)] : []),
+    ...(replays ? [...crashCases(bench), ...checkpointCases(bench, module)] : []),
     ...(snapshotOnRequest ? requestCases(bench) : []),
     ...(module === undefined ? [] : killCases(bench, String(module))),
     ...restraintCases(bench),

@@ -7,7 +7,10 @@ import { leavesNothing } from "./leftovers.ts";
 import { secretCases } from "./secrets.ts";
 import { storeKillCases } from "./store-kills.ts";
 import { storeLimitCases } from "./store-limits.ts";
-import { storeReadCases } from "./store-reads.ts";
+import { makesNothing, storeReadCases } from "./store-reads.ts";
+
+/** How far a value may be off that was written as a text in between. */
+const precision = 1e-6;
 
 /** A store, and an empty namespace in it. */
 export interface StoreHand {
@@ -25,7 +28,8 @@ export type OpenedStore = (use: (hand: StoreHand) => Promise<void>) => Promise<v
  * What vector sync relies on in a `VectorStore`. Every case takes a namespace of its own, and empties it.
  * `dimensions` (8) is what the index is opened with; `patienceMs` (5 s) how far it may be behind its writes.
  * `module`, the URL of the module that exports the store, has it killed at each step, in a process of its own:
- * what it writes to must outlive a process.
+ * what it writes to must outlive a process. `absent`, the config of an index that is not there, which a writer would
+ * make, proves that a reader makes none.
  */
 export function vectorStoreConformance(given: {
   readonly store: VectorStoreExtension;
@@ -33,8 +37,9 @@ export function vectorStoreConformance(given: {
   readonly dimensions?: number;
   readonly patienceMs?: number;
   readonly module?: URL | string;
+  readonly absent?: Record<string, unknown>;
 }): readonly Case[] {
-  const { store: extension, config, dimensions = 8, patienceMs = 5_000, module } = given;
+  const { store: extension, config, dimensions = 8, patienceMs = 5_000, module, absent } = given;
   const open = (told = context<unknown>({ config: extension.config.parse(config) })) =>
     extension.open({ ...told, dimensions, readOnly: false });
 
@@ -90,9 +95,33 @@ export function vectorStoreConformance(given: {
       name: "gives back what was put, metadata of every type included",
       run: () =>
         opened(async ({ store, to, vector, shows }) => {
-          const all = [vector("a#1"), vector("a#2", { towards: 3, text: 'naïve 猫 "quoted"' })];
+          const all = [
+            vector("a#1"),
+            vector("a#2", { towards: 3, text: 'naïve 猫 "quoted"' }),
+            { ...vector("a#3"), metadata: numbers },
+          ];
           await store.upsert(all, to);
           await shows(all);
+        }),
+    },
+    {
+      name: "gives back values as they were put, not rounded",
+      run: () =>
+        opened(async ({ store, to }) => {
+          const all = Array.from({ length: 8 }, (_, at) => ({
+            id: `v${at}`,
+            values: unitVector(dimensions),
+            metadata: { text: "t" },
+          }));
+          await store.upsert(all, to);
+          await settles(patienceMs, async () => {
+            const ids = all.map(({ id }) => id);
+            const found = new Map((await store.fetch(ids, to)).map((one) => [one.id, one.values]));
+            for (const { id, values } of all) {
+              const off = values.map((value, at) => Math.abs(value - (found.get(id)?.[at] ?? NaN)));
+              assert.ok(Math.max(...off) <= precision, `${id} is off by ${Math.max(...off)}`);
+            }
+          });
         }),
     },
     {
@@ -145,6 +174,7 @@ export function vectorStoreConformance(given: {
         }),
     },
     ...storeReadCases(opened),
+    ...(absent === undefined ? [] : [makesNothing(extension, absent)]),
     ...storeLimitCases(opened),
     ...(module === undefined ? [] : storeKillCases({ ...shared, module: String(module) })),
     {
@@ -156,13 +186,33 @@ export function vectorStoreConformance(given: {
       },
     },
     {
-      name: "leaves no timer, socket or thread behind",
+      name: "leaves nothing open: no timer, socket, file, thread, child or listener",
       run: () =>
-        leavesNothing(() =>
-          opened(async ({ store, to, vector }) => void (await store.upsert([vector("a")], to))),
+        leavesNothing((signal) =>
+          opened(async ({ store, to, vector }) => {
+            await store.upsert([vector("a")], { ...to, signal });
+            await store.query({ vector: vector("a").values, topK: 1 }, { ...to, signal });
+          }),
         ),
     },
   ];
+}
+
+/** What a type of too few bits, or one for texts and lists alone, would change. */
+const numbers = {
+  zero: 0,
+  negative: -3,
+  unsigned: 2 ** 31 + 1,
+  milliseconds: 1_790_000_000_123,
+  exact: 0.1,
+  isLive: false,
+  empty: "",
+};
+
+function unitVector(dimensions: number): Float32Array {
+  const values = Float32Array.from({ length: dimensions }, () => Math.random() - 0.5);
+  const length = Math.hypot(...values);
+  return values.map((value) => value / length);
 }
 
 async function everything(store: VectorStore, to: StoreRun): Promise<readonly Vector[]> {

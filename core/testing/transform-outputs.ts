@@ -1,25 +1,64 @@
 import assert from "node:assert/strict";
 import { childKey } from "../child.ts";
 import type { Applicable, Output } from "../connector.ts";
-import { isRecordChange } from "../event.ts";
+import { checkEvents } from "../check-event.ts";
+import { isRecordChange, isUpsert } from "../event.ts";
 import type { Case } from "./conformance.ts";
+import { answeredElsewhere } from "./killed.ts";
 import type { TransformBench } from "./transform.ts";
 
 /** What a transform answers with. */
-export function outputCases({ transform, samples, opened }: TransformBench): readonly Case[] {
+export function outputCases(bench: TransformBench): readonly Case[] {
+  const { transform, config, samples, opened, module } = bench;
+  const whenModule = (from: string): readonly Case[] => [
+    {
+      name: "gives the same in another process",
+      run: () =>
+        opened(async (apply) => {
+          const { kind, name } = transform;
+          const order = { module: from, kind, name, config, samples } as const;
+          assert.deepEqual(await answeredElsewhere(order), await apply(samples));
+        }),
+    },
+  ];
+
   return [
     {
       name: "answers with one slot per input, of a type it says it emits",
       run: () =>
         opened(async (apply) => {
-          const outputs = await apply(samples);
-          assert.equal(outputs.length, samples.length);
+          const inputs = manyOf(samples);
+          const outputs = await apply(inputs);
+          assert.equal(outputs.length, inputs.length);
           outputs.forEach((output, at) => {
             for (const { type } of eventsOf(output)) {
               const named = transform.emits.some((prefix) => type.startsWith(prefix));
-              assert.ok(named || type === samples[at]?.type, `emits ${type} unannounced`);
+              assert.ok(named || type === inputs[at]?.type, `emits ${type} unannounced`);
             }
           });
+        }),
+    },
+    {
+      name: "answers with sound events: what JSON can say, and the data of their type",
+      run: () =>
+        opened(async (apply) => {
+          for (const event of (await apply(samples)).flatMap(eventsOf)) {
+            assert.deepEqual(checkEvents([event]), [event]);
+            assert.deepEqual(JSON.parse(JSON.stringify(event)), event);
+            if (!isUpsert(event)) continue;
+            if (event.type === "dev.sluice.record.upserted") {
+              assert.equal(typeof event.data.after, "object", "a record without `after`");
+              continue;
+            }
+            const { text, metadata } = event.data;
+            assert.equal(typeof text, "string", "a document without `text`");
+            assert.ok(metadata !== null && typeof metadata === "object", "without `metadata`");
+            for (const [name, value] of Object.entries(metadata)) {
+              const isFlat =
+                Array.isArray(value) || ["string", "number", "boolean"].includes(typeof value);
+              assert.ok(isFlat, `metadata "${name}" is ${JSON.stringify(value)}`);
+            }
+          }
         }),
     },
     {
@@ -34,9 +73,10 @@ export function outputCases({ transform, samples, opened }: TransformBench): rea
       name: "keeps each record's identity",
       run: () =>
         opened(async (apply) => {
-          const outputs = await apply(samples);
+          const inputs = samples.map(told);
+          const outputs = await apply(inputs);
           outputs.forEach((output, at) => {
-            const input = samples[at];
+            const input = inputs[at];
             if (!input) return;
             const isSplit = Array.isArray(output);
             const subjects = new Set<string | undefined>();
@@ -53,6 +93,8 @@ export function outputCases({ transform, samples, opened }: TransformBench): rea
                 identity(event, subjectOfAll, ofRecord),
                 identity(input, input.subject, ofRecord),
               );
+              if (isUpsert(event) && isUpsert(input) && !isSplit)
+                assert.deepEqual(event.data.key, input.data.key, "the record's key is another");
               const isDerived = event.id === input.id || event.id.startsWith(`${input.id}~`);
               assert.ok(isDerived, `id ${event.id} does not begin with ${input.id}~`);
             }
@@ -74,6 +116,7 @@ export function outputCases({ transform, samples, opened }: TransformBench): rea
         });
       },
     },
+    ...(module === undefined ? [] : whenModule(module)),
     {
       name: "mixes nothing up while partitions are worked on at once",
       run: () =>
@@ -110,12 +153,34 @@ function isMany(output: Applicable | readonly Applicable[]): output is readonly 
   return Array.isArray(output);
 }
 
+/** With all that must come along, whatever it is about. */
+function told(sample: Applicable): Applicable {
+  return {
+    traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    correlationid: "kit",
+    audience: "kit",
+    ...sample,
+  };
+}
+
+/** As many as a batch may hold, all of them different. */
+function manyOf(samples: readonly Applicable[]): readonly Applicable[] {
+  const rounds = Math.ceil(100 / samples.length);
+  return Array.from({ length: rounds }, (_, round) =>
+    samples.map((one) => {
+      const subject = `${one.subject}~${round}`;
+      return { ...one, id: `${one.id}~${round}`, ...(isRecordChange(one) && { subject }) };
+    }),
+  ).flat();
+}
+
 /** A record that becomes a message keeps its own too. */
 function identity(event: Applicable, subject: string | undefined, ofRecord: boolean) {
-  const { source, traceparent } = event;
-  if (!ofRecord) return { source, subject, traceparent };
+  const { source, traceparent, correlationid, audience } = event;
+  const ofAll = { source, subject, traceparent, correlationid, audience };
+  if (!ofRecord) return ofAll;
   const { sequence, partitionkey, time } = event;
-  return { source, subject, sequence, partitionkey, time, traceparent };
+  return { ...ofAll, sequence, partitionkey, time };
 }
 
 function freeze(value: unknown) {

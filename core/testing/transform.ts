@@ -13,29 +13,35 @@ export interface TransformBench {
   readonly config: WrittenConfig;
   readonly samples: readonly Applicable[];
   readonly poison: Applicable | undefined;
+  readonly module: string | undefined;
   /** Opens a worker, and closes it whatever happens. */
   readonly opened: (
     use: (
       apply: (events: readonly Applicable[], signal?: AbortSignal) => Promise<readonly Output[]>,
       worker: TransformWorker,
     ) => Promise<void>,
+    signal?: AbortSignal,
   ) => Promise<void>;
 }
 
 /**
  * What the runner relies on in a transform. `samples`: at least two inputs that it accepts; if it drops some
- * or splits, of each kind one. `poison`: an input that it refuses for good, where there is such.
+ * or splits, of each kind one. `poison`: an input that it refuses for good, where there is such. `module`, the
+ * URL of the module that exports the transform, has it asked in a process of its own too.
  */
 export function transformConformance(given: {
   readonly transform: Transform;
   readonly config: Record<string, unknown>;
   readonly samples: readonly Applicable[];
   readonly poison?: Applicable;
+  readonly module?: URL | string;
 }): readonly Case[] {
   const { transform, config, samples, poison } = given;
-  const open = () => transform.open(context({ config: transform.config.parse(config) }));
-  const opened: TransformBench["opened"] = async (use) => {
-    const worker = await open();
+  const module = given.module && String(given.module);
+  const open = (signal?: AbortSignal) =>
+    transform.open(context({ config: transform.config.parse(config), ...(signal && { signal }) }));
+  const opened: TransformBench["opened"] = async (use, told) => {
+    const worker = await open(told);
     try {
       await use(
         (events, signal = new AbortController().signal) => worker.apply(events, { signal }),
@@ -45,7 +51,7 @@ export function transformConformance(given: {
       await worker.close?.();
     }
   };
-  const bench: TransformBench = { transform, config, samples, poison, opened };
+  const bench: TransformBench = { transform, config, samples, poison, module, opened };
 
   return [
     ...definitionCases(transform, config),
@@ -92,8 +98,11 @@ export function transformConformance(given: {
       },
     },
     {
-      name: "leaves no timer, socket or thread behind",
-      run: () => leavesNothing(() => opened(async (apply) => void (await apply(samples)))),
+      name: "leaves nothing open: no timer, socket, file, thread, child or listener",
+      run: () =>
+        leavesNothing((signal) =>
+          opened(async (apply) => void (await apply(samples, signal)), signal),
+        ),
     },
   ];
 }

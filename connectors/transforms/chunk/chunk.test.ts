@@ -40,7 +40,12 @@ const bare = ({ text, context }: Chunk) => (context === undefined ? text : [cont
 describe("chunk keeps the contract of a transform", () => {
   const samples = [document("# A\n\nText one."), document("Plain.", "text/plain", "b.txt")];
   const config = { embedding: hash, maxTokens: 50 };
-  for (const { name, run } of transformConformance({ transform: chunk, config, samples }))
+  for (const { name, run } of transformConformance({
+    transform: chunk,
+    config,
+    samples,
+    module: new URL("./chunk.js", import.meta.url),
+  }))
     it(name, run);
 });
 

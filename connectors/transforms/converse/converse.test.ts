@@ -49,7 +49,12 @@ async function open(config: object = {}, place = fakes.state()) {
 
 describe("converse keeps the contract of a transform", () => {
   const samples = [ask("q1", "What is EventMesh?"), question("And that?", { id: "q2" })];
-  for (const { name, run } of transformConformance({ transform: converse, config: {}, samples }))
+  for (const { name, run } of transformConformance({
+    transform: converse,
+    config: {},
+    samples,
+    module: new URL("./converse.js", import.meta.url),
+  }))
     it(name, run);
 });
 

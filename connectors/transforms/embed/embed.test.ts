@@ -34,12 +34,14 @@ describe("embed keeps the contract of a transform", () => {
     transform: embed,
     config: { embedding },
     samples,
+    module: new URL("./embed.js", import.meta.url),
   }))
     it(`of documents: ${name}`, run);
   for (const { name, run } of transformConformance({
     transform: embed,
     config: { embedding, input: "query" },
     samples: [question("What is one?"), question("And two?", { id: "q2" })],
+    module: new URL("./embed.js", import.meta.url),
   }))
     it(`of questions: ${name}`, run);
 });

@@ -27,7 +27,12 @@ async function kept(config: object, event: ReturnType<typeof record>): Promise<b
 describe("filter keeps the contract of a transform", () => {
   const samples = [record({ status: "live" }), record({ status: "draft" })];
   const config = { where: { status: "live" } };
-  for (const { name, run } of transformConformance({ transform: filter, config, samples }))
+  for (const { name, run } of transformConformance({
+    transform: filter,
+    config,
+    samples,
+    module: new URL("./filter.js", import.meta.url),
+  }))
     it(name, run);
 });
 

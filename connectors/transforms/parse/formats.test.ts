@@ -376,7 +376,12 @@ describe("parse keeps the contract of a transform that splits", () => {
     record(bytes(pdfOf(["page"]), "application/pdf"), "c.pdf"),
   ];
   const config = { rows: { key: ["id"] } };
-  for (const { name, run } of transformConformance({ transform: parse, config, samples }))
+  for (const { name, run } of transformConformance({
+    transform: parse,
+    config,
+    samples,
+    module: new URL("./parse.js", import.meta.url),
+  }))
     it(name, run);
 });
 

@@ -49,7 +49,13 @@ describe("parse keeps the contract of a transform", () => {
     { uri: "file:///c.zip", mediaType: "application/zip", text: "PK" },
     "c.zip",
   );
-  for (const { name, run } of transformConformance({ transform: parse, config, samples, poison }))
+  for (const { name, run } of transformConformance({
+    transform: parse,
+    config,
+    samples,
+    poison,
+    module: new URL("./parse.js", import.meta.url),
+  }))
     it(name, run);
 });
 

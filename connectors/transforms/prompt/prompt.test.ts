@@ -27,7 +27,12 @@ async function write(event: QuestionAsked, config: object = {}): Promise<Questio
 
 describe("prompt keeps the contract of a transform", () => {
   const samples = [asked({ matches: [match("One.")] }), asked({})];
-  for (const { name, run } of transformConformance({ transform: prompt, config: {}, samples }))
+  for (const { name, run } of transformConformance({
+    transform: prompt,
+    config: {},
+    samples,
+    module: new URL("./prompt.js", import.meta.url),
+  }))
     it(name, run);
 });
 

@@ -28,7 +28,12 @@ async function asked(event: ReturnType<typeof file>): Promise<QuestionAsked["dat
 
 describe("question keeps the contract of a transform", () => {
   const samples = [file("What?"), file('{ "text": "And?" }')];
-  for (const { name, run } of transformConformance({ transform: question, config: {}, samples }))
+  for (const { name, run } of transformConformance({
+    transform: question,
+    config: {},
+    samples,
+    module: new URL("./question.js", import.meta.url),
+  }))
     it(name, run);
 });
 

@@ -50,7 +50,12 @@ describe("render keeps the contract of a transform", () => {
     record({ id: 1, title: "x" }, { unchanged: ["body"] }, '["4"]'),
   ];
   const config = { template, metadata: ["title"] };
-  for (const { name, run } of transformConformance({ transform: render, config, samples }))
+  for (const { name, run } of transformConformance({
+    transform: render,
+    config,
+    samples,
+    module: new URL("./render.js", import.meta.url),
+  }))
     it(name, run);
 });
 

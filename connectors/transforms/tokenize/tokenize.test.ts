@@ -28,7 +28,12 @@ async function through(
 describe("tokenize keeps the contract of a transform", () => {
   const samples = [document("# A\n\nText one."), document("Plain.", "text/plain")];
   const config = { embedding: hash };
-  for (const { name, run } of transformConformance({ transform: tokenize, config, samples }))
+  for (const { name, run } of transformConformance({
+    transform: tokenize,
+    config,
+    samples,
+    module: new URL("./tokenize.js", import.meta.url),
+  }))
     it(name, run);
 });
 

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { PoisonError, RetryableError, SluiceError } from "../../errors.ts";
@@ -15,6 +15,16 @@ const faults = [
   "loses upserts at once",
   "tells falling positions",
   "fetches what is absent",
+  "lists by a pattern",
+  "lists in any case",
+  "rounds values",
+  "keeps integers of 32 bits",
+  "keeps floats of 32 bits",
+  "folds the case of namespaces",
+  "cleans namespaces",
+  "orders by another metric",
+  "answers with ten at most",
+  "makes what it is to read",
   "lists one page",
   "lists in order of arrival",
   "mixes namespaces",
@@ -33,7 +43,10 @@ const faults = [
   "writes a vector by halves",
   "closes once",
   "leaves a timer",
+  "leaves a listener",
+  "leaves a quiet timer",
   "tells its token",
+  "keeps its token",
 ] as const;
 
 const code = "drawers.refused";
@@ -49,17 +62,24 @@ export const drawers = defineVectorStore({
     token: z.string().min(1).optional().meta({ secret: true }).describe("For nothing."),
     broken: z.enum(faults).optional().describe("What it does wrong."),
   }),
-  async open({ config: { path, token, broken }, dimensions = 8, log }) {
+  async open({ config: { path, token, broken }, dimensions = 8, readOnly, log, state }) {
     const is = (fault: (typeof faults)[number]) => broken === fault;
     if (is("tells its token")) log.warn({ url: `https://kit:${token}@localhost` }, "opened");
+    if (is("leaves a quiet timer")) setInterval(() => {}, 1_000).unref();
+    if (is("keeps its token")) await state.each([{ key: "token", value: String(token) }]);
     if (is("leaves a timer")) setInterval(() => {}, 1_000);
+    if (!existsSync(path)) {
+      if (readOnly && !is("makes what it is to read"))
+        throw new RetryableError("drawers: no file.", { code, reason: "refused" });
+      writeFileSync(path, "[]");
+    }
     const spaces = read(path);
     const save = () => {
       writeFileSync(`${path}.new`, written(spaces));
       renameSync(`${path}.new`, path);
     };
     const space = (namespace: string) => {
-      const name = is("mixes namespaces") ? "all" : namespace;
+      const name = spaceOf(namespace, broken);
       const held = spaces.get(name) ?? new Map<string, Vector>();
       spaces.set(name, held);
       return held;
@@ -80,6 +100,7 @@ export const drawers = defineVectorStore({
         metric: "cosine",
       }),
       async upsert(vectors, { namespace, signal, deadline = Infinity }) {
+        if (is("leaves a listener")) signal.addEventListener("abort", () => {});
         if (is("settles late")) await sleep(2);
         if (is("settles late") && signal.aborted) await sleep(1_200);
         if (!is("ignores its abort")) signal.throwIfAborted();
@@ -105,11 +126,14 @@ export const drawers = defineVectorStore({
           const before = is("merges metadata") ? held.get(id)?.metadata : {};
           const metadata = Object.entries({ ...before, ...vector.metadata }).map(([key, value]) => [
             key,
-            is("makes texts of numbers") && typeof value === "number" ? String(value) : value,
+            typeof value === "number" ? numberOf(value, broken) : value,
           ]);
-          held.set(id, { ...vector, id, metadata: Object.fromEntries(metadata) });
+          const values = is("rounds values")
+            ? vector.values.map((value) => Math.round(value * 10_000) / 10_000)
+            : vector.values;
+          held.set(id, { id, values, metadata: Object.fromEntries(metadata) });
         }
-        spaces.set(is("mixes namespaces") ? "all" : namespace, held);
+        spaces.set(spaceOf(namespace, broken), held);
         if (!is("keeps to itself what it answered")) save();
         lsn += is("tells falling positions") ? -1n : 1n;
         return { lsn };
@@ -135,7 +159,12 @@ export const drawers = defineVectorStore({
       async *list(prefix, { namespace }) {
         const arrived = [...space(namespace).keys()];
         const all = is("lists in order of arrival") ? arrived : arrived.toSorted();
-        const ids = all.filter((id) => id.startsWith(prefix));
+        const isLike = new RegExp(`^${prefix.replaceAll("_", ".").replaceAll("%", ".*")}`);
+        const ids = all.filter((id) => {
+          if (is("lists by a pattern")) return isLike.test(id);
+          if (is("lists in any case")) return id.toLowerCase().startsWith(prefix.toLowerCase());
+          return id.startsWith(prefix);
+        });
         for (let at = 0; at < ids.length; at += 100) {
           yield ids.slice(at, at + 100);
           if (is("lists one page")) return;
@@ -149,11 +178,14 @@ export const drawers = defineVectorStore({
         const found = [...space(namespace).values()]
           .map(({ id, values, metadata }) => ({
             id,
-            score: sign * values.reduce((sum, value, at) => sum + value * (vector[at] ?? 0), 0),
+            score:
+              sign *
+              (is("orders by another metric") ? dot(values, vector) : cosine(values, vector)),
             metadata: is("answers without metadata") ? {} : metadata,
           }))
           .toSorted((one, other) => other.score - one.score);
-        return { matches: is("answers all") ? found : found.slice(0, topK), lsn };
+        const most = is("answers with ten at most") ? Math.min(topK, 10) : topK;
+        return { matches: is("answers all") ? found : found.slice(0, most), lsn };
       },
       close: async () => {
         save();
@@ -163,6 +195,26 @@ export const drawers = defineVectorStore({
     };
   },
 });
+
+function spaceOf(namespace: string, broken: string | undefined): string {
+  if (broken === "mixes namespaces") return "all";
+  if (broken === "folds the case of namespaces") return namespace.toLowerCase();
+  return broken === "cleans namespaces" ? namespace.replaceAll(/\W/g, "_") : namespace;
+}
+
+function numberOf(value: number, broken: string | undefined): number | string {
+  if (broken === "makes texts of numbers") return String(value);
+  if (broken === "keeps integers of 32 bits" && Number.isInteger(value)) return value | 0;
+  return broken === "keeps floats of 32 bits" ? Math.fround(value) : value;
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, at) => sum + value * (b[at] ?? 0), 0);
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}
 
 function written(spaces: Spaces): string {
   const plain = [...spaces].map(([name, held]) => [

@@ -4,7 +4,9 @@
  */
 export const expected = {
   journal: {
-    "begins with what is yet to come": ["first emits everything that exists"],
+    "begins with what is yet to come": [
+      "first emits everything that exists, whatever letters it has",
+    ],
     "looks only once": ["emits what appears while it runs"],
     "lets nothing come back": ["a record that comes back is emitted again"],
     "gives lower versions in later runs": [
@@ -23,12 +25,12 @@ export const expected = {
       "resumes after its checkpoint: nothing old, nothing missed",
       "emits a delete that happened while it was down",
       "resumes from every checkpoint with all that followed",
-      "names the same change alike in every run: one id a version, one text an id",
+      "names the same change alike in every run: one id a version, all of it alike",
       "a snapshot that a crash ended is finished when it is asked for again, once",
     ],
     "keeps its position elsewhere": [
       "resumes from every checkpoint with all that followed",
-      "names the same change alike in every run: one id a version, one text an id",
+      "names the same change alike in every run: one id a version, all of it alike",
     ],
     "keeps its position before it publishes": [
       "killed at each step, it loses nothing and brings nothing back",
@@ -41,9 +43,27 @@ export const expected = {
       "what it emitted just before a crash and is removed while it is down, it deletes",
     ],
     "misses deletes while it is down": ["emits a delete that happened while it was down"],
-    "gives every change one version": ["gives a later change a higher version and another id"],
+    "gives every change one version": [
+      "gives a later change a higher version, another id and the same partition key",
+    ],
+    "partitions by version": [
+      "gives a later change a higher version, another id and the same partition key",
+      "keeps the order of each key while many change at once",
+      "emits a delete with a higher version",
+      "a record that comes back is emitted again",
+      "a change it emitted just before a crash and is taken back while it is down, it takes back",
+      "a snapshot on request reads everything again and ends with a sweep",
+      "a catch-up snapshot is addressed to its audience",
+      "completes each request once, with its sweep or after it",
+    ],
+    "knows Latin letters only": ["first emits everything that exists, whatever letters it has"],
+    "names events by process": ["names the same change alike in another process"],
+    "tells when it read": [
+      "names the same change alike in every run: one id a version, all of it alike",
+    ],
+    "spins while nothing happens": ["does not spin while nothing happens"],
     "names events at random": [
-      "names the same change alike in every run: one id a version, one text an id",
+      "names the same change alike in every run: one id a version, all of it alike",
     ],
     "mixes up the order": [
       "keeps the order of each key while many change at once",
@@ -56,8 +76,22 @@ export const expected = {
       "loses nothing while it is not asked, and yields bounded batches",
     ],
     "outlives its abort": ["returns within a second of an abort, idle or not asked"],
-    "leaves a timer": ["leaves no timer, socket or watcher behind"],
-    "tells its token": ["tells no secret, in no line, error or finding"],
+    "leaves a quiet timer": [
+      "leaves nothing open: no timer, socket, file, thread, child or listener",
+    ],
+    "leaves a server": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "leaves a file open": [
+      "leaves nothing open: no timer, socket, file, thread, child or listener",
+    ],
+    "leaves a child": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "adds a listener a round": ["adds no listener to its signal with every round"],
+    "leaves a timer": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "prints its token": ["tells no secret, in no line, error, finding, counter, state or output"],
+    "tells its token in Base64": [
+      "tells no secret, in no line, error, finding, counter, state or output",
+    ],
+    "keeps its token": ["tells no secret, in no line, error, finding, counter, state or output"],
+    "tells its token": ["tells no secret, in no line, error, finding, counter, state or output"],
     "never completes": [
       "completes each request once, with its sweep or after it",
       "a snapshot that a crash ended is finished when it is asked for again, once",
@@ -81,7 +115,7 @@ export const expected = {
     "confirms what is not settled": [
       "confirms nothing at its origin before it is settled",
       "resumes from every checkpoint with all that followed",
-      "names the same change alike in every run: one id a version, one text an id",
+      "names the same change alike in every run: one id a version, all of it alike",
       "killed between publishing and the checkpoint, it emits again, never with a lower version",
       "a change it emitted just before a crash and is taken back while it is down, it takes back",
       "returns within a second of an abort, idle or not asked",
@@ -119,6 +153,20 @@ export const expected = {
       "keeps each record's identity",
       "a record that becomes another sample leaves nothing of what it was",
     ],
+    "changes the key": [
+      "keeps each record's identity",
+      "a record that becomes another sample leaves nothing of what it was",
+    ],
+    "drops the audience": ["keeps each record's identity"],
+    "drops the trace": ["keeps each record's identity"],
+    "says what JSON cannot": [
+      "answers with sound events: what JSON can say, and the data of their type",
+    ],
+    "makes records of nothing": [
+      "answers with sound events: what JSON can say, and the data of their type",
+    ],
+    "answers twenty-five at most": ["answers with one slot per input, of a type it says it emits"],
+    "differs by process": ["gives the same in another process"],
     remembers: [
       "gives the same for the same, at once, one by one and in a new worker",
       "mixes nothing up while partitions are worked on at once",
@@ -140,8 +188,15 @@ export const expected = {
     "names what did not fail": ["names the one input it refuses, and no other"],
     "settles late": ["settles within a second of an abort"],
     "closes once": ["can be closed twice"],
-    "leaves a timer": ["leaves no timer, socket or thread behind"],
-    "tells its token": ["tells no secret, in no line, error or finding"],
+    "leaves a quiet timer": [
+      "leaves nothing open: no timer, socket, file, thread, child or listener",
+    ],
+    "leaves a listener": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "leaves a timer": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "counts by its token": [
+      "tells no secret, in no line, error, finding, counter, state or output",
+    ],
+    "tells its token": ["tells no secret, in no line, error, finding, counter, state or output"],
   },
   shelf: {
     "loses what it was given": [
@@ -255,8 +310,16 @@ export const expected = {
       "killed at each step, it keeps what stays, and its batch written again makes it whole",
     ],
     "closes once": ["can be closed twice"],
-    "leaves a timer": ["leaves no timer, socket or watcher behind"],
-    "tells its token": ["tells no secret, in no line, error or finding"],
+    "leaves a quiet timer": [
+      "leaves nothing open: no timer, socket, file, thread, child or listener",
+    ],
+    "leaves a file open": [
+      "leaves nothing open: no timer, socket, file, thread, child or listener",
+    ],
+    "leaves a listener": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "leaves a timer": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "prints its token": ["tells no secret, in no line, error, finding, counter, state or output"],
+    "tells its token": ["tells no secret, in no line, error, finding, counter, state or output"],
   },
   letters: {
     "is not what it is described as": ["is what it is described as"],
@@ -264,6 +327,22 @@ export const expected = {
     "makes vectors too short": [
       "answers one vector a text, in order, whatever stands beside it",
       "tells texts apart, and embeds questions too",
+    ],
+    "does not normalise": ["answers one vector a text, in order, whatever stands beside it"],
+    "adds noise": [
+      "answers one vector a text, in order, whatever stands beside it",
+      "answers several calls at once, each with its own",
+    ],
+    "differs by process": ["gives the same vectors in another process"],
+    "is infinite for long texts": [
+      "takes the longest text and refuses a longer one, which is never cut",
+    ],
+    "has another fingerprint each time": [
+      "has one fingerprint, and another for other dimensions",
+      "is what it is described as",
+    ],
+    "has one fingerprint for all dimensions": [
+      "has one fingerprint, and another for other dimensions",
     ],
     "knows one vector only": ["tells texts apart, and embeds questions too"],
     "mixes up calls": ["answers several calls at once, each with its own"],
@@ -280,8 +359,13 @@ export const expected = {
     "ignores its abort": ["rejects after an abort, and within a second of one"],
     "settles late": ["rejects after an abort, and within a second of one"],
     "closes once": ["can be closed twice"],
-    "leaves a timer": ["leaves no timer, socket or thread behind"],
-    "tells its token": ["tells no secret, in no line, error or finding"],
+    "leaves a quiet timer": [
+      "leaves nothing open: no timer, socket, file, thread, child or listener",
+    ],
+    "leaves a listener": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "leaves a timer": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "prints its token": ["tells no secret, in no line, error, finding, counter, state or output"],
+    "tells its token": ["tells no secret, in no line, error, finding, counter, state or output"],
   },
   drawers: {
     "says other dimensions": ["says what the index is"],
@@ -291,10 +375,12 @@ export const expected = {
       "removing what is absent succeeds, in an absent namespace too",
       "upserts at once all arrive",
       "leaves out of a fetch what is absent",
-      "lists the ids of a prefix, all of them, ascending by bytes",
-      "keeps namespaces apart",
+      "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+      "keeps namespaces apart, alike as their names may be",
       "names its namespaces, if it can",
       "answers the nearest first, as many as asked, with their metadata",
+      "orders by the metric it says it has",
+      "answers with as many as asked, where there are as many",
       "takes ids and metadata as long as its limits say",
       "refuses a vector of other dimensions, which is poison",
     ],
@@ -312,26 +398,54 @@ export const expected = {
       "leaves out of a fetch what is absent",
       "refuses a vector of other dimensions, which is poison",
     ],
-    "lists one page": ["lists the ids of a prefix, all of them, ascending by bytes"],
-    "lists in order of arrival": ["lists the ids of a prefix, all of them, ascending by bytes"],
+    "lists by a pattern": [
+      "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    ],
+    "lists in any case": [
+      "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    ],
+    "rounds values": ["gives back values as they were put, not rounded"],
+    "keeps integers of 32 bits": ["gives back what was put, metadata of every type included"],
+    "keeps floats of 32 bits": ["gives back what was put, metadata of every type included"],
+    "folds the case of namespaces": [
+      "keeps namespaces apart, alike as their names may be",
+      "names its namespaces, if it can",
+    ],
+    "cleans namespaces": ["keeps namespaces apart, alike as their names may be"],
+    "orders by another metric": ["orders by the metric it says it has"],
+    "answers with ten at most": ["answers with as many as asked, where there are as many"],
+    "makes what it is to read": ["makes nothing when it is opened to be read"],
+    "lists one page": [
+      "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    ],
+    "lists in order of arrival": [
+      "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    ],
     "mixes namespaces": [
-      "keeps namespaces apart",
+      "keeps namespaces apart, alike as their names may be",
       "leaves out of a fetch what is absent",
-      "lists the ids of a prefix, all of them, ascending by bytes",
+      "lists the ids of a prefix as it is written, all of them, ascending by bytes",
       "names its namespaces, if it can",
       "answers the nearest first, as many as asked, with their metadata",
+      "orders by the metric it says it has",
+      "answers with as many as asked, where there are as many",
     ],
     "names other namespaces": ["names its namespaces, if it can"],
     "answers the farthest first": [
       "answers the nearest first, as many as asked, with their metadata",
+      "orders by the metric it says it has",
     ],
-    "answers all": ["answers the nearest first, as many as asked, with their metadata"],
+    "answers all": [
+      "answers the nearest first, as many as asked, with their metadata",
+      "answers with as many as asked, where there are as many",
+    ],
     "answers without metadata": [
       "answers the nearest first, as many as asked, with their metadata",
     ],
     "takes less than it says": [
       "takes as much as its limits say",
-      "lists the ids of a prefix, all of them, ascending by bytes",
+      "answers with as many as asked, where there are as many",
+      "lists the ids of a prefix as it is written, all of them, ascending by bytes",
     ],
     "cuts long ids": ["takes ids and metadata as long as its limits say"],
     "takes other dimensions": ["refuses a vector of other dimensions, which is poison"],
@@ -348,7 +462,12 @@ export const expected = {
       "killed at each step, what it answered is there, and every vector is whole",
     ],
     "closes once": ["can be closed twice"],
-    "leaves a timer": ["leaves no timer, socket or thread behind"],
-    "tells its token": ["tells no secret, in no line, error or finding"],
+    "leaves a quiet timer": [
+      "leaves nothing open: no timer, socket, file, thread, child or listener",
+    ],
+    "leaves a listener": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "leaves a timer": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+    "keeps its token": ["tells no secret, in no line, error, finding, counter, state or output"],
+    "tells its token": ["tells no secret, in no line, error, finding, counter, state or output"],
   },
 } satisfies Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;

@@ -1,4 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { spawn } from "node:child_process";
+import { openSync } from "node:fs";
+import { createServer } from "node:net";
 import { appendFile, open, readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -21,13 +24,26 @@ const faults = [
   "misses deletes while it is down",
   "gives every change one version",
   "names events at random",
+  "names events by process",
+  "tells when it read",
+  "partitions by version",
+  "knows Latin letters only",
+  "spins while nothing happens",
   "mixes up the order",
   "yields without bound",
   "reads ahead without bound",
   "drops what nobody asks for",
   "outlives its abort",
   "leaves a timer",
+  "leaves a server",
+  "leaves a file open",
+  "leaves a child",
+  "adds a listener a round",
+  "leaves a quiet timer",
   "tells its token",
+  "prints its token",
+  "tells its token in Base64",
+  "keeps its token",
   "never completes",
   "completes too early",
   "forgets the audience",
@@ -53,9 +69,21 @@ export const journal = defineSource({
   emits: ["dev.sluice.record.", "dev.sluice.collection.cleared"],
   capabilities: { deletes: true, snapshotOnRequest: true, replays: true, forgets: false },
   async *read({ config, checkpoint, requests, signal, state, log }) {
-    const { path, everyMs, broken } = config;
+    const { path, everyMs, token, broken } = config;
     const is = (fault: (typeof faults)[number]) => broken === fault;
     if (is("tells its token")) log.info({ config }, "started");
+    if (is("leaves a quiet timer")) setInterval(() => {}, 1_000).unref();
+    if (is("leaves a server")) createServer().listen(0, "127.0.0.1").unref();
+    if (is("leaves a file open")) openSync(path, "r");
+    if (is("leaves a child"))
+      spawn(process.execPath, ["-e", "setTimeout(() => {}, 5_000)"], { stdio: "ignore" }).unref();
+    if (is("prints its token")) process.stderr.write(`with ${token}\n`);
+    if (is("tells its token in Base64"))
+      log.info(
+        { authorization: `Basic ${Buffer.from(`me:${token}`).toString("base64")}` },
+        "asked",
+      );
+    if (is("keeps its token")) await state.each([{ key: `of/${token}`, value: true }]);
     if (is("leaves a timer")) setInterval(() => {}, 1_000);
     const aside = `${path}.position`;
     let offset = checkpoint?.offset ?? 0;
@@ -89,8 +117,13 @@ export const journal = defineSource({
     const eventOf = ({ key, text }: z.output<typeof line>, at: number): RecordChange[] => {
       const position = is("gives every change one version") ? 7n : BigInt(at);
       const epoch = is("gives lower versions in later runs") && ran ? 0 : 1;
-      const change = about(key, version({ epoch, position, rank: 1, tail: 0 }));
-      if (text !== null) return [upserted({ ...change, op: "update", after: { text } })];
+      const change = {
+        ...about(key, version({ epoch, position, rank: 1, tail: 0 })),
+        ...(is("tells when it read") && { time: new Date().toISOString() }),
+        ...(is("partitions by version") && { partitionkey: `${key}@${at}` }),
+      };
+      const read = is("knows Latin letters only") ? latinOf(text) : text;
+      if (read !== null) return [upserted({ ...change, op: "update", after: { text: read } })];
       if (is("forgets deletes")) return [];
       if (is("misses deletes while it is down") && at < resumedAt) return [];
       return [deleted(change)];
@@ -113,6 +146,8 @@ export const journal = defineSource({
       if (is("mixes up the order")) events = events.toReversed();
       if (is("names events at random"))
         events = events.map((one) => ({ ...one, id: randomUUID() }));
+      if (is("names events by process"))
+        events = events.map((one) => ({ ...one, id: `${one.id}-${process.pid}` }));
       offset = read.end;
       if (is("keeps its position elsewhere")) await writeFile(aside, String(offset));
       if (is("keeps its position before it publishes"))
@@ -136,12 +171,16 @@ export const journal = defineSource({
 
     let yielded = -1;
     while (!signal.aborted) {
+      if (is("adds a listener a round")) signal.addEventListener("abort", () => {});
       const request = asked.shift();
       if (request) yield* snapshot(path, offset, request, broken);
       const isOver = is("looks only once") && isUnderWay;
       const batch = isAhead || isOver ? ahead.shift() : await next();
       isUnderWay = true;
-      if (batch && batch.checkpoint.offset > yielded) {
+      if (batch && is("spins while nothing happens") && batch.events.length === 0) {
+        yield batch;
+        await sleep(1);
+      } else if (batch && batch.checkpoint.offset > yielded) {
         yield batch;
         yielded = batch.checkpoint.offset;
         aheadBytes -= JSON.stringify(batch).length;
@@ -163,6 +202,10 @@ export function journalOrigin(path: string) {
     },
     remove: (key: string) => write(key, null),
   };
+}
+
+function latinOf(text: string | null): string | null {
+  return text && Buffer.from(text, "latin1").toString("latin1");
 }
 
 function about(key: string, at: ReturnType<typeof version>) {

@@ -56,6 +56,7 @@ export async function kitOf(
         config: wrong,
         samples,
         poison,
+        module,
       });
     }
     case "shelf":
@@ -68,13 +69,13 @@ export async function kitOf(
         module,
       });
     case "letters":
-      return embedderConformance({ embedder: broken(letters, fault), config: wrong });
+      return embedderConformance({ embedder: broken(letters, fault), config: wrong, module });
     case "drawers": {
       const path = join(home, "drawers.json");
-      await writeFile(path, "[]");
       return vectorStoreConformance({
         store: broken(drawers, fault),
         config: { path, ...wrong },
+        absent: { path: join(home, "absent.json"), ...wrong },
         module,
         patienceMs: 200,
       });

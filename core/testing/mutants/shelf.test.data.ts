@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { openSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -49,7 +50,11 @@ const faults = [
   "empties before it writes",
   "closes once",
   "leaves a timer",
+  "leaves a file open",
+  "leaves a listener",
+  "leaves a quiet timer",
   "tells its token",
+  "prints its token",
 ] as const;
 
 const code = "shelf.refused";
@@ -71,6 +76,8 @@ export const shelf = defineSink({
     const { path, token, broken } = config;
     const is = (fault: (typeof faults)[number]) => broken === fault;
     if (is("tells its token") && token) throw new SluiceError(`${token} is refused.`, { code });
+    if (is("leaves a quiet timer")) setInterval(() => {}, 1_000).unref();
+    if (is("prints its token")) console.error(`with ${token}`);
     if (is("leaves a timer")) setInterval(() => {}, 1_000);
     await mkdir(path, { recursive: true });
     let isClosed = false;
@@ -153,6 +160,8 @@ export const shelf = defineSink({
 
     return {
       write: async (events, run) => {
+        if (is("leaves a listener")) run.signal.addEventListener("abort", () => {});
+        if (is("leaves a file open")) openSync(path, "r");
         if (is("settles late")) await sleep(2);
         if (is("settles late") && run.signal.aborted) await sleep(1_200);
         if (!is("ignores its abort")) run.signal.throwIfAborted();

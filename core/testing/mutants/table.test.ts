@@ -21,8 +21,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 /** Look at all that is held around them. */
 const alone = [
   "keeps its memory bounded while it is not asked",
-  "leaves no timer, socket or watcher behind",
-  "leaves no timer, socket or thread behind",
+  "leaves nothing open: no timer, socket, file, thread, child or listener",
 ];
 
 /** Take seconds each: asked only of what they are meant to catch, and of the good. */
@@ -34,7 +33,10 @@ const slow = [
   "killed at each step, what it answered is there, and every vector is whole",
   "a batch of a thousand events is written whole",
   "in another process, it knows what it wrote and deleted",
-  "tells no secret, in no line, error or finding",
+  "names the same change alike in another process",
+  "gives the same in another process",
+  "gives the same vectors in another process",
+  "tells no secret, in no line, error, finding, counter, state or output",
 ];
 
 /** Make every case take long. */
@@ -42,6 +44,8 @@ const slowToEnd = [
   "begins with what is yet to come",
   "looks only once",
   "outlives its abort",
+  "leaves a server",
+  "leaves a child",
   "empties before it writes",
   "writes a vector by halves",
 ];

@@ -16,6 +16,13 @@ const faults = [
   "does not say that it splits",
   "makes two parts of one key",
   "changes the subject",
+  "changes the key",
+  "drops the audience",
+  "drops the trace",
+  "says what JSON cannot",
+  "makes records of nothing",
+  "answers twenty-five at most",
+  "differs by process",
   "remembers",
   "names events at random",
   "mixes up partitions",
@@ -27,7 +34,10 @@ const faults = [
   "settles late",
   "closes once",
   "leaves a timer",
+  "leaves a listener",
+  "leaves a quiet timer",
   "tells its token",
+  "counts by its token",
 ] as const;
 
 const code = "words.refused";
@@ -43,9 +53,11 @@ export const words = defineTransform({
   }),
   accepts: ["dev.sluice.record."],
   emits: ["dev.sluice.record."],
-  async open({ config: { token, broken }, log }) {
+  async open({ config: { token, broken }, log, meter }) {
     const is = (fault: (typeof faults)[number]) => broken === fault;
     if (is("tells its token")) log.debug({ authorization: `Bearer ${token}` }, "opened");
+    if (is("leaves a quiet timer")) setInterval(() => {}, 1_000).unref();
+    if (is("counts by its token")) meter("opened", 1, { token: String(token) });
     if (is("leaves a timer")) setInterval(() => {}, 1_000);
     let [count, isClosed] = [0, false];
     const seen = new Map<string, JsonObject>();
@@ -65,10 +77,20 @@ export const words = defineTransform({
           return childOf<RecordUpserted>(event, key, { type: event.type, data });
         });
       count += 1;
-      const text = `${JSON.stringify(after["text"])}${is("remembers") ? count : ""}`.toUpperCase();
+      const text =
+        `${JSON.stringify(after["text"])}${is("remembers") ? count : ""}${is("differs by process") ? process.pid : ""}`.toUpperCase();
       const data = { ...event.data, after: { text } };
       const id = is("names events at random") ? randomUUID() : `${event.id}~words`;
       if (is("changes its input")) Object.assign(event.data, { changed: true });
+      if (is("changes the key")) return { ...event, id, data: { ...data, key: "other" } };
+      if (is("says what JSON cannot"))
+        return { ...event, id, data: { ...data, after: { text, count: NaN } } };
+      if (is("makes records of nothing"))
+        return { ...event, id, data: { key: data.key } as unknown as typeof data };
+      const { audience, traceparent, ...rest } = event;
+      if (is("drops the audience"))
+        return { ...rest, ...(traceparent && { traceparent }), id, data };
+      if (is("drops the trace")) return { ...rest, ...(audience && { audience }), id, data };
       if (is("changes the subject")) return { ...event, id, data, subject: "other" };
       if (is("emits what it does not say"))
         return { specversion: "1.0", id, type: "com.example", source: event.source };
@@ -77,6 +99,7 @@ export const words = defineTransform({
     return {
       splits: !is("does not say that it splits"),
       apply: async (events, { signal }) => {
+        if (is("leaves a listener")) signal.addEventListener("abort", () => {});
         if (is("settles late")) await sleep(2);
         if (is("settles late") && signal.aborted) await sleep(1_200);
         if (is("stumbles over nothing") && events.length === 0) throw new Error("words: nothing.");
@@ -92,7 +115,8 @@ export const words = defineTransform({
           );
           throw new PartialError("words: some failed.", { code, failures });
         }
-        return given.map(made).slice(is("drops a slot") ? 1 : 0);
+        const most = is("answers twenty-five at most") ? 25 : Infinity;
+        return given.map(made).slice(is("drops a slot") ? 1 : 0, most);
       },
       close: async () => {
         if (isClosed && is("closes once"))

@@ -6,5 +6,6 @@ const samples = [
   fakes.document("1", "Write to ada@example.com."),
   fakes.document("2", "Nothing to hide."),
 ];
-for (const { name, run } of transformConformance({ transform: myTransform, config: {}, samples }))
-  test(name, run);
+const module = new URL("./my-transform.js", import.meta.url);
+const given = { transform: myTransform, config: {}, samples, module };
+for (const { name, run } of transformConformance(given)) test(name, run);
