@@ -47,7 +47,7 @@ export type ChildAnswer = { readonly id: number } & (
  * the world outside has two, before it is done and after, with its answer lost. Resolves to `done` when
  * `isDone` holds before that. Rejects when the child ends by itself, or takes longer than `patienceMs`.
  */
-export async function killedAt<T = unknown>(
+export async function killedAt(
   at: number,
   order: ChildOrder,
   world: {
@@ -56,7 +56,7 @@ export async function killedAt<T = unknown>(
      * `publish` of a source, with events; `opened` and `written` of a sink; `opened`, `upserted` and `removed` of a
      * store; `answered` of a transform or an embedder, with what it answered.
      */
-    readonly hear: (name: string, said: readonly T[]) => void;
+    readonly hear: (name: string, said: readonly unknown[]) => void;
     readonly isDone: () => boolean;
     readonly patienceMs: number;
     /** Counts moments only from `opened` on. */
@@ -89,7 +89,7 @@ export async function killedAt<T = unknown>(
     let said: ChildAnswer;
     try {
       const value = await calls(state)[name]?.(args);
-      if (!(name in calls(state))) hear(name, (args[0] ?? []) as readonly T[]);
+      if (!(name in calls(state))) hear(name, (args[0] ?? []) as readonly unknown[]);
       said = { id, value };
     } catch (error) {
       said = { id, error: String(error) };
@@ -137,11 +137,11 @@ function textOf(child: ChildProcess): () => string {
 }
 
 /** What a transform or an embedder answers in a process of its own. */
-export async function answeredElsewhere<T>(
+export async function answeredElsewhere(
   order: ChildOrder & { readonly kind: "transform" | "embedder" },
-): Promise<readonly T[]> {
-  let answer: readonly T[] | undefined;
-  await killedAt<T>(Infinity, order, {
+): Promise<readonly unknown[]> {
+  let answer: readonly unknown[] | undefined;
+  await killedAt(Infinity, order, {
     state: state().state,
     hear: (_, said) => void (answer = said),
     isDone: () => answer !== undefined,

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-const patienceMs = 3_000;
+const patienceMs = 1_500;
 const times = 3;
 
 /**
@@ -17,11 +17,16 @@ const times = 3;
 export async function leavesNothing(once: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const { signal } = new AbortController();
   const made = resources();
+  let forgotten = 0;
+  const hear = ({ message }: Error) => {
+    if (/^Closing file descriptor \d+ on garbage/.test(message)) forgotten += 1;
+  };
   try {
     await once(signal);
     const before = await alive();
     const filesBefore = openFiles();
     const listeners = await listenersOn(signal);
+    process.on("warning", hear);
     for (let time = 0; time < times; time += 1) await made.during(() => once(signal));
     // Each look has fewer of those that belong to others, who open and close theirs meanwhile.
     let files = [...openFiles()].filter((file) => !filesBefore.has(file));
@@ -30,12 +35,13 @@ export async function leavesNothing(once: (signal: AbortSignal) => Promise<void>
       const now = await alive();
       const left = [...now].filter(([kind, count]) => count > (before.get(kind) ?? 0));
       const told = left.map(([kind, count]) => `${count - (before.get(kind) ?? 0)} ${kind}`);
-      const stillOpen = openFiles();
-      files = files.filter((file) => stillOpen.has(file));
-      if (files.length >= times) told.push(`${files.length} open files: ${files.join(", ")}`);
       if (told.length === 0) {
         // What nobody holds any more goes with the next collection.
         await collected();
+        const stillOpen = openFiles();
+        files = files.filter((file) => stillOpen.has(file));
+        if (files.length >= times) told.push(`${files.length} open files: ${files.join(", ")}`);
+        if (forgotten >= times) told.push(`${forgotten} files for a collection to close`);
         for (const [kind, count] of made.left())
           if (count >= times) told.push(`${count} ${kind} that keep nothing alive`);
         const more = (await listenersOn(signal)) - listeners;
@@ -43,8 +49,10 @@ export async function leavesNothing(once: (signal: AbortSignal) => Promise<void>
       }
       if (told.length === 0) return;
       assert.ok(performance.now() < end, `left behind: ${told.join("; ")}`);
+      await sleep(100);
     }
   } finally {
+    process.off("warning", hear);
     made.end();
   }
 }

@@ -69,7 +69,8 @@ export function checkpointCases(
           { module: from, kind, name, config, token },
           {
             state: elsewhere.state,
-            hear: (_, some: readonly SluiceEvent[]) => void there.push(...some),
+            // `publish` is all that a source calls besides its state.
+            hear: (_, some) => void there.push(...(some as readonly SluiceEvent[])),
             isDone: () => hold(text)(there),
             patienceMs: patienceMs * 4,
           },

@@ -150,7 +150,11 @@ export function makesNothing(
     const told = context<unknown>({ config: extension.config.parse(absent) });
     try {
       const store = await extension.open({ ...told, readOnly: true });
-      await store.describe(told).finally(store.close);
+      try {
+        await store.describe(told);
+      } finally {
+        await store.close();
+      }
       return true;
     } catch {
       return false;

@@ -37,6 +37,8 @@ const faults = [
   "leaves a timer",
   "leaves a server",
   "leaves a file open",
+  "leaves a file to be collected",
+  "says something late",
   "leaves a child",
   "adds a listener a round",
   "leaves a quiet timer",
@@ -75,6 +77,8 @@ export const journal = defineSource({
     if (is("leaves a quiet timer")) setInterval(() => {}, 1_000).unref();
     if (is("leaves a server")) createServer().listen(0, "127.0.0.1").unref();
     if (is("leaves a file open")) openSync(path, "r");
+    if (is("leaves a file to be collected")) await open(path);
+    if (is("says something late")) setTimeout(() => log.info({}, "late"), 2_000);
     if (is("leaves a child"))
       spawn(process.execPath, ["-e", "setTimeout(() => {}, 5_000)"], { stdio: "ignore" }).unref();
     if (is("prints its token")) process.stderr.write(`with ${token}\n`);
