@@ -12,9 +12,12 @@ const times = 3;
 /**
  * Does something several times and fails when something is left of each: timers, sockets, servers, watchers, threads,
  * child processes, whether they would keep the process alive or not; open files; listeners on the signal that all
- * were given. The first time does not count: it may open what is shared.
+ * were given. The first time does not count: it may open what is shared. What `before` opens each time is not looked at.
  */
-export async function leavesNothing(once: (signal: AbortSignal) => Promise<void>): Promise<void> {
+export async function leavesNothing<T = void>(
+  once: (signal: AbortSignal, made: T) => Promise<void>,
+  before: () => Promise<T> = async () => undefined as T,
+): Promise<void> {
   const { signal } = new AbortController();
   const made = resources();
   let forgotten = 0;
@@ -22,12 +25,15 @@ export async function leavesNothing(once: (signal: AbortSignal) => Promise<void>
     if (/^Closing file descriptor \d+ on garbage/.test(message)) forgotten += 1;
   };
   try {
-    await once(signal);
-    const before = await alive();
+    await once(signal, await before());
+    const aliveBefore = await alive();
     const filesBefore = openFiles();
     const listeners = await listenersOn(signal);
     process.on("warning", hear);
-    for (let time = 0; time < times; time += 1) await made.during(() => once(signal));
+    for (let time = 0; time < times; time += 1) {
+      const given = await before();
+      await made.during(() => once(signal, given));
+    }
     // Each look has fewer of those that belong to others, who open and close theirs meanwhile.
     let files = [...openFiles()].filter((file) => !filesBefore.has(file));
     const end = performance.now() + patienceMs;
@@ -35,7 +41,7 @@ export async function leavesNothing(once: (signal: AbortSignal) => Promise<void>
       const now = await alive();
       // One more may be a connection that a pool keeps: only what each time adds is left behind.
       const more = [...now].map(
-        ([kind, count]) => [kind, count - (before.get(kind) ?? 0)] as const,
+        ([kind, count]) => [kind, count - (aliveBefore.get(kind) ?? 0)] as const,
       );
       const told = more.flatMap(([kind, count]) => (count >= times ? [`${count} ${kind}`] : []));
       if (told.length === 0) {
