@@ -123,12 +123,13 @@ export function sinkConformance(given: {
       name: "a clear removes what is below it, of its origin only",
       run: () =>
         opened(async (one) => {
-          const [below, above, foreign] = [word(), word(), word()];
+          const [below, at, above, foreign] = [word(), word(), word(), word()];
           await one.write([one.put("below", 1, below), one.put("above", 3, above)]);
+          await one.write([one.put("at", 2, at)]); // `below` is exclusive
           await one.write([one.stranger().put("below", 1, foreign)]);
           await one.write([one.clear(2)]);
           await one.write([one.clear(2)], { redelivered: true });
-          await assertHolds({ [below]: false, [above]: true, [foreign]: true });
+          await assertHolds({ [below]: false, [at]: true, [above]: true, [foreign]: true });
         }),
     },
     ...sinkOrderCases(bench),

@@ -13,9 +13,9 @@ const spare = 200;
 export function storeLimitCases(opened: OpenedStore): readonly Case[] {
   return [
     {
-      name: "takes as much as its limits say",
+      name: "takes as much as its limits say, whole",
       run: () =>
-        opened(async ({ store, to, vector }) => {
+        opened(async ({ store, to, vector, shows }) => {
           const { limits, bytesOf } = store;
           const { maxVectors, maxBytes, maxDeleteIds, maxFetchIds } = limits;
           for (const limit of Object.values(limits))
@@ -23,13 +23,15 @@ export function storeLimitCases(opened: OpenedStore): readonly Case[] {
           const size = bytesOf?.(vector("v00000")) ?? 100 + 24 * vector("").values.length;
           const fitting = Math.floor(maxBytes / (size + spare));
           const named = (count: number) => Array.from({ length: count }, (_, at) => `v${at}`);
-          const many = named(Math.min(maxVectors, fitting, atMost));
-          await store.upsert(
-            many.map((id) => vector(id)),
-            to,
-          );
-          await store.fetch(named(Math.min(maxFetchIds, atMost)), to);
-          await store.remove(named(Math.min(maxDeleteIds, atMost)), to);
+          const many = named(Math.min(maxVectors, fitting, atMost)).map((id) => vector(id));
+          await store.upsert(many, to);
+          await shows(many);
+          const asked = named(Math.min(maxFetchIds, atMost));
+          const found = await store.fetch(asked, to);
+          assert.equal(found.length, Math.min(asked.length, many.length), "not all was fetched");
+          const gone = named(Math.min(maxDeleteIds, atMost));
+          await store.remove(gone, to);
+          await shows(many.slice(gone.length));
         }),
     },
     {

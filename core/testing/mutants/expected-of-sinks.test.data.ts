@@ -82,6 +82,7 @@ export const expectedOfSinks = {
     "a record that a filter lets go, at the version it is held in, is gone, and may return",
     "one bad event becomes a dead letter, and the others are written",
   ],
+  "clears what is at it": ["a clear removes what is below it, of its origin only"],
   "clears other origins": ["a clear removes what is below it, of its origin only"],
   "ignores its abort": ["refuses to write after an abort"],
   "ignores its deadline": ["starts no write after its deadline"],

@@ -255,6 +255,16 @@ export const expected = {
   },
   drawers: {
     "says other dimensions": ["says what the index is"],
+    "removes the first of many": ["takes as much as its limits say, whole"],
+    "writes the first of many": [
+      "takes as much as its limits say, whole",
+      "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    ],
+    "fetches the first of many": [
+      "takes as much as its limits say, whole",
+      "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+      "answers with as many as asked, where there are as many",
+    ],
     "makes texts of numbers": [
       "gives back what was put, metadata of every type included",
       "removes what it is told and nothing else",
@@ -269,6 +279,7 @@ export const expected = {
       "answers with as many as asked, where there are as many",
       "takes ids and metadata as long as its limits say",
       "refuses a vector of other dimensions, which is poison",
+      "takes as much as its limits say, whole",
     ],
     "merges metadata": [
       "an upsert replaces the whole vector, its metadata too, and may be repeated",
@@ -315,6 +326,10 @@ export const expected = {
       "answers the nearest first, as many as asked, with their metadata",
       "orders by the metric it says it has",
       "answers with as many as asked, where there are as many",
+      "takes as much as its limits say, whole",
+      "takes ids and metadata as long as its limits say",
+      "refuses a vector of other dimensions, which is poison",
+      "starts nothing after an abort or its deadline",
     ],
     "names other namespaces": ["names its namespaces, if it can"],
     "answers the farthest first": [
@@ -329,7 +344,7 @@ export const expected = {
       "answers the nearest first, as many as asked, with their metadata",
     ],
     "takes less than it says": [
-      "takes as much as its limits say",
+      "takes as much as its limits say, whole",
       "answers with as many as asked, where there are as many",
       "lists the ids of a prefix as it is written, all of them, ascending by bytes",
     ],

@@ -39,6 +39,7 @@ const faults = [
   "misses what is absent",
   "knows no origins",
   "clears other origins",
+  "clears what is at it",
   "ignores its abort",
   "ignores its deadline",
   "settles late",
@@ -148,7 +149,8 @@ export const shelf = defineSink({
       const { below, scope } = event.data;
       for (const name of await readdir(path)) {
         const held = await read(join(path, name));
-        if (!held || held.sequence >= below) continue;
+        if (!held || held.sequence > below) continue;
+        if (held.sequence === below && !is("clears what is at it")) continue;
         if (!inScope(held.partitionkey, scope) && !is("clears beyond its scope")) continue;
         if (held.source !== event.source && !is("clears other origins")) continue;
         const rest = is("clears the first part only") ? partsOf(held).slice(1) : [];
