@@ -59,6 +59,14 @@ export class PoisonError extends SluiceError {
 }
 
 /**
+ * This event fails, and the other side was seen to serve another request just after: tried as often as any foreign error
+ * (`retry.attempts`), it becomes a dead letter, and the others go on.
+ */
+export class SuspectError extends SluiceError {
+  override readonly name = "SuspectError";
+}
+
+/**
  * Some events of a call failed: their index in the call → why. Events not named are done. Of an error that is neither
  * retryable nor poison the runner finds out whether its event is to blame.
  */

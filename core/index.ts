@@ -40,6 +40,7 @@ export {
   PositionLostError,
   RetryableError,
   SluiceError,
+  SuspectError,
 } from "./errors.ts";
 export {
   cleared,

@@ -1,5 +1,5 @@
 import type { Log } from "../connector.ts";
-import { ConfigError, FencedError, PoisonError, RetryableError } from "../errors.ts";
+import { ConfigError, FencedError, PoisonError, RetryableError, SuspectError } from "../errors.ts";
 import type { SluiceEvent } from "../event.ts";
 import { backoff } from "./backoff.ts";
 import type { Board } from "./board.ts";
@@ -37,7 +37,7 @@ export interface Delivery {
  * - poison: a dead letter if it is alone, else halve and try both;
  * - foreign: retried, then halved; what is left becomes a dead letter only if another event succeeded
  *   since it began to fail, if need be one that is tried for that, and it was tried once more after.
- *   If all fail it is an outage: hold.
+ *   If all fail it is an outage: hold. A `SuspectError` says that something else just succeeded.
  *
  * Throws when the work is to be handed back: aborted, fenced, or a `ConfigError`.
  */
@@ -69,7 +69,8 @@ export async function deliver(events: readonly SluiceEvent[], delivery: Delivery
     for (const failure of failures.toSorted((a, b) => a.at - b.at)) {
       const event = pending[failure.at];
       if (!event) continue;
-      if (isForeign(failure) ? isSpent && otherSucceeded : isGivenUp(failure))
+      const isProven = otherSucceeded || failure.error instanceof SuspectError;
+      if (isForeign(failure) ? isSpent && isProven : isGivenUp(failure))
         await bury(event, failure, tries, firstAt);
       else again.push(failure);
     }

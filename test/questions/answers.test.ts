@@ -1,10 +1,9 @@
 import { rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { startService, vectorsOf, type Service } from "./pipeline.ts";
+import { kb, startService, vectorsOf, type Service } from "./pipeline.ts";
 
-const embedding = { provider: "hash", dimensions: 256 };
-const index = { index: "kb", apiKey: "any", url: "${PINECONE}", create: true, embedding };
+const { embedding, index } = kb;
 /** Five services and a source of questions, a topic between each two. */
 const services = {
   connectors: [

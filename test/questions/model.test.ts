@@ -3,20 +3,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { AnswerGiven } from "../../core/event.ts";
 import { startLlmServer, type ChatSaid, type LlmServer } from "../llm-server.ts";
-import { startService, vectorsOf, type Service } from "./pipeline.ts";
+import { kb, startService, vectorsOf, type Service } from "./pipeline.ts";
 
-const embedding = { provider: "hash", dimensions: 256 };
-const index = { index: "kb", apiKey: "any", url: "${PINECONE}", create: true, embedding };
 const pipeline = {
   connectors: [
-    { name: "notes", source: "file", to: "files", config: { path: "${DIR}/notes" } },
-    {
-      name: "search",
-      sink: "pinecone",
-      from: "files",
-      transforms: [{ use: "parse" }, { use: "chunk" }],
-      config: index,
-    },
+    ...kb.connectors,
     {
       name: "answer",
       transform: "llm",
@@ -24,7 +15,7 @@ const pipeline = {
       to: "answers",
       transforms: [
         { use: "converse" },
-        { use: "retrieve", config: { index: { store: "pinecone", config: index } } },
+        { use: "retrieve", config: { index: { store: "pinecone", config: kb.index } } },
         { use: "prompt" },
       ],
       config: { provider: "openai", model: "small", url: "${LLM}" },

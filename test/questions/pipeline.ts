@@ -31,6 +31,24 @@ export interface Service {
   readonly close: () => Promise<void>;
 }
 
+const embedding = { provider: "hash", dimensions: 256 };
+const index = { index: "kb", apiKey: "any", url: "${PINECONE}", create: true, embedding };
+
+/** The connectors that keep an index equal to the folder `notes`: by what a pipeline says besides of its sink. */
+export const kept = (config: object) => [
+  { name: "notes", source: "file", to: "files", config: { path: "${DIR}/notes" } },
+  {
+    name: "search",
+    sink: "pinecone",
+    from: "files",
+    transforms: [{ use: "parse" }, { use: "chunk" }],
+    config,
+  },
+];
+
+/** An index `kb` of hashed words, and what keeps it. */
+export const kb = { embedding, index, connectors: kept(index) };
+
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /**

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AnswerGiven, Citation } from "../../core/event.ts";
-import { startService, type Service } from "../questions/pipeline.ts";
+import { kept, startService, type Service } from "../questions/pipeline.ts";
 import type { Pair } from "./corpus.ts";
 
 /** How well the whole path finds and quotes. Rates are of 1. */
@@ -30,14 +30,7 @@ const index = { index: "recall", apiKey: "any", url: "${PINECONE}", create: true
 /** Everything as it comes by default: MiniLM, chunks of up to 200 tokens, five passages, `extract`. */
 const services = {
   connectors: [
-    { name: "notes", source: "file", to: "files", config: { path: "${DIR}/notes" } },
-    {
-      name: "search",
-      sink: "pinecone",
-      from: "files",
-      transforms: [{ use: "parse" }, { use: "chunk" }],
-      config: index,
-    },
+    ...kept(index),
     {
       name: "retrieve",
       transform: "prompt",

@@ -1,4 +1,4 @@
-import { RetryableError, SluiceError, z, type Context } from "sluice";
+import { PoisonError, RetryableError, SluiceError, SuspectError, z, type Context } from "sluice";
 import { textOf } from "../http/text-of.ts";
 import { readCompletion, type Completion } from "./completion.ts";
 import { isOfMessages, judged, lost, ofAll, unfinished } from "./refusals.ts";
@@ -51,8 +51,8 @@ export interface Message {
 
 export interface Chat {
   /**
-   * One answer, whole or not at all. Throws `PoisonError` for messages that the model will never take; what may be the
-   * messages' fault, since the model answers others meanwhile, is a `SluiceError`; `RetryableError` for what is not.
+   * One answer, whole or not at all. Throws `PoisonError` for messages that the model will never take; `SuspectError` for
+   * what may be the messages' fault, since the model answers others; `RetryableError` for what is not.
    */
   readonly ask: (
     messages: readonly Message[],
@@ -129,7 +129,9 @@ export function openChat(config: ChatConfig, { meter }: Pick<Context<unknown>, "
           if (other instanceof RetryableError) throw other;
           // Whatever it answers, it does answer.
         });
-        throw error;
+        if (error instanceof PoisonError) throw error;
+        const { message, code, fix, cause } = error;
+        throw new SuspectError(message, { code, ...(fix !== undefined && { fix }), cause });
       }
       const { tokens } = completion;
       if (tokens) meter("llm_tokens", tokens.prompt + tokens.completion);

@@ -270,7 +270,7 @@ describe("a model", () => {
       for (const other of others) {
         next = ({ body }) => (body.max_tokens === 1 ? other : said);
         const thrown: unknown = await answer(event, config({ timeoutMs: 400 })).catch((e) => e);
-        expect(thrown).toMatchObject({ name: "SluiceError", code });
+        expect(thrown).toMatchObject({ name: "SuspectError", code });
         expect((thrown as { fix: string }).fix).not.toMatch(/network/i);
       }
     },

@@ -252,18 +252,23 @@ it("a full Redis holds the publisher with a warning, and loses nothing", async (
   expect(await failedJobs(redis.url)).toBe(0);
 });
 
-it("a full Redis can be looked at", async () => {
+it("a full Redis can be looked at, and a subscription of it be ended", async () => {
   const redis = await server();
   const here = await party(redis.url);
   await here.topics.subscribe({ topic, name });
-  await here.topics.publish(topic, [event("a", 1)], { signal });
+  for (const n of [1, 2, 3, 4])
+    await here.topics.publish(topic, [event("a", n, large)], { signal });
   const looking = await party(redis.url);
   const raw = new Redis(redis.url);
   onTestFinished(() => raw.disconnect());
-  await raw.config("SET", "maxmemory", 1);
+  const used = Number(/used_memory:(\d+)/.exec(await raw.info("memory"))?.[1]);
+  await raw.config("SET", "maxmemory", used - 300_000);
   await expect(raw.set("probe", "x")).rejects.toThrow("OOM");
-  expect(await looking.topics.subscriptions(topic)).toMatchObject([{ topic, name, waiting: 1 }]);
+  expect(await looking.topics.subscriptions(topic)).toMatchObject([{ topic, name, waiting: 4 }]);
   expect(await looking.topics.peek(topic, name)).toHaveLength(1);
+  await looking.topics.unsubscribe(topic, name);
+  expect(await looking.topics.subscribers(topic)).toEqual([]);
+  expect(await raw.keys("*:wait")).toEqual([]);
 });
 
 it("consumers drain a Redis that is full", async () => {

@@ -156,12 +156,14 @@ async function openQueue(
     },
     limitToOne,
     obliterate: async () => {
+      // First and at once: BullMQ needs memory for what follows, and this is what fills it.
+      await client.del(bodies);
       // Two may do this at once: the other's end takes away that it is paused.
       await queue.obliterate({ force: true }).catch(async (error: unknown) => {
         if (!String(error).includes("non-paused")) throw error;
         await queue.obliterate({ force: true });
       });
-      await client.unlink(bodies);
+      await client.del(bodies);
     },
   };
 }

@@ -59,6 +59,17 @@ redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
 return 1`;
 
+/**
+ * ARGV: the field that says it was ended, those that go, of which the first holds its generation. In one: its consumer
+ * must not take it for lost. Deleting comes first, which needs no memory: that lets the rest pass when Redis is full.
+ */
+const endScript = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+local generation = redis.call('HGET', KEYS[1], ARGV[2])
+redis.call('HDEL', KEYS[1], unpack(ARGV, 2))
+redis.call('HSET', KEYS[1], ARGV[1], 1)
+return generation`;
+
 /** One hash a topic: `partitions`, `dropped`, `s:NAME` → generation, `t:ID` → until when somebody taps it (ms), `d:NAME` where it ends when full, `x:NAME` → when it did, as JSON, `r:NAME` where somebody ended it. */
 export function openRegistry(
   { client, replication }: Pick<RedisPlace, "client" | "replication">,
@@ -111,14 +122,19 @@ export function openRegistry(
       return isNew ? "new" : "known";
     },
     unsubscribe: async (topic, name) => {
-      const generation = await client.hget(keyOf(topic), subscriptionField + name);
-      if ((await client.exists(keyOf(topic))) === 0) return undefined;
       const fields = [subscriptionField, detachingField, detachedField].map((one) => one + name);
+      let generation: string | undefined;
       await kept(async () => {
-        await client.hset(keyOf(topic), removedField + name, 1); // first: its consumer must not take it for lost
-        await client.hdel(keyOf(topic), ...fields);
+        const answer = await client.eval(
+          endScript,
+          1,
+          keyOf(topic),
+          removedField + name,
+          ...fields,
+        );
+        generation ??= (answer as string | null) ?? undefined;
       });
-      return generation ?? undefined;
+      return generation;
     },
     detach: async ({ topic, name, generation }, detached) => {
       const [from, to] = [subscriptionField + name, detachedField + name];
