@@ -1,6 +1,6 @@
 import { rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { kb, startService, vectorsOf, type Service } from "./pipeline.ts";
 
 const { embedding, index } = kb;
@@ -57,7 +57,9 @@ afterAll(() => service.close());
 const names = () => vectorsOf(service, "kb").then((vectors) => Object.keys(vectors).length);
 const put = (name: string, text: string) => writeFileSync(join(service.dir, "notes", name), text);
 const take = (name: string) => rmSync(join(service.dir, "notes", name), { force: true });
-const modified = (name: string) => statSync(join(service.dir, "notes", name)).mtime.toISOString();
+/** Whole milliseconds, as the source counts them: `mtime` is rounded. */
+const modified = (name: string) =>
+  new Date(statSync(join(service.dir, "notes", name)).mtimeMs).toISOString();
 const vectors = (count: number) => vi.waitUntil(async () => (await names()) === count, 20_000);
 
 const popular = "What is the popular open source event streaming solution?";
@@ -65,6 +67,11 @@ const older = "Apache Kafka is a popular open source event streaming solution.";
 const newer = "Apache EventMesh is a popular open source event streaming solution.";
 
 describe("an answer", () => {
+  beforeEach(async () => {
+    for (const name of ["old.md", "new.md", "gone.md"]) take(name);
+    await vectors(0);
+  }, 30_000);
+
   it("to an empty index is that nothing is known", async () => {
     const { data } = await service.ask(popular);
     expect(data).toMatchObject({ isAnswered: false, text: "Not in the data.", citations: [] });

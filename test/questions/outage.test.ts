@@ -116,10 +116,10 @@ describe("a model that answers nobody", () => {
       expect(await asks("Where are expenses filed?")).toMatchObject(answered);
       says = () => said;
       const waiting = [1, 2, 3].map((n) => asks(`Where are expenses filed, number ${n}?`));
-      // Nothing is found for these: where no other is before them they go through, and prove nothing of the model.
+      // Nothing is found for this one: where no other is before it, it goes through, and proves nothing of the model.
       let unfound = 0;
-      const absurd = Array.from({ length: 40 }, (_, n) =>
-        asks(`Zebra${n}?`).then(({ status }) => void (unfound += status === 200 ? 1 : 0)),
+      const absurd = Array.from({ length: 40 }, () =>
+        asks("Zebra?").then(({ status }) => void (unfound += status === 200 ? 1 : 0)),
       );
       const tried = () =>
         server.asked.filter(({ body }) => JSON.stringify(body).includes("number 1")).length;

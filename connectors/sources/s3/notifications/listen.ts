@@ -47,8 +47,13 @@ export async function listen(
   let owed = 0;
   let resume = () => {};
 
-  const quietly = (work: Promise<void>, message: string) =>
-    void work.catch((error: unknown) => log.warn({ error: unavailable(what, error) }, message));
+  const atWork = new Set<Promise<void>>();
+  const quietly = (work: Promise<void>, message: string) => {
+    const done = work
+      .catch((error: unknown) => log.warn({ error: unavailable(what, error) }, message))
+      .finally(() => atWork.delete(done));
+    atWork.add(done);
+  };
 
   const park = ({ id, receipt, receives, body }: Received, reason: "unreadable" | "foreign") => {
     meter("messages_unreadable", 1, { reason });
@@ -140,7 +145,7 @@ export async function listen(
       inHand.clear();
       const handBack = async () => {
         await receiving;
-        await queue.hide(receipts, 0);
+        await Promise.all([queue.hide(receipts, 0), ...atWork]);
       };
       // Unless that works they are hidden until their time is up: no more is lost than that.
       await Promise.race([

@@ -44,13 +44,16 @@ export async function openQueue(
   });
   // A poll that was given up by a process that stopped may still take a message and hide it.
   const waitSeconds = Math.min(20, visibilitySeconds);
+  // A request that `destroy` cuts off would be sent again, over a connection that nobody closes.
+  const closed = new AbortController();
+  const whileOpen = { abortSignal: closed.signal };
   const inTens = async (
     receipts: readonly string[],
-    send: (entries: { Id: string; ReceiptHandle: string }[]) => Promise<unknown>,
+    ask: (entries: { Id: string; ReceiptHandle: string }[]) => Promise<unknown>,
   ) => {
     const entries = receipts.map((ReceiptHandle, at) => ({ Id: String(at), ReceiptHandle }));
     for (let from = 0; from < entries.length; from += maxMessages)
-      await send(entries.slice(from, from + maxMessages));
+      await ask(entries.slice(from, from + maxMessages));
   };
 
   return {
@@ -73,12 +76,13 @@ export async function openQueue(
     },
     remove: (receipts) =>
       inTens(receipts, (Entries) =>
-        client.send(new sqs.DeleteMessageBatchCommand({ QueueUrl, Entries })),
+        client.send(new sqs.DeleteMessageBatchCommand({ QueueUrl, Entries }), whileOpen),
       ),
     hide: (receipts, VisibilityTimeout) =>
       inTens(receipts, (some) => {
         const Entries = some.map((entry) => ({ ...entry, VisibilityTimeout }));
-        return client.send(new sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries }));
+        const command = new sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries });
+        return client.send(command, whileOpen);
       }),
     waiting: async ({ signal }) => {
       const AttributeNames = ["ApproximateNumberOfMessages" as const];
@@ -86,7 +90,10 @@ export async function openQueue(
       const { Attributes } = await client.send(command, { abortSignal: signal });
       return Number(Attributes?.["ApproximateNumberOfMessages"] ?? 0);
     },
-    close: () => client.destroy(),
+    close: () => {
+      closed.abort();
+      client.destroy();
+    },
   };
 }
 
