@@ -14,6 +14,8 @@ memory of events that wait, measured with fewer and scaled to a million.
   --json               one JSON line a measurement
 `;
 
+const leastEvents = 20_000;
+
 export async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
@@ -30,6 +32,13 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const seconds = Number(values.seconds);
+  const events = Number(values.events);
+  if (!(seconds >= 1 && events >= leastEvents)) {
+    process.stderr.write(
+      `bench fanout: less than a second, or than ${leastEvents} events, measures only noise.\n`,
+    );
+    return 2;
+  }
   const print = (line: object) =>
     process.stdout.write(
       values.json
@@ -68,7 +77,7 @@ export async function main(args: readonly string[]): Promise<number> {
       });
       before = usPerEvent;
     }
-    print({ backend, waiting: true, ...(await measureBacklog(backend, Number(values.events))) });
+    print({ backend, waiting: true, ...(await measureBacklog(backend, events)) });
   }
   return 0;
 }

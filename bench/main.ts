@@ -3,6 +3,7 @@ const benchmarks: Readonly<
   Record<string, () => Promise<{ main: (args: readonly string[]) => Promise<number> }>>
 > = {
   fanout: () => import("./fanout.ts"),
+  failover: () => import("./failover.ts"),
   queue: () => import("./queue.ts"),
   postgres: () => import("./postgres.ts"),
   mongodb: () => import("./mongodb.ts"),

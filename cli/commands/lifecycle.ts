@@ -12,6 +12,8 @@ import { withBackend } from "../with-backend.ts";
 
 /** Processes notice within half a second; a stop waits for what is being handled. */
 const obeyedWithinMs = 10_000;
+/** By then whoever still says "stopped" has begun, and come to its end. */
+const noticedWithinMs = 1_500;
 const pollMs = 200;
 
 const about: Readonly<Record<Order, string>> = {
@@ -64,7 +66,7 @@ async function untilObeyed(
   { wanted }: Wish,
   place: StatePlace,
 ): Promise<readonly Obeying[]> {
-  const deadline = performance.now() + obeyedWithinMs;
+  const begun = performance.now();
   for (;;) {
     const { processes } = await askProcesses(place);
     const all = processes.flatMap(({ host, pid, connectors }) =>
@@ -72,8 +74,12 @@ async function untilObeyed(
         .filter((one) => one.name === name)
         .map(({ state }): Obeying => ({ host, pid, state })),
     );
-    if (all.every(({ state }) => isObeyed(wanted, state)) || performance.now() > deadline)
-      return all;
+    const ms = performance.now() - begun;
+    const mayBegin = wanted === "running" && ms < noticedWithinMs;
+    const isDone = all.every(
+      ({ state }) => isObeyed(wanted, state) && !(mayBegin && state === "stopped"),
+    );
+    if (isDone || ms > obeyedWithinMs) return all;
     await sleep(pollMs);
   }
 }
@@ -95,7 +101,8 @@ function human(
   return processes
     .map(({ host, pid, state }) => {
       const glyph = isObeyed(wanted, state) ? paint("green", "✓") : paint("yellow", "!");
-      return `${glyph} ${name} is ${state} · ${host} pid ${pid}`;
+      const why = wanted === "running" && state === "stopped" ? ", having no more to read" : "";
+      return `${glyph} ${name} is ${state}${why} · ${host} pid ${pid}`;
     })
     .join("\n");
 }

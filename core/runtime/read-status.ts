@@ -8,7 +8,7 @@ import { listProcesses, type ProcessEntry } from "./processes.ts";
 import { readSubscriptions, type Standing } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
 
-const answerWithinMs = 2_000;
+const answerWithinMs = 5_000;
 
 /** What is known of a pipeline from outside. */
 export interface StatusReport {

@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import type { RedisClient } from "../../state/redis/client.ts";
 import { pause, sharePartitions } from "../assign.ts";
 import type { TopicsOptions } from "../options.ts";
+import { partitionsChanged } from "../partitions-changed.ts";
 import type { Handle } from "../queue.ts";
 import { insist } from "./add.ts";
 import { queueNames, type QueuePlace } from "./names.ts";
@@ -33,13 +34,18 @@ export function openConsumer(
   const { project, scope, leaseMs, writeTimeoutMs, log } = options;
   const { client, registry, queueOf, partitions, currentRun, abandon } = options;
 
-  /** Until the subscription is another one, or none. */
-  const changed = async (topic: string, name: string, generation: string, signal: AbortSignal) => {
+  /** Until the subscription is another one, or none, or its topic has another number of partitions, which is answered. */
+  const changed = async (
+    { topic, name, generation }: Omit<QueuePlace, "project" | "partition">,
+    count: number,
+    signal: AbortSignal,
+  ): Promise<number | undefined> => {
     while (!signal.aborted) {
       await pause(pollMs, signal);
       try {
-        const { subscriptions } = await registry.read(topic);
+        const { subscriptions, partitions: now } = await registry.read(topic);
         if (subscriptions.get(name) !== generation) return;
+        if (now !== undefined && now !== count) return now;
       } catch (error) {
         log.debug({ topic, name, error }, "registry does not answer");
       }
@@ -57,7 +63,12 @@ export function openConsumer(
     const over = new AbortController();
     const ended = AbortSignal.any([signal, over.signal]);
     setMaxListeners(0, ended); // one a partition
-    void changed(topic, name, generation, ended).then(() => over.abort());
+    let now: number | undefined;
+    const watch = async () => {
+      now = await changed({ topic, name, generation }, count, ended);
+      over.abort();
+    };
+    void watch();
     await sharePartitions({
       scope: scope(name),
       topic,
@@ -83,6 +94,7 @@ export function openConsumer(
         });
       },
     });
+    if (now !== undefined) throw partitionsChanged(topic, now, count);
   };
 
   return async (topic, name, handle, signal) => {

@@ -1,5 +1,5 @@
-import { ConfigError } from "../../errors.ts";
 import type { TopicsOptions } from "../options.ts";
+import { partitionsChanged } from "../partitions-changed.ts";
 import type { QueuePlace } from "./names.ts";
 import type { PartitionQueue } from "./queues.ts";
 import type { Registry, TopicRecord } from "./registry.ts";
@@ -29,13 +29,7 @@ export function openPartitions(
     const before = record.partitions;
     if (before === partitions) return partitions;
     if (before !== undefined && !(await isEmpty(topic, record)))
-      throw new ConfigError(
-        `queue: topic "${topic}" has ${before} partitions and events waiting in them; the configuration says ${partitions}.`,
-        {
-          code: "queue.partitions-changed",
-          fix: `Set "partitions" of topic "${topic}" back to ${before}, or change it when its subscriptions have caught up.`,
-        },
-      );
+      throw partitionsChanged(topic, before, partitions);
     await registry.repartition(topic, before, partitions);
     return partitions;
   };

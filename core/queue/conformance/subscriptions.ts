@@ -126,6 +126,38 @@ export const subscriptions: Cases = [
     },
   ],
   [
+    "who consumes with another number of partitions than a live process is told, and loses nothing",
+    async (world) => {
+      const [four, two] = [
+        await world.open({ partitions: 4 }),
+        await world.open({ partitions: 2 }),
+      ];
+      await two.topics.subscribe({ topic: world.topic, name: "s" });
+      const seen = new Set<unknown>();
+      const told = assert.rejects(
+        two.topics.consume(
+          world.topic,
+          "s",
+          async (events) => events.forEach(({ subject }) => seen.add(subject)),
+          { signal: AbortSignal.timeout(20_000) },
+        ),
+        (error: { code?: string; message: string }) =>
+          error.code === "queue.partitions-changed" &&
+          [world.topic, "4", "2"].every((part) => error.message.includes(part)),
+      );
+      const keys = range(1, 8).map(String);
+      await world.publish(
+        four.topics,
+        keys.map((key) => change(key, 1)),
+      );
+      await told;
+      const rest = world.consume(four.topics, "s");
+      await world.drained(four.topics);
+      for (const { key } of rest.seen) seen.add(key);
+      assert.deepEqual(seen, new Set<unknown>(keys));
+    },
+  ],
+  [
     "what waits behind the job that is handled can be looked at, and stays",
     async (world) => {
       const { topics } = await world.open({ partitions: 1 });

@@ -2,9 +2,10 @@ import { setMaxListeners } from "node:events";
 import { setImmediate as immediate, setTimeout as sleep } from "node:timers/promises";
 import { checkEvents } from "../../check-event.ts";
 import { checkDatabase, openDatabase } from "../../state/embedded/database.ts";
-import { countConsumers, sharePartitions } from "../assign.ts";
+import { countConsumers, pause, sharePartitions } from "../assign.ts";
 import { detachedMessage } from "../detach.ts";
 import type { TopicsOptions } from "../options.ts";
+import { partitionsChanged } from "../partitions-changed.ts";
 import type { Topics } from "../queue.ts";
 import { groupAcknowledgements } from "./acknowledge.ts";
 import { handOver } from "./hand-over.ts";
@@ -13,6 +14,8 @@ import { openLog } from "./log.ts";
 import { openRegistry } from "./registry.ts";
 import { openTaps } from "./tap.ts";
 import { openWakeups } from "./wakeups.ts";
+
+const pollMs = 500;
 
 /**
  * Topics in `${dir}/sluice.db`, the file that embedded state uses too: an append log a topic and
@@ -74,11 +77,32 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       options.log.warn({ topic }, "optional topic has no subscription: its events are dropped");
   };
 
+  /** Until a topic has another number of partitions than `count`, which is answered, or an abort. */
+  const repartitioned = async (topic: string, count: number, signal: AbortSignal) => {
+    while (!signal.aborted) {
+      await pause(pollMs, signal);
+      try {
+        const now = registry.partitionsOf(topic);
+        if (now !== undefined && now !== count) return now;
+      } catch (error) {
+        options.log.debug({ topic, error }, "registry does not answer");
+      }
+    }
+    return undefined;
+  };
+
   const consume: Topics["consume"] = async (topic, name, handle, run) => {
     const { partitions } = settings(topic);
     const id = log.enter(topic, partitions);
-    const signal = AbortSignal.any([run.signal, closing.signal]);
+    const over = new AbortController();
+    const signal = AbortSignal.any([run.signal, closing.signal, over.signal]);
     setMaxListeners(0, signal); // one a partition
+    let now: number | undefined;
+    const watch = async () => {
+      now = await repartitioned(topic, partitions, signal);
+      over.abort();
+    };
+    void watch();
     await sharePartitions({
       scope: scope(name),
       topic,
@@ -103,6 +127,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
           tenure,
         ),
     });
+    if (now !== undefined) throw partitionsChanged(topic, now, partitions);
   };
 
   const topics: Topics = {

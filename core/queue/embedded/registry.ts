@@ -1,6 +1,6 @@
-import { ConfigError } from "../../errors.ts";
 import type { Database } from "../../state/embedded/database.ts";
 import { timedId } from "../../timed-id.ts";
+import { partitionsChanged } from "../partitions-changed.ts";
 import type { Subscriber, Subscription, SubscriptionStatus } from "../queue.ts";
 
 export interface Waiting {
@@ -35,13 +35,7 @@ export function openRegistry(database: Database, project: string) {
     }
     const [id, before] = known;
     if (rows("SELECT 1 FROM log WHERE topic = ? LIMIT 1", id).length > 0)
-      throw new ConfigError(
-        `queue: topic "${topic}" has ${before} partitions and events waiting in them; the configuration says ${partitions}.`,
-        {
-          code: "queue.partitions-changed",
-          fix: `Set "partitions" of topic "${topic}" back to ${before}, or change it when its subscriptions have caught up.`,
-        },
-      );
+      throw partitionsChanged(topic, before, partitions);
     run("UPDATE topics SET partitions = ? WHERE id = ?", partitions, id);
     for (const { name } of subscribers(id)) register(id, name, partitions);
     run("DELETE FROM cursors WHERE topic = ? AND partition >= ?", id, partitions);
@@ -106,6 +100,8 @@ export function openRegistry(database: Database, project: string) {
       }),
 
     idOf: (topic: string): number | undefined => topicsNamed(topic)[0]?.id,
+
+    partitionsOf: (topic: string): number | undefined => topicsNamed(topic)[0]?.partitions,
 
     subscribers: (topic: string): readonly Subscriber[] =>
       topicsNamed(topic).flatMap(({ id }) => subscribers(id)),

@@ -15,8 +15,8 @@ export interface Ground {
   /** What can befall it: a write that a replica has is not lost, so that those with replicas do not go back. */
   readonly faults: readonly RedisFault[];
   readonly servers: readonly RedisServer[];
-  /** One that takes writes. */
-  readonly primary: (which: number) => Promise<RedisServer>;
+  /** One that takes writes: in a cluster, for a key. */
+  readonly primary: (key: string) => Promise<RedisServer>;
   /** Resolves when it would survive the loss of a primary. */
   readonly healed: () => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -53,7 +53,7 @@ export async function openGround(kind: GroundKind, dir: string): Promise<Ground>
         place: { kind: "redis", url },
         faults: withReplicas,
         servers,
-        primary: async (which) => (await holderOf(String(which))).primary,
+        primary: async (key) => (await holderOf(key)).primary,
         healed: () => healthy(3),
         stop,
       };

@@ -13,7 +13,7 @@ export async function hitRedis(
   wentBack: () => void,
 ): Promise<void> {
   if (kind === "cut") return void (await Promise.all(servers.map(({ cut }) => cut())));
-  const server = await primary(which);
+  const server = await primary(String(which));
   switch (kind) {
     case "redis-stop":
       server.freeze();
