@@ -9,7 +9,7 @@ events/s with 1, 4 and 16 subscriptions; events/s of a whole pipeline over 1, 2 
 memory of events that wait, measured with fewer and scaled to a million.
 
   --seconds N          of each measurement (3)
-  --events N           that wait (100000)
+  --events N           that wait (300000)
   --backend NAME       redis (one of its own is started: append-only file, fsync every second), embedded or all (all)
   --json               one JSON line a measurement
 `;
@@ -21,7 +21,7 @@ export async function main(args: readonly string[]): Promise<number> {
     args: [...args],
     options: {
       seconds: { type: "string", default: "3" },
-      events: { type: "string", default: "100000" },
+      events: { type: "string", default: "300000" },
       backend: { type: "string", default: "all" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
