@@ -20,7 +20,7 @@ const project = "failover";
 
 const usage = `bench failover: an event every ${everyMs} ms through a topic of one partition, while the Redis server that holds it is
 killed with -9: how long nothing is handled, and that nothing is lost. A cluster (cluster-node-timeout 2 s) and sentinels
-(down after 1 s) promote a replica; one Redis alone is started again at once.
+(down after 1.5 s) promote a replica; one Redis alone is started again at once.
 
   --rounds N           of each (3)
   --json               one JSON line a round, then one a kind
