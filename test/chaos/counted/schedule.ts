@@ -31,6 +31,15 @@ const lasting: Readonly<Record<FaultKind, readonly [from: number, to: number]>> 
   cut: [0, 0],
 };
 
+/** Long enough apart for each take-over to be measured with nothing else wrong, where there is the time. */
+const calm: readonly Fault[] = [
+  { kind: "kill", atMs: 5_000, forMs: 1_000, which: 0 },
+  { kind: "term", atMs: 23_000, forMs: 1_000, which: 0 },
+  { kind: "stop", atMs: 41_000, forMs: 16_000, which: 0 },
+];
+const calmUntilMs = 60_000;
+const leastMinutesWithCalm = 3;
+
 /** What is played, and when: the same for the same seed, kinds and minutes. One may begin while another lasts. */
 export function scheduleOf(
   seed: number,
@@ -39,9 +48,11 @@ export function scheduleOf(
 ): readonly Fault[] {
   const random = seeded(seed);
   const between = ([from, to]: readonly [number, number]) => from + random.below(to - from + 1);
-  const faults: Fault[] = [];
+  const isLong = minutes >= leastMinutesWithCalm;
+  const faults = isLong ? calm.filter(({ kind }) => kinds.includes(kind)) : [];
+  const fromMs = faults.length > 0 ? calmUntilMs : 3_000;
   const endMs = minutes * 60_000;
-  for (let atMs = 3_000 + between(gapMs); kinds.length > 0; atMs += between(gapMs)) {
+  for (let atMs = fromMs + between(gapMs); kinds.length > 0; atMs += between(gapMs)) {
     // Every kind comes before one comes twice.
     const rare = Math.min(...kinds.map((kind) => timesOf(kind, faults)));
     const kind = random.pick(
