@@ -34,7 +34,7 @@ export function newCommand(
     );
 }
 
-/** A command that works on a pipeline's files. */
+/** A command that works on a pipeline's files. What is said before or after a subcommand of it holds for that. */
 export function newPipelineCommand(
   name: string,
   description: string,
@@ -50,6 +50,12 @@ export function newPipelineCommand(
       .option("--project <name>", "project to use instead of the files'")
       // Not --env-file: node 20 takes that for itself, even behind the script.
       .option("--env <file>", "set environment variables from a file first; set ones stay")
+      // Commander gives an option that both know to the outer one, wherever it stands.
+      .hook("preSubcommand", (outer, inner) => {
+        for (const [option, value] of Object.entries(outer.opts()))
+          if (outer.getOptionValueSource(option) === "cli")
+            inner.setOptionValueWithSource(option, value, "cli");
+      })
   );
 }
 

@@ -29,7 +29,6 @@ export function deadLetters(output: Output): Command {
     "See and settle what was given up on: list, show, replay, drop.",
     ["dead-letters list search sluice.json", "dead-letters replay search --all"],
   )
-    .enablePositionalOptions()
     .addCommand(listing(output))
     .addCommand(showing(output))
     .addCommand(replaying(output))

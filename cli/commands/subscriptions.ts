@@ -26,7 +26,6 @@ export function subscriptions(output: Output): Command {
     ],
   )
     .argument("[files...]", "config files; default sluice.json")
-    .enablePositionalOptions()
     .action(async (files: readonly string[], options: PipelineOptions) => {
       await withBackend(files, options, output, async ({ pipeline: { project }, backend }) => {
         const all = await readSubscriptions(backend);
