@@ -31,8 +31,8 @@ export function shownAt(leaves: readonly z.ZodType[], value: unknown): string {
 const longest = 60;
 const scalars = new Set(["string", "number", "boolean", "enum", "literal", "template_literal"]);
 
-/** `redis:/user:password@host` too, and `user:password@host`. */
-function withoutUser(text: string): string {
+/** A URL without what stands before its `@`; `redis:/user:password@host` too, and `user:password@host`. */
+export function withoutUser(text: string): string {
   return /(?::|\/\/).*@/s.test(text)
     ? text.replace(/^([a-z][a-z0-9+.-]*:\/+|\/\/)?.*@/is, "$1***@")
     : text;

@@ -12,7 +12,7 @@ import { readOnly } from "../state/read-only.ts";
 import type { StateStore } from "../state/state.ts";
 import { explain } from "./board.ts";
 import { checkpointKey, ownPrefix } from "./keys.ts";
-import { orphansOf } from "./orphans.ts";
+import { commandEnding, orphansOf } from "./orphans.ts";
 import { isUntouched } from "./read-status.ts";
 import { lossOf, parsedCheckpoint } from "./read-source.ts";
 import { whoIs } from "./who-is.ts";
@@ -64,11 +64,11 @@ export async function checkPipeline(
 async function checkQueue(pipeline: Pipeline, backend?: Backend): Promise<CheckGroup> {
   const about = { name: "queue", kind: "queue", type: pipeline.queue.kind } as const;
   if (!backend) return { ...about, findings: [notYet(pipeline)] };
-  const orphans = (await orphansOf(pipeline, backend)).map(({ topic, name, waiting }): Finding => ({
+  const orphans = (await orphansOf(pipeline, backend)).map((orphan): Finding => ({
     severity: "warning",
     code: "queue.orphan",
-    message: `queue: the subscription "${name}" of topic "${topic}" has no consumer, and ${waiting} events waiting: once it is full, the topic stands still.`,
-    fix: `Start its consumer, or end it: sluice subscriptions remove ${name}`,
+    message: `queue: the subscription "${orphan.name}" of topic "${orphan.topic}" has no consumer, and ${orphan.waiting} events waiting: once it is full, the topic stands still.`,
+    fix: `Start its consumer, or end it: ${commandEnding(orphan, pipeline)}`,
   }));
   return { ...about, findings: [...(await backend.topics.check()), ...orphans] };
 }

@@ -1,5 +1,6 @@
 import type { Backend } from "../backend.ts";
 import type { Pipeline } from "../config/pipeline.ts";
+import { withoutUser } from "../config/show.ts";
 import type { SubscriptionStatus } from "../queue/queue.ts";
 
 /**
@@ -16,4 +17,19 @@ export async function orphansOf(
     ({ topic, name, consumers, detached }) =>
       topics[topic] && !names.has(name) && consumers === 0 && !detached,
   );
+}
+
+/** The command that ends one, from any folder; what a URL says before its `@` is left to whoever runs it. */
+export function commandEnding(
+  { topic, name }: Pick<SubscriptionStatus, "topic" | "name">,
+  { project, queue }: Pick<Pipeline, "project" | "queue">,
+): string {
+  const place = queue.kind === "redis" ? withoutUser(queue.url) : `embedded:${queue.dir}`;
+  const words = ["sluice subscriptions remove", name, "--topic", topic, "--project", project];
+  return [...words, "--queue", quoted(place)].join(" ");
+}
+
+/** For a shell. */
+function quoted(word: string): string {
+  return /^[\w@%+:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -9,7 +9,7 @@ import { serveAdmin, type Listen } from "./admin/server.ts";
 import { statusBoard, type Board } from "./board.ts";
 import { rememberConfigs } from "./config-changes.ts";
 import { prometheus } from "./metrics.ts";
-import { orphansOf } from "./orphans.ts";
+import { commandEnding, orphansOf } from "./orphans.ts";
 import { registerProcess } from "./processes.ts";
 import { pendingRequests } from "./requests.ts";
 import { readSubscriptions } from "./standings.ts";
@@ -216,11 +216,13 @@ async function countRequests(
 }
 
 async function warnOfOrphans(pipeline: Pipeline, backend: Backend, log: Log): Promise<void> {
-  for (const { topic, name, waiting } of await orphansOf(pipeline, backend))
+  for (const orphan of await orphansOf(pipeline, backend)) {
+    const { topic, name, waiting } = orphan;
     log.warn(
-      { topic, subscription: name, waiting, end: `sluice subscriptions remove ${name}` },
+      { topic, subscription: name, waiting, end: commandEnding(orphan, pipeline) },
       "a subscription without a consumer: when it is full, its topic stands still. Was its connector renamed?",
     );
+  }
 }
 
 function logOf(connector: ResolvedConnector, log: Log): Log {
