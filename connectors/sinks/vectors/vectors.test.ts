@@ -28,7 +28,8 @@ const own = `
 // Here, not in a hook: the conformance cases are made before hooks run.
 const dir = await mkdtemp(join(tmpdir(), "vectors-"));
 const use = join(dir, "store.mjs");
-beforeAll(() => Promise.all([writeFile(use, own), writeFile(join(dir, "kept.json"), "[]")]));
+const empty = JSON.stringify({ dimensions, spaces: [] });
+beforeAll(() => Promise.all([writeFile(use, own), writeFile(join(dir, "kept.json"), empty)]));
 afterAll(() => rm(dir, { recursive: true }));
 
 const config = {
