@@ -4,6 +4,9 @@ import { word, type Case } from "./conformance.ts";
 import { context } from "./fakes/context.ts";
 import type { OpenedStore } from "./store.ts";
 
+/** What `retrieve` asks for at most. */
+const mostAsked = 100;
+
 /** How a store is read. */
 export function storeReadCases(opened: OpenedStore): readonly Case[] {
   return [
@@ -111,12 +114,14 @@ export function storeReadCases(opened: OpenedStore): readonly Case[] {
       name: "answers with as many as asked, where there are as many",
       run: () =>
         opened(async ({ store, to, vector, shows, put }) => {
-          const all = Array.from({ length: 60 }, (_, at) => vector(`v${10 + at}`, { towards: at }));
+          const all = Array.from({ length: 110 }, (_, at) =>
+            vector(`v${10 + at}`, { towards: at }),
+          );
           await put(all);
           await shows(all);
           const { values } = vector("question");
-          const { matches } = await store.query({ vector: values, topK: 50 }, to);
-          assert.equal(new Set(matches.map(({ id }) => id)).size, 50);
+          const { matches } = await store.query({ vector: values, topK: mostAsked }, to);
+          assert.equal(new Set(matches.map(({ id }) => id)).size, mostAsked);
         }),
     },
   ];

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { PoisonError, RetryableError, SluiceError } from "../../errors.ts";
 import { defineVectorStore } from "../../extension.ts";
 import type { StoreRun, Vector } from "../../vectors.ts";
-import { keep, kept, type Kept } from "./drawers-kept.test.data.ts";
+import { apply, change, kept, replace, type Change, type Kept } from "./drawers-kept.test.data.ts";
 import { changed, lets } from "./drawers-metadata.test.data.ts";
 import { openService } from "./service.test.data.ts";
 
@@ -59,6 +59,7 @@ const faults = [
   "reads its file once",
   "shows its readers what was there",
   "writes over what others wrote meanwhile",
+  "writes over what other processes wrote meanwhile",
   "begins anew with other dimensions",
   "answers from namespaces that begin alike",
   "ignores filters",
@@ -119,17 +120,23 @@ export const drawers = defineVectorStore({
     if (!existsSync(path)) {
       if (readOnly && !is("makes what it is to read"))
         throw new RetryableError("drawers: no file.", { code, reason: "refused" });
-      keep(path, { dimensions: wanted, spaces: new Map() });
+      replace(path, { dimensions: wanted, spaces: new Map() });
     }
     if (is("begins anew with other dimensions") && kept(path).dimensions !== wanted)
-      keep(path, { dimensions: wanted, spaces: new Map() });
+      replace(path, { dimensions: wanted, spaces: new Map() });
     const server = is("waits for its server whatever its abort") ? await openService() : undefined;
     const isStale =
       is("reads its file once") || (is("shows its readers what was there") && readOnly);
     const once = isStale ? kept(path) : undefined;
     const now = () => once ?? unwritten.get(path) ?? kept(path);
-    const save = (all: Kept) =>
-      is("keeps to itself what it answered") ? void unwritten.set(path, all) : keep(path, all);
+    const write = (one: Change, over: Kept | undefined) => {
+      const memory = unwritten.get(path) ?? (is("keeps to itself what it answered") && kept(path));
+      const all = memory || over || once;
+      if (!all) return change(path, one);
+      apply(all, one);
+      if (memory) unwritten.set(path, memory);
+      else replace(path, all);
+    };
     const { dimensions } = now();
     const spaceIn = ({ spaces }: Kept, namespace: string) => {
       const name = spaceOf(namespace, broken);
@@ -174,33 +181,31 @@ export const drawers = defineVectorStore({
           const cause = is("tells its token in a refusal") ? { token } : undefined;
           throw new PoisonError("drawers: other dimensions.", { code, cause });
         }
+        const space = spaceOf(namespace, broken);
         if (is("writes a vector by halves")) {
-          const all = now();
-          for (const one of vectors) spaceIn(all, namespace).set(one.id, { ...one, metadata: {} });
-          save(all);
+          change(path, { space, upsert: vectors.map((one) => ({ ...one, metadata: {} })) });
           await sleep(100);
         }
         const before = line;
-        const write = async () => {
+        const work = async () => {
           if (is("writes over what others wrote meanwhile")) await before;
-          const all = now();
-          if (is("loses upserts at once") || is("writes over what others wrote meanwhile"))
-            await sleep(1);
-          const held = spaceIn(all, namespace);
-          for (const vector of is("writes the first of many")
-            ? vectors.slice(0, most.written)
-            : vectors) {
-            const id = is("cuts long ids") ? vector.id.slice(0, 16) : vector.id;
-            const old = is("merges metadata") ? held.get(id)?.metadata : {};
-            const metadata = changed({ ...old, ...vector.metadata }, broken);
-            const values = is("rounds values")
-              ? vector.values.map((value) => Math.round(value * 10_000) / 10_000)
-              : vector.values;
-            held.set(id, { id, values, metadata });
-          }
-          save(all);
+          const isOver =
+            is("loses upserts at once") || is("writes over what others wrote meanwhile");
+          const over =
+            isOver || is("writes over what other processes wrote meanwhile") ? now() : undefined;
+          if (isOver) await sleep(1);
+          const old = is("merges metadata") ? spaceIn(now(), namespace) : undefined;
+          const some = is("writes the first of many") ? vectors.slice(0, most.written) : vectors;
+          const upsert = some.map(({ id, values, metadata }) => ({
+            id: is("cuts long ids") ? id.slice(0, 16) : id,
+            values: is("rounds values")
+              ? values.map((value) => Math.round(value * 10_000) / 10_000)
+              : values,
+            metadata: changed({ ...old?.get(id)?.metadata, ...metadata }, broken),
+          }));
+          write({ space, upsert }, over);
         };
-        line = write();
+        line = work();
         await line;
         lsn += is("tells falling positions") ? -1n : 1n;
         return { lsn };
@@ -208,15 +213,14 @@ export const drawers = defineVectorStore({
       async remove(ids, run) {
         check(run, "removes");
         if (is("leaves a listener when it removes")) run.signal.addEventListener("abort", () => {});
-        const all = now();
-        const held = spaceIn(all, run.namespace);
-        for (const id of is("removes the first of many") ? ids.slice(0, most.removed) : ids) {
-          if (!held.has(id) && is("misses what is absent"))
-            throw new SluiceError(`drawers: no ${id}.`, { code });
-          held.delete(id);
-          if (is("removes by prefix") && ids.length > 1) held.delete("b");
+        const gone = is("removes the first of many") ? ids.slice(0, most.removed) : ids;
+        if (is("misses what is absent")) {
+          const held = spaceIn(now(), run.namespace);
+          for (const id of gone)
+            if (!held.has(id)) throw new SluiceError(`drawers: no ${id}.`, { code });
         }
-        save(all);
+        const more = is("removes by prefix") && ids.length > 1 ? ["b"] : [];
+        write({ space: spaceOf(run.namespace, broken), remove: [...gone, ...more] }, undefined);
         return {};
       },
       async fetch(ids, run) {

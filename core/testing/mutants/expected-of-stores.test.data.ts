@@ -13,6 +13,7 @@ export const expectedOfStores = {
     "lists the ids of a prefix as it is written, all of them, ascending by bytes",
     "lists on to the end, however many there are",
     "lists on while what it listed is removed",
+    "answers with as many as asked, where there are as many",
   ],
   "fetches the first of many": [
     "takes as much as its limits say, whole",
@@ -86,6 +87,7 @@ export const expectedOfStores = {
     "lists the ids of a prefix as it is written, all of them, ascending by bytes",
     "lists on to the end, however many there are",
     "lists on while what it listed is removed",
+    "answers with as many as asked, where there are as many",
   ],
   "lists in order of arrival": [
     "lists the ids of a prefix as it is written, all of them, ascending by bytes",
@@ -216,5 +218,8 @@ export const expectedOfStores = {
   ],
   "tells its token in a refusal": [
     "tells no secret, in no line, error, finding, counter, state or output",
+  ],
+  "writes over what other processes wrote meanwhile": [
+    "written to from other processes at once, it loses nothing",
   ],
 };
