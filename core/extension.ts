@@ -21,7 +21,7 @@ export interface EmbedderDefinition<C extends Config> extends Definition<C> {
 export interface VectorStoreDefinition<C extends Config> extends Definition<C> {
   /**
    * Opens the index. `dimensions`: of the index, should it have to be created; without it, and with
-   * `readOnly`, nothing is created. Throws what a sink's `open` throws.
+   * `readOnly`, nothing is created. An index that is there stays what it is. Throws what a sink's `open` throws.
    */
   readonly open: (
     context: Context<z.output<C>> & { readonly dimensions?: number; readonly readOnly: boolean },

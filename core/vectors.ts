@@ -55,7 +55,8 @@ export interface StoreRun {
 }
 
 /**
- * The few calls vector sync makes. Splitting by bytes and count and bisection live above it, from
+ * The few calls vector sync makes, of several processes at once: each sees what the others wrote, and loses none of it.
+ * Splitting by bytes and count and bisection live above it, from
  * `limits`; pacing and retries of what passes inside. Upserts may run at once, never twice for one id.
  */
 export interface VectorStore {
@@ -94,7 +95,10 @@ export interface VectorStore {
   readonly remove: (ids: readonly string[], run: StoreRun) => Promise<{ readonly lsn?: bigint }>;
   /** Absent ids are left out. */
   readonly fetch: (ids: readonly string[], run: StoreRun) => Promise<readonly Vector[]>;
-  /** Pages of the ids that begin with `prefix`, ascending bytewise. `_`, `%` and capitals stand for themselves. */
+  /**
+   * Pages of the ids that begin with `prefix`, ascending bytewise. `_`, `%` and capitals stand for themselves. What is
+   * there all along is listed, whatever is removed meanwhile.
+   */
   readonly list: (prefix: string, run: StoreRun) => AsyncIterable<readonly string[]>;
   /** Pages of the namespaces that hold vectors, in any order. Absent: the store has only those it is told of. */
   readonly namespaces?: (run: { readonly signal: AbortSignal }) => AsyncIterable<readonly string[]>;

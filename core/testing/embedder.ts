@@ -1,23 +1,41 @@
 import assert from "node:assert/strict";
-import { PoisonError } from "../errors.ts";
 import type { EmbedderExtension } from "../extension.ts";
 import type { Embedder } from "../vectors.ts";
-import { definitionCases, word, type Case } from "./conformance.ts";
-import { context } from "./fakes/context.ts";
+import { definitionCases, type Case, type WrittenConfig } from "./conformance.ts";
+import { fingerprintCases } from "./embedder-fingerprints.ts";
+import { embedderLengthCases, longestOf } from "./embedder-lengths.ts";
+import { assertFits, inputs, isOther, isPoison } from "./embedder-vectors.ts";
+import { context, type FakeContext } from "./fakes/context.ts";
+import { settlesOnAbort } from "./held-answers.ts";
 import { answeredElsewhere } from "./killed.ts";
 import { leavesNothing } from "./leftovers.ts";
 import { secretCases } from "./secrets.ts";
 
-/** Cosine above which two vectors of one text are the same: servers round. */
-const same = 0.9999;
-/** And how long one may be that its fingerprint calls normalised. */
-const unit = 0.01;
-const isNormalised = /\/normali[sz]ed$/;
 const texts = ["A cat sat on the mat.", "Rates rise again in March.", "猫 🐈 naïve", "x"];
+/** More would say nothing new, and take long. */
+const abortedTexts = 16;
+
+type Run = Parameters<Embedder["embed"]>[1];
+
+/** What the cases of an embedder share. */
+export interface EmbedderBench {
+  readonly extension: EmbedderExtension;
+  readonly config: WrittenConfig;
+  readonly opened: (
+    use: (embedder: Embedder) => Promise<void>,
+    context?: FakeContext<unknown>,
+  ) => Promise<void>;
+  readonly embed: (
+    embedder: Embedder,
+    texts: readonly string[],
+    more?: Partial<Run>,
+  ) => Promise<readonly Float32Array[]>;
+}
 
 /**
  * What vector sync relies on in an embedder. `module`, the URL of the module that exports it, has it asked in a
- * process of its own too.
+ * process of its own too. Aborts are tried while no socket of this process hears anything: one that asks a service is
+ * waiting for it then.
  */
 export function embedderConformance(given: {
   readonly embedder: EmbedderExtension;
@@ -25,21 +43,18 @@ export function embedderConformance(given: {
   readonly module?: URL | string;
 }): readonly Case[] {
   const { embedder: extension, config, module } = given;
-  const contextOf = () => context({ config: extension.config.parse(config) });
-  const opened = async (
-    use: (embedder: Embedder) => Promise<void>,
-    context: ReturnType<typeof contextOf> = contextOf(),
-  ) => {
-    const embedder = await extension.open(context);
+  const contextOf = () => context<unknown>({ config: extension.config.parse(config) });
+  const opened: EmbedderBench["opened"] = async (use, told = contextOf()) => {
+    const embedder = await extension.open(told);
     try {
       await use(embedder);
     } finally {
       await embedder.close();
     }
   };
-  const embed = (embedder: Embedder, some: readonly string[], more: Partial<Run> = {}) =>
+  const embed: EmbedderBench["embed"] = (embedder, some, more = {}) =>
     embedder.embed(some, { input: "passage", signal: new AbortController().signal, ...more });
-  const isPoison = { name: "PoisonError" } satisfies Pick<PoisonError, "name">;
+  const bench: EmbedderBench = { extension, config, opened, embed };
 
   const whenModule = (from: string): readonly Case[] => [
     {
@@ -58,8 +73,12 @@ export function embedderConformance(given: {
     ...definitionCases(extension, config),
     ...secretCases(extension, config, async (told) => {
       const embedder = await extension.open(told);
+      const { signal } = told;
       try {
-        return await embed(embedder, texts, { signal: told.signal });
+        return await Promise.allSettled([
+          ...inputs.map((input) => embed(embedder, texts, { signal, input })),
+          embed(embedder, [""], { signal }),
+        ]);
       } finally {
         await embedder.close();
       }
@@ -83,23 +102,7 @@ export function embedderConformance(given: {
             assert.equal(described.countTokens(text), embedder.countTokens(text));
         }),
     },
-    {
-      name: "has one fingerprint, and another for other dimensions",
-      run: async () => {
-        const told = new Map<number, string>();
-        const note = async ({ dimensions, fingerprint }: Embedder) => {
-          assert.equal(told.get(dimensions) ?? fingerprint, fingerprint, "opened twice");
-          told.set(dimensions, fingerprint);
-        };
-        await opened(note);
-        await opened(note);
-        const [own = 0] = told.keys();
-        // Where there is an option for them.
-        const other = extension.config.safeParse({ ...config, dimensions: Math.ceil(own / 2) });
-        if (other.success) await opened(note, context({ config: other.data }));
-        assert.equal(new Set(told.values()).size, told.size, "other dimensions, one fingerprint");
-      },
-    },
+    ...fingerprintCases(bench),
     {
       name: "answers one vector a text, in order, whatever stands beside it",
       run: async () => {
@@ -107,12 +110,7 @@ export function embedderConformance(given: {
         await opened(async (embedder) => {
           first = await embed(embedder, texts);
           assert.equal(first.length, texts.length);
-          for (const vector of first) {
-            assert.equal(vector.length, embedder.dimensions);
-            assertSound(vector);
-            if (isNormalised.test(embedder.fingerprint))
-              assert.ok(Math.abs(lengthOf(vector) - 1) < unit, "is not normalised");
-          }
+          for (const vector of first) assertFits(vector, embedder);
           assertAlike((await embed(embedder, texts.toReversed())).toReversed(), first);
         });
         await opened(async (embedder) => {
@@ -125,10 +123,11 @@ export function embedderConformance(given: {
       name: "tells texts apart, and embeds questions too",
       run: () =>
         opened(async (embedder) => {
-          const [one, other] = await embed(embedder, texts);
-          assert.ok(cosine(one, other) < same, "two texts have one vector");
-          const [question] = await embed(embedder, ["Who sat?"], { input: "query" });
-          assert.equal(question?.length, embedder.dimensions);
+          for (const input of inputs) {
+            const [one, other, ...more] = await embed(embedder, texts, { input });
+            assert.ok(isOther(one, other), "two texts have one vector");
+            for (const vector of [one, other, ...more]) assertFits(vector, embedder);
+          }
         }),
     },
     {
@@ -141,64 +140,46 @@ export function embedderConformance(given: {
           assertAlike(together.flat(), alone);
         }),
     },
+    {
+      name: "leaves alone what it has answered",
+      run: () =>
+        opened(async (embedder) => {
+          const answered = await embed(embedder, texts);
+          const copies = answered.map((vector) => vector.slice());
+          await embed(embedder, texts.toReversed());
+          assert.deepEqual(answered, copies);
+        }),
+    },
     ...(module === undefined ? [] : whenModule(String(module))),
     {
       name: "embeds nothing for no texts",
       run: () => opened(async (embedder) => assert.deepEqual(await embed(embedder, []), [])),
     },
     {
-      name: "takes as many texts as it says",
-      run: () =>
-        opened(async (embedder) => {
-          const { maxTexts, maxTokensPerRequest, countTokens } = embedder;
-          const count = Math.min(maxTexts, Math.floor(maxTokensPerRequest / countTokens("cat")));
-          const vectors = await embed(embedder, Array<string>(count).fill("cat"));
-          assert.equal(vectors.length, count);
-        }),
-    },
-    {
       name: "refuses an empty text, which is poison",
       run: () =>
         opened(async (embedder) => {
-          for (const empty of ["", " \n"])
-            await assert.rejects(embed(embedder, ["fine", empty]), isPoison);
+          for (const input of inputs)
+            for (const empty of ["", " \n", "\t\r\n", "\u00a0\u3000"])
+              await assert.rejects(embed(embedder, ["fine", empty], { input }), isPoison);
         }),
     },
-    {
-      name: "takes the longest text and refuses a longer one, which is never cut",
-      run: () =>
-        opened(async (embedder) => {
-          const longest = longestOf(embedder);
-          const vectors = await embed(embedder, [longest]);
-          assert.equal(vectors.length, 1);
-          vectors.forEach(assertSound);
-          await assert.rejects(embed(embedder, [`${longest} cat cat cat cat`]), isPoison);
-        }),
-    },
-    {
-      name: "counts more tokens for more text",
-      run: async () =>
-        opened(async ({ countTokens }) => {
-          const counts = [1, 10, 100].map((times) => countTokens("cat ".repeat(times)));
-          assert.deepEqual(
-            counts,
-            [...new Set(counts)].toSorted((a, b) => a - b),
-          );
-          assert.equal(countTokens(texts.join(" ")), countTokens(texts.join(" ")));
-        }),
-    },
+    ...embedderLengthCases(bench),
     {
       name: "rejects after an abort, and within a second of one",
       run: () =>
         opened(async (embedder) => {
-          await assert.rejects(embed(embedder, ["cat"], { signal: AbortSignal.abort() }));
-          const aborter = new AbortController();
-          const many = Array.from({ length: Math.min(embedder.maxTexts, 16) }, word);
-          const embedding = Promise.allSettled([embed(embedder, many, { signal: aborter.signal })]);
-          const start = performance.now();
-          aborter.abort();
-          await embedding;
-          assert.ok(performance.now() - start < 1_000, "took too long");
+          const { maxTexts, maxTokens, maxTokensPerRequest } = embedder;
+          const count = Math.min(maxTexts, Math.floor(maxTokensPerRequest / maxTokens));
+          const long = longestOf(embedder);
+          const many = Array<string>(Math.min(count, abortedTexts)).fill(long);
+          for (const input of inputs) {
+            const aborted = { input, signal: AbortSignal.abort() };
+            await assert.rejects(embed(embedder, ["cat"], aborted));
+            await settlesOnAbort(`a call for a ${input}`, (signal) =>
+              embed(embedder, many, { input, signal }),
+            );
+          }
         }),
     },
     {
@@ -210,7 +191,10 @@ export function embedderConformance(given: {
       run: () =>
         leavesNothing((signal) =>
           opened(
-            async (one) => void (await embed(one, texts, { signal })),
+            async (one) => {
+              for (const input of inputs) await embed(one, texts, { signal, input });
+              await assert.rejects(embed(one, [""], { signal }));
+            },
             context({ config: extension.config.parse(config), signal }),
           ),
         ),
@@ -218,40 +202,8 @@ export function embedderConformance(given: {
   ];
 }
 
-type Run = Parameters<Embedder["embed"]>[1];
-
-/** As many words as fit. */
-function longestOf({ countTokens, maxTokens }: Embedder): string {
-  const of = (words: number) => "cat ".repeat(words).trim();
-  let [fits, tooMany] = [1, maxTokens + 1];
-  while (tooMany - fits > 1) {
-    const middle = (fits + tooMany) >> 1;
-    if (countTokens(of(middle)) <= maxTokens) fits = middle;
-    else tooMany = middle;
-  }
-  return of(fits);
-}
-
 function assertAlike(vectors: readonly Float32Array[], expected: readonly Float32Array[]) {
   assert.equal(vectors.length, expected.length);
   for (const [at, vector] of vectors.entries())
-    assert.ok(cosine(vector, expected[at]) > same, `text ${at + 1} has another vector now`);
-}
-
-function assertSound(vector: Float32Array) {
-  assert.ok(vector.every(Number.isFinite), "not every value is a number");
-  assert.ok(
-    vector.some((value) => value !== 0),
-    "all values are 0",
-  );
-}
-
-function lengthOf(vector: Float32Array): number {
-  return Math.hypot(...vector);
-}
-
-function cosine(a: Float32Array = new Float32Array(), b: Float32Array = new Float32Array()) {
-  const dot = (one: Float32Array, other: Float32Array) =>
-    one.reduce((sum, value, at) => sum + value * (other[at] ?? NaN), 0);
-  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+    assert.ok(!isOther(vector, expected[at]), `text ${at + 1} has another vector now`);
 }

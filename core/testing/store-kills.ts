@@ -13,8 +13,11 @@ const childMs = 20_000;
 /** Milliseconds after it was opened: in the middle of what the kit does not see. */
 const delaysMs = [0, 3, 10, 30];
 const most = 20;
+/** That write at once, besides the kit's own, and how much that one writes meanwhile. */
+const processes = 3;
+const mostBeside = 500;
 
-/** What is in a database when whoever writes it is killed, in a process of its own. */
+/** What is in a database that another process writes to, which is killed or works at the same time. */
 export function storeKillCases(given: {
   readonly store: VectorStoreExtension;
   readonly module: string;
@@ -28,6 +31,47 @@ export function storeKillCases(given: {
   const { store: extension, module, config, dimensions, patienceMs, vector, within } = given;
   const { kind, name } = extension;
   return [
+    {
+      name: "written to from other processes at once, it loses nothing",
+      run: () =>
+        within(word(), async ({ store, to, shows }) => {
+          const { namespace } = to;
+          const theirs = Array.from({ length: processes }, (_, at) => vector(`theirs-${at}`));
+          const ours: Vector[] = [];
+          let working = processes;
+          const writeBeside = async () => {
+            while (working > 0 && ours.length < mostBeside) {
+              const own = vector(`ours-${ours.length}`);
+              await store.upsert([own], to);
+              ours.push(own);
+            }
+          };
+          let writing: Promise<void> | undefined;
+          const work = async (own: Vector) => {
+            let isWritten = false;
+            await killedAt(
+              Infinity,
+              { module, kind, name, config, dimensions, namespace, upsert: [own], remove: [] },
+              {
+                state: state().state,
+                hear: (call) => {
+                  if (call === "opened") writing ??= writeBeside();
+                  if (call === "upserted") isWritten = true;
+                },
+                isDone: () => isWritten,
+                patienceMs: childMs,
+              },
+            ).finally(() => (working -= 1));
+          };
+          await Promise.all(theirs.map(work));
+          await writing;
+          await shows([...theirs, ...ours]);
+          const { maxDeleteIds } = store.limits;
+          const ids = [...theirs, ...ours].map(({ id }) => id);
+          for (let at = 0; at < ids.length; at += maxDeleteIds)
+            await store.remove(ids.slice(at, at + maxDeleteIds), to);
+        }),
+    },
     {
       name: "killed at each step, what it answered is there, and every vector is whole",
       run: async () => {

@@ -65,29 +65,5 @@ export function storeLimitCases(opened: OpenedStore): readonly Case[] {
           await shows([vector("b")]);
         }),
     },
-    {
-      name: "starts nothing after an abort or its deadline",
-      run: () =>
-        opened(async ({ store, to, vector, shows }) => {
-          const late = { ...to, deadline: performance.now() - 1 };
-          for (const run of [{ ...to, signal: AbortSignal.abort() }, late])
-            await assert.rejects(store.upsert([vector("a")], run));
-          await shows([]);
-        }),
-    },
-    {
-      name: "settles within a second of an abort",
-      run: () =>
-        opened(async ({ store, to, vector }) => {
-          const aborter = new AbortController();
-          const run = { ...to, signal: aborter.signal };
-          const all = Array.from({ length: 50 }, (_, at) => vector(`v${at}`));
-          const writing = Promise.allSettled([store.upsert(all, run)]);
-          const start = performance.now();
-          aborter.abort();
-          await writing;
-          assert.ok(performance.now() - start < 1_000, "took too long");
-        }),
-    },
   ];
 }

@@ -13,5 +13,6 @@ const store = defineVectorStore({
 });
 
 describe("the store of the tests keeps what vector sync relies on:", () => {
-  for (const { name, run } of vectorStoreConformance({ store, config: {} })) it(name, run);
+  for (const { name, run } of vectorStoreConformance({ store, config: {}, filter: false }))
+    it(name, run);
 });

@@ -58,29 +58,29 @@ export function memoryStore(options: {
       for (const write of writes) if (write.lsn <= lsn) apply(lag.namespaces, write);
     },
     describe: async () => ({ dimensions, metric: "cosine" }),
-    async upsert(vectors, { namespace, signal, deadline = Infinity }) {
-      signal.throwIfAborted();
-      if (performance.now() >= deadline) throw late();
+    async upsert(vectors, run) {
+      check(run);
+      const { namespace } = run;
       checkUpsert(vectors, { dimensions, limits, poisoned });
       const copies = vectors.map((vector) => structuredClone(vector));
       return log({ op: "upsert", namespace, vectors: copies });
     },
-    async remove(ids, { namespace, signal, deadline = Infinity }) {
-      signal.throwIfAborted();
-      if (performance.now() >= deadline) throw late();
+    async remove(ids, run) {
+      check(run);
+      const { namespace } = run;
       if (ids.length === 0 || ids.length > limits.maxDeleteIds)
         throw refusal(`a delete of ${ids.length} ids`);
       return namespaces.has(namespace) ? log({ op: "remove", namespace, ids }) : {};
     },
-    async fetch(ids, { namespace, signal }) {
-      signal.throwIfAborted();
+    async fetch(ids, run) {
+      check(run);
       if (ids.length > limits.maxFetchIds) throw refusal(`a fetch of ${ids.length} ids`);
       const wanted = new Set(ids);
-      return visible(namespace).filter(({ id }) => wanted.has(id));
+      return visible(run.namespace).filter(({ id }) => wanted.has(id));
     },
-    async *list(prefix, { namespace, signal }: StoreRun) {
-      signal.throwIfAborted();
-      const ids = visible(namespace).map(({ id }) => id);
+    async *list(prefix, run) {
+      check(run);
+      const ids = visible(run.namespace).map(({ id }) => id);
       const matching = ids.filter((id) => id.startsWith(prefix));
       for (let at = 0; at < matching.length; at += 100) yield matching.slice(at, at + 100);
     },
@@ -88,9 +88,10 @@ export function memoryStore(options: {
       signal.throwIfAborted();
       yield [...namespaces].flatMap(([name, held]) => (held.size > 0 ? [name] : []));
     },
-    async query({ vector, topK }, { namespace, signal }) {
-      signal.throwIfAborted();
-      const matches = visible(namespace)
+    async query({ vector, topK, filter }, run) {
+      check(run);
+      if (filter) throw refusal("a filter");
+      const matches = visible(run.namespace)
         .map(({ id, values, metadata }) => ({ id, score: cosine(vector, values), metadata }))
         .toSorted((a, b) => b.score - a.score)
         .slice(0, topK);
@@ -159,8 +160,10 @@ function cosine(a: Float32Array, b: Float32Array): number {
 // Not among the codes that users meet.
 const code = "memory-store.refused";
 
-function late(): FencedError {
-  return new FencedError("memory store: the lease has ended.", { code });
+function check({ signal, deadline = Infinity }: StoreRun): void {
+  signal.throwIfAborted();
+  if (performance.now() >= deadline)
+    throw new FencedError("memory store: the lease has ended.", { code });
 }
 
 function refusal(what: string): PoisonError {

@@ -1,8 +1,8 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { upserted } from "sluice";
+import { loadVectorStore, upserted, type Vector } from "sluice";
 import { fakes, sinkConformance, type Sample } from "sluice/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { memoryStore } from "../../_shared/vector-sync/memory-store.ts";
@@ -28,7 +28,8 @@ const own = `
 // Here, not in a hook: the conformance cases are made before hooks run.
 const dir = await mkdtemp(join(tmpdir(), "vectors-"));
 const use = join(dir, "store.mjs");
-beforeAll(() => Promise.all([writeFile(use, own), writeFile(join(dir, "kept.json"), "[]")]));
+const empty = JSON.stringify({ dimensions, spaces: [] });
+beforeAll(() => Promise.all([writeFile(use, own), writeFile(join(dir, "kept.json"), empty)]));
 afterAll(() => rm(dir, { recursive: true }));
 
 const config = {
@@ -37,6 +38,19 @@ const config = {
 };
 const contextOf = (more: object = {}) =>
   fakes.context({ config: vectors.config.parse({ ...config, ...more }) });
+
+/** All that a file of the store in `use` holds, of the namespace that the sink writes to. */
+async function readKept(use: string, path: string): Promise<readonly Vector[]> {
+  const extension = await loadVectorStore(use);
+  const told = fakes.context<unknown>({ config: { path } });
+  const reader = await extension.open({ ...told, readOnly: true });
+  const to = { namespace: "__default__", signal: told.signal };
+  const found: Vector[] = [];
+  for await (const ids of reader.list("", to))
+    for (const id of ids) found.push(...(await reader.fetch([id], to)));
+  await reader.close();
+  return found;
+}
 
 /** A document of one chunk that no model embeds. */
 const poison: Sample = (about) => ({
@@ -62,7 +76,7 @@ describe("the sink over a store of one's own", () => {
   for (const { name, run } of sinkConformance({
     sink: vectors,
     config: { ...config, store: { use: fileURLToPath(keeps), config: { path } } },
-    read: () => readFile(path, "utf8"),
+    read: () => readKept(fileURLToPath(keeps), path),
     module: new URL("./vectors.js", import.meta.url),
   }))
     if (/^(killed|in another process)/.test(name)) it(name, run, 60_000);

@@ -78,6 +78,7 @@ export async function kitOf(
         absent: { path: join(home, "absent.json"), ...wrong },
         module,
         patienceMs: 200,
+        ...(fault === "takes filters that it does not have" && { filter: false }),
       });
     }
   }

@@ -33,6 +33,7 @@ const slow = [
   "killed at each step, it keeps what stays, and its batch written again makes it whole",
   "killed at each step of a clear, written again it clears what is below, and nothing else",
   "killed at each step, what it answered is there, and every vector is whole",
+  "written to from other processes at once, it loses nothing",
   "a batch of a thousand events is written whole",
   "records whose subjects look alike are strangers",
   "in another process, it knows what it wrote and deleted",
@@ -49,6 +50,7 @@ const slowToEnd = [
   "outlives its abort",
   "empties before it writes",
   "writes a vector by halves",
+  "answers late whatever its abort",
 ];
 
 /** What catches those that are wrong in their definition. */

@@ -1,0 +1,225 @@
+/** By what the store does wrong: the case that is there to catch it, and those that catch it as well. */
+export const expectedOfStores = {
+  "says other dimensions": [
+    "says what the index is",
+    "opened with other dimensions, it keeps what is there",
+  ],
+  "removes the first of many": [
+    "takes as much as its limits say, whole",
+    "lists on while what it listed is removed",
+  ],
+  "writes the first of many": [
+    "takes as much as its limits say, whole",
+    "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    "lists on to the end, however many there are",
+    "lists on while what it listed is removed",
+    "answers with as many as asked, where there are as many",
+  ],
+  "fetches the first of many": [
+    "takes as much as its limits say, whole",
+    "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    "answers with as many as asked, where there are as many",
+    "lists on while what it listed is removed",
+  ],
+  "makes texts of numbers": [
+    "gives back what was put",
+    "removes what it is told and nothing else",
+    "removing what is absent succeeds, in an absent namespace too",
+    "upserts at once all arrive",
+    "leaves out of a fetch what is absent",
+    "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    "keeps namespaces apart, alike as their names may be",
+    "names its namespaces, if it can",
+    "answers the nearest first, as many as asked, with their metadata",
+    "orders by the metric it says it has",
+    "answers with as many as asked, where there are as many",
+    "takes ids and metadata as long as its limits say",
+    "refuses a vector of other dimensions, which is poison",
+    "takes as much as its limits say, whole",
+    "gives back metadata of every type, text and key as it was put, to questions too",
+    "lists on while what it listed is removed",
+    "opened twice, each sees what the other writes",
+    "opened to be read, it sees what is written afterwards",
+    "written to through two at once, it loses nothing",
+    "opened with other dimensions, it keeps what is there",
+    "starts nothing after an abort or its deadline",
+    "settles within a second of an abort",
+  ],
+  "merges metadata": ["an upsert replaces the whole vector, its metadata too, and may be repeated"],
+  "removes by prefix": ["removes what it is told and nothing else"],
+  "misses what is absent": [
+    "removing what is absent succeeds, in an absent namespace too",
+    "refuses a vector of other dimensions, which is poison",
+    "keeps namespaces apart, alike as their names may be",
+  ],
+  "loses upserts at once": [
+    "upserts at once all arrive",
+    "written to through two at once, it loses nothing",
+  ],
+  "tells falling positions": ["tells rising log positions, if any"],
+  "fetches what is absent": [
+    "leaves out of a fetch what is absent",
+    "refuses a vector of other dimensions, which is poison",
+    "keeps namespaces apart, alike as their names may be",
+  ],
+  "lists by a pattern": [
+    "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+  ],
+  "lists in any case": [
+    "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+  ],
+  "rounds values": ["gives back values as they were put, not rounded"],
+  "keeps integers of 32 bits": [
+    "gives back metadata of every type, text and key as it was put, to questions too",
+  ],
+  "keeps floats of 32 bits": [
+    "gives back metadata of every type, text and key as it was put, to questions too",
+  ],
+  "folds the case of namespaces": [
+    "keeps namespaces apart, alike as their names may be",
+    "names its namespaces, if it can",
+  ],
+  "cleans namespaces": ["keeps namespaces apart, alike as their names may be"],
+  "orders by another metric": ["orders by the metric it says it has"],
+  "answers with ten at most": ["answers with as many as asked, where there are as many"],
+  "makes what it is to read": ["makes nothing when it is opened to be read"],
+  "lists one page": [
+    "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    "lists on to the end, however many there are",
+    "lists on while what it listed is removed",
+    "answers with as many as asked, where there are as many",
+  ],
+  "lists in order of arrival": [
+    "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    "lists on to the end, however many there are",
+    "lists on while what it listed is removed",
+  ],
+  "mixes namespaces": [
+    "keeps namespaces apart, alike as their names may be",
+    "leaves out of a fetch what is absent",
+    "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    "names its namespaces, if it can",
+    "answers the nearest first, as many as asked, with their metadata",
+    "orders by the metric it says it has",
+    "answers with as many as asked, where there are as many",
+    "takes as much as its limits say, whole",
+    "takes ids and metadata as long as its limits say",
+    "refuses a vector of other dimensions, which is poison",
+    "starts nothing after an abort or its deadline",
+  ],
+  "names other namespaces": ["names its namespaces, if it can"],
+  "answers the farthest first": [
+    "answers the nearest first, as many as asked, with their metadata",
+    "orders by the metric it says it has",
+  ],
+  "answers all": [
+    "answers the nearest first, as many as asked, with their metadata",
+    "answers with as many as asked, where there are as many",
+    "finds as many as asked of those that its filter lets it find",
+  ],
+  "answers without metadata": [
+    "answers the nearest first, as many as asked, with their metadata",
+    "gives back metadata of every type, text and key as it was put, to questions too",
+    "keeps namespaces apart, alike as their names may be",
+  ],
+  "takes less than it says": [
+    "takes as much as its limits say, whole",
+    "answers with as many as asked, where there are as many",
+    "lists the ids of a prefix as it is written, all of them, ascending by bytes",
+    "lists on to the end, however many there are",
+    "lists on while what it listed is removed",
+  ],
+  "cuts long ids": ["takes ids and metadata as long as its limits say"],
+  "takes other dimensions": ["refuses a vector of other dimensions, which is poison"],
+  "asks to try again with other dimensions": [
+    "refuses a vector of other dimensions, which is poison",
+  ],
+  "writes after an abort": ["starts nothing after an abort or its deadline"],
+  "writes after its deadline": ["starts nothing after an abort or its deadline"],
+  "settles late": ["settles within a second of an abort"],
+  "keeps to itself what it answered": [
+    "killed at each step, what it answered is there, and every vector is whole",
+  ],
+  "writes a vector by halves": [
+    "killed at each step, what it answered is there, and every vector is whole",
+  ],
+  "closes once": ["can be closed twice"],
+  "leaves a quiet timer": [
+    "leaves nothing open: no timer, socket, file, thread, child or listener",
+  ],
+  "leaves a listener": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+  "leaves a timer": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
+  "keeps its token": ["tells no secret, in no line, error, finding, counter, state or output"],
+  "tells its token": ["tells no secret, in no line, error, finding, counter, state or output"],
+  "reads its file once": [
+    "opened twice, each sees what the other writes",
+    "opened to be read, it sees what is written afterwards",
+    "written to through two at once, it loses nothing",
+  ],
+  "shows its readers what was there": ["opened to be read, it sees what is written afterwards"],
+  "writes over what others wrote meanwhile": ["written to through two at once, it loses nothing"],
+  "begins anew with other dimensions": ["opened with other dimensions, it keeps what is there"],
+  "answers from namespaces that begin alike": [
+    "keeps namespaces apart, alike as their names may be",
+  ],
+  "ignores filters": [
+    "finds what its filter lets it find, and of two filters what both do",
+    "finds as many as asked of those that its filter lets it find",
+    "leaves nothing out of a filter that it cannot apply",
+  ],
+  "finds by either of two filters": [
+    "finds what its filter lets it find, and of two filters what both do",
+  ],
+  "leaves out what it does not know of a filter": [
+    "leaves nothing out of a filter that it cannot apply",
+  ],
+  "filters what it found": ["finds as many as asked of those that its filter lets it find"],
+  "takes filters that it does not have": ["refuses every filter, for it has none"],
+  "makes numbers of texts": [
+    "gives back metadata of every type, text and key as it was put, to questions too",
+  ],
+  "trims texts": [
+    "gives back metadata of every type, text and key as it was put, to questions too",
+  ],
+  "unwraps lists of one": [
+    "gives back metadata of every type, text and key as it was put, to questions too",
+  ],
+  "drops the keys of vector sync": [
+    "gives back metadata of every type, text and key as it was put, to questions too",
+    "finds what its filter lets it find, and of two filters what both do",
+    "finds as many as asked of those that its filter lets it find",
+    "leaves nothing out of a filter that it cannot apply",
+  ],
+  "folds the first letter of keys": [
+    "gives back metadata of every type, text and key as it was put, to questions too",
+  ],
+  "normalises letters": [
+    "gives back metadata of every type, text and key as it was put, to questions too",
+  ],
+  "lists a thousand": ["lists on to the end, however many there are"],
+  "lists by offset": ["lists on while what it listed is removed"],
+  "reads after an abort": ["starts nothing after an abort or its deadline"],
+  "reads after its deadline": ["starts nothing after an abort or its deadline"],
+  "removes after an abort": ["starts nothing after an abort or its deadline"],
+  "removes after its deadline": ["starts nothing after an abort or its deadline"],
+  "answers late whatever its abort": ["settles within a second of an abort"],
+  "waits for its server whatever its abort": ["settles within a second of an abort"],
+  "leaves a listener when it removes": [
+    "leaves nothing open: no timer, socket, file, thread, child or listener",
+  ],
+  "leaves a timer when a list is given up": [
+    "leaves nothing open: no timer, socket, file, thread, child or listener",
+  ],
+  "leaves a listener on the process": [
+    "leaves nothing open: no timer, socket, file, thread, child or listener",
+  ],
+  "tells its token when it writes": [
+    "tells no secret, in no line, error, finding, counter, state or output",
+  ],
+  "tells its token in a refusal": [
+    "tells no secret, in no line, error, finding, counter, state or output",
+  ],
+  "writes over what other processes wrote meanwhile": [
+    "written to from other processes at once, it loses nothing",
+  ],
+};
