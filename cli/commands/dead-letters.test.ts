@@ -12,10 +12,18 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { runCli, startCli, until, type Cli } from "../run.test.data.ts";
 
 const core = new URL("../../core/index.js", import.meta.url).href;
-/** Writes what it gets to out.txt; refuses texts that say "bad" until the file `mended` is there. */
+/**
+ * Writes what it gets to out.txt; refuses texts that say "bad" until the file `mended` is there. Where a file says so, the
+ * process dies with that text, before it is written or after.
+ */
 const picky = `
-import { appendFileSync, existsSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { defineSink, PartialError, PoisonError, z } from "${core}";
+const dieWith = (moment) => {
+  if (!existsSync("dies") || readFileSync("dies", "utf8") !== moment) return;
+  rmSync("dies");
+  process.kill(process.pid, "SIGKILL");
+};
 export const picky = defineSink({
   name: "picky", version: "1.0.0", summary: "Refuses.", config: z.strictObject({}), accepts: ["dev.sluice.record."],
   open: () => ({
@@ -25,7 +33,11 @@ export const picky = defineSink({
         const text = event.data.after?.text ?? "(gone)";
         if (text.includes("bad") && !existsSync("mended"))
           bad.set(at, new PoisonError("picky: " + text + " is bad.", { code: "picky.bad", fix: "Mend it." }));
-        else appendFileSync("out.txt", event.subject + " " + text + "\\n");
+        else {
+          dieWith("before " + text);
+          appendFileSync("out.txt", event.subject + " " + text + "\\n");
+          dieWith("after " + text);
+        }
       }
       if (bad.size > 0) throw new PartialError("picky: some are bad.", { code: "picky.some", failures: bad });
     },
@@ -213,6 +225,19 @@ it(
     await until(async () => (await letters()).length === 3, cli.stderr);
 
     appendFileSync(join(dir, "mended"), "");
+    // Nothing is lost by a replay while nobody runs, and it says so.
+    cli?.signal("SIGTERM");
+    await cli?.ended;
+    expect((await run("replay", "out", "--all")).stdout).toBe(
+      "… 3 dead letters released: handled once out runs and comes to them\n",
+    );
+    rmSync(join(dir, "mended"));
+    cli = startCli(dir, ["start"]);
+    await until(async () => (await letters("--code", "picky.bad")).length === 1, cli.stderr);
+    expect((await run("replay", "out", "--all")).stdout).toMatch(
+      /^✗ 3 dead letters refused again, or behind one that was/,
+    );
+    appendFileSync(join(dir, "mended"), "");
     const { stdout } = await run("replay", "out", "--code", "picky.bad", "--json");
     expect(
       (JSON.parse(stdout) as { result: { replayed: unknown[] } }).result.replayed,
@@ -226,6 +251,34 @@ it(
       () => written().at(-1) === "a.md free",
       () => written().join(),
     );
+    expect(await letters()).toEqual([]);
+  },
+);
+
+it.each(["before v2", "after v2", "after v4"])(
+  "a line is replayed in order though its process dies %s is written",
+  { timeout: 60_000 },
+  async (moment) => {
+    configure({ onPoison: "park" });
+    await refused("a.md");
+    for (let n = 1; n < 5; n++) {
+      put("a.md", `v${n}`);
+      await until(async () => (await letters()).length === n + 1, cli?.stderr ?? String);
+    }
+    appendFileSync(join(dir, "mended"), "");
+    writeFileSync(join(dir, "dies"), moment);
+    const replay = run("replay", "out", "--all", "--json");
+    await cli?.ended;
+    put("a.md", "v5");
+    cli = startCli(dir, ["start"]);
+    await until(() => written().at(-1) === "a.md v5", cli.stderr);
+    const all = ["a.md bad a.md", ...[1, 2, 3, 4, 5].map((n) => `a.md v${n}`)];
+    const own = written().filter((line) => line.startsWith("a.md"));
+    // What was written and not yet known to be may come once more, at once.
+    expect(own.filter((line, at) => line !== own[at - 1])).toEqual(all);
+    expect(JSON.parse((await replay).stdout)).toMatchObject({
+      result: { again: [], waiting: [] },
+    });
     expect(await letters()).toEqual([]);
   },
 );

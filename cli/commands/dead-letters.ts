@@ -4,8 +4,8 @@ import { nearest } from "../../core/config/nearest.ts";
 import type { Pipeline } from "../../core/config/pipeline.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { DeadLetter } from "../../core/queue/queue.ts";
-import { withFollowers } from "../../core/runtime/parking.ts";
-import { dropLetters, replayLetters } from "../../core/runtime/replay.ts";
+import { withLine } from "../../core/runtime/parking.ts";
+import { replayLetters, type Replay } from "../../core/runtime/replay.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import type { Output } from "../output.ts";
@@ -81,21 +81,13 @@ function replaying(output: Output): Command {
     ],
   ).action(async (name: string, files: readonly string[], options: Choice) => {
     await withLetters(name, files, chosen(options), output, async ({ all, backend, ...some }) => {
-      const letters = withFollowers(some.letters, all);
+      const letters = withLine(some.letters, all);
       const line = openProgressLine(output);
-      let done = 0;
-      try {
-        await replayLetters(name, letters, backend, {
-          signal: new AbortController().signal, // Ctrl-C ends the process: what is replayed is
-          replayed: (count) => line.say(`${(done += count)} of ${letters.length} replayed`),
-        });
-      } finally {
-        line.end();
-      }
-      const ids = letters.map(({ id }) => id);
-      output.result("dead-letters replay", { name, replayed: ids }, () =>
-        settled(`given to ${name} again`, ids.length, output),
-      );
+      const replay = await replayLetters(name, letters, backend, {
+        signal: new AbortController().signal, // Ctrl-C ends the process: what is replayed is
+        replayed: (count) => line.say(`${count} of ${letters.length} replayed`),
+      }).finally(line.end);
+      output.result("dead-letters replay", { name, ...replay }, () => told(name, replay, output));
     });
   });
 }
@@ -110,7 +102,7 @@ function dropping(output: Output): Command {
         const ids = letters.map(({ id }) => id);
         if (ids.length > 0)
           await confirm(`This forgets ${ids.length} dead letters of ${name}.`, options, output);
-        await dropLetters(name, letters, backend);
+        await backend.deadLetters.remove(name, ids);
         output.result("dead-letters drop", { name, dropped: ids }, () =>
           settled("forgotten", ids.length, output),
         );
@@ -196,9 +188,29 @@ function lines(some: readonly DeadLetter[], all: readonly DeadLetter[], { paint 
   return more > 0 ? `${listed}\n… and ${more.toLocaleString("en")} more: --limit N` : listed;
 }
 
+function told(name: string, { replayed, again, waiting }: Replay, output: Output): string {
+  const { paint } = output;
+  const said: string[] = [];
+  if (replayed.length > 0 || again.length + waiting.length === 0)
+    said.push(settled(`given to ${name} again`, replayed.length, output));
+  if (again.length > 0)
+    said.push(
+      `${paint("red", "✗")} ${letters(again.length)} refused again, or behind one that was: sluice dead-letters list ${name}`,
+    );
+  if (waiting.length > 0)
+    said.push(
+      `${paint("yellow", "…")} ${letters(waiting.length)} released: handled once ${name} runs and comes to them`,
+    );
+  return said.join("\n");
+}
+
+function letters(count: number): string {
+  return `${count.toLocaleString("en")} dead letter${count === 1 ? "" : "s"}`;
+}
+
 function settled(what: string, count: number, { paint }: Output): string {
   if (count === 0) return "No dead letters are like that.";
-  return `${paint("green", "✓")} ${count.toLocaleString("en")} dead letter${count === 1 ? "" : "s"} ${what}`;
+  return `${paint("green", "✓")} ${letters(count)} ${what}`;
 }
 
 function refuseUnknown(name: string, { connectors }: Pipeline): void {

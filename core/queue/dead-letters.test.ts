@@ -87,3 +87,52 @@ it("finds the letters of a correlation, the last of each, until they are removed
   for await (const page of place.scope("dead-letters/asked").state.scan(""))
     expect(page).toEqual([]);
 });
+
+const parked = (id: string, order: string) => ({
+  ...letter("parks", id),
+  line: "key",
+  order,
+});
+async function standing(): Promise<readonly string[]> {
+  const ids: string[] = [];
+  for await (const page of letters.standing("parks", "key")) ids.push(...page.map(({ id }) => id));
+  return ids;
+}
+
+it("keeps letters in lines: in their order, as long as one stands in it, against whoever does not know it", async () => {
+  const line = async () => (await letters.lines("parks", ["key"]))[0];
+  expect(await letters.park(parked("z", "1"), undefined)).toBe(true);
+  expect(await letters.park(parked("late", "2"), undefined)).toBe(false);
+  expect(await letters.park(parked("a", "3"), await line())).toBe(true);
+  expect(await standing()).toEqual(["z", "a"]);
+  expect(await line()).toMatchObject({ last: "3", isReleased: false });
+
+  await letters.release("parks", "key");
+  await letters.release("parks", "none");
+  expect(await letters.lines("parks", ["none", "key"])).toMatchObject([
+    undefined,
+    { isReleased: true },
+  ]);
+  // Refused again: where it stood, and the line waits again.
+  expect(await letters.park({ ...parked("z", "1"), attempts: 2 }, await line())).toBe(true);
+  expect(await standing()).toEqual(["z", "a"]);
+  expect(await line()).toMatchObject({ last: "3", isReleased: false });
+
+  await letters.remove("parks", ["z"]);
+  expect(await letters.occupied("parks", "key")).toMatchObject({ last: "3" });
+  await letters.remove("parks", ["a"]);
+  for await (const page of place.scope("dead-letters/parks").state.scan(""))
+    expect(page).toEqual([]);
+});
+
+it("clears away a line that a crash left without letters", async () => {
+  const { state } = place.scope("dead-letters/parks");
+  await letters.park(parked("only", "1"), undefined);
+  await state.each([
+    { key: "l/only", value: undefined },
+    { key: "w/key/1", value: undefined },
+  ]);
+  expect(await letters.lines("parks", ["key"])).toMatchObject([{ last: "1" }]);
+  expect(await letters.occupied("parks", "key")).toBe(undefined);
+  expect(await letters.lines("parks", ["key"])).toEqual([undefined]);
+});

@@ -129,6 +129,20 @@ export interface DeadLetter {
   readonly lastAt: string;
   /** Sorts by when they were given up on: those of one key in their order. Of versions before, absent. */
   readonly order?: string;
+  /** The line it stands in (`onPoison: "park"`), with whatever came of its key since. */
+  readonly line?: string;
+}
+
+/** A letter at its place in a line. */
+export type ParkedLetter = DeadLetter & { readonly line: string; readonly order: string };
+
+/** One key's dead letters, one behind the other. There is one as long as a letter stands in it. */
+export interface Line {
+  /** The order of the letter that came last. */
+  readonly last: string;
+  /** Its letters are to be handled again, the first one first, before anything else of its key. */
+  readonly isReleased: boolean;
+  readonly revision: number;
 }
 
 export interface DeadLetters {
@@ -144,5 +158,21 @@ export interface DeadLetters {
     connector: string,
     correlationids: readonly string[],
   ) => Promise<readonly DeadLetter[]>;
+  /** Those of these that are kept. */
+  readonly get: (connector: string, ids: readonly string[]) => Promise<readonly DeadLetter[]>;
+  /** A line ends with its last letter. */
   readonly remove: (connector: string, ids: readonly string[]) => Promise<void>;
+  /** Keeps a letter and has its line wait, in one write. False when the line is not as it was `before`: somebody else has its key. */
+  readonly park: (letter: ParkedLetter, before: Line | undefined) => Promise<boolean>;
+  /** In the order of the names. One read. */
+  readonly lines: (
+    connector: string,
+    names: readonly string[],
+  ) => Promise<readonly (Line | undefined)[]>;
+  /** The letters of a line, the first one first. */
+  readonly standing: (connector: string, line: string) => AsyncIterable<readonly DeadLetter[]>;
+  /** Lets a line that there is be handled again. */
+  readonly release: (connector: string, line: string) => Promise<void>;
+  /** The line, if a letter stands in it; what a crash left of one that has none is cleared away. */
+  readonly occupied: (connector: string, line: string) => Promise<Line | undefined>;
 }

@@ -10,13 +10,13 @@ import { openServing } from "./catch-up.ts";
 import { openChildren } from "./children.ts";
 import { undertaker } from "./bury.ts";
 import { coalesce } from "./coalesce.ts";
-import { deliver, succeeds } from "./deliver.ts";
+import { deliver, succeeds, type Delivery } from "./deliver.ts";
 import { firstOther } from "./first-other.ts";
 import { guarded, type Failure } from "./failure.ts";
 import { ownPrefix } from "./keys.ts";
 import { isAboutOne } from "./read-source.ts";
 import type { OpenStage } from "./outcome.ts";
-import { apart, follows, openParking } from "./parking.ts";
+import { apart, isRelease, openParking } from "./parking.ts";
 import { staySubscribed, subscribe } from "./stay-subscribed.ts";
 import { isAccepted, throughStages, unaccepted, type Slot } from "./stages.ts";
 import type { TaskRun } from "./task.ts";
@@ -40,59 +40,61 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
   const health = { succeededAt: 0 };
   const partOf = sharedBoard(board);
   const bury = undertaker(connector.name, run);
-  const parking =
-    connector.onPoison === "park"
-      ? openParking(backend.state.scope(connector.name).state)
-      : undefined;
+  const isParking = connector.onPoison === "park";
   board.become("running");
   log.info({ from: connector.from }, `${connector.kind} started`);
 
   let inHand = 0;
 
-  const handle = async (topic: string, events: readonly SluiceEvent[], write: WriteRun) => {
+  const handle = async (topic: string, batch: readonly SluiceEvent[], write: WriteRun) => {
     const { filter } = connector;
     await run.gate(write.signal);
+    const events = batch.filter((event) => !isRelease(event));
     const wanted = filter ? events.filter((event) => matchesFilter(filter, event)) : events;
     // What a transform passes on to one subscription only must not replace what all get.
     const tries = (some: readonly SluiceEvent[]) => attempt(some, stages, writer, write);
+    const parking = openParking(
+      { connector: connector.name, topic },
+      { deadLetters: backend.deadLetters, bury },
+    );
     const probe = async () => {
-      const next = firstOther(await backend.topics.peek(topic, connector.name), wanted, {
-        partitions: run.topics[topic]?.partitions ?? 1,
-        filter,
-      });
+      const waiting = await backend.topics.peek(topic, connector.name);
+      const next = firstOther(
+        await parking.unheld(waiting.filter((event) => !isRelease(event))),
+        batch,
+        { partitions: run.topics[topic]?.partitions ?? 1, filter },
+      );
       return next !== undefined && succeeds([next], { attempt: tries, signal: write.signal });
     };
     const groups = coalesce(wanted, { perAudience: connector.kind === "transform" });
     const part = partOf();
+    const delivered = (some: readonly SluiceEvent[], buried: Delivery["bury"]) =>
+      deliver(some, {
+        attempt: tries,
+        probe,
+        bury: buried,
+        retry: connector.retry,
+        health,
+        board: part,
+        log,
+        signal: write.signal,
+      });
     try {
-      for (const group of parking ? groups.flatMap(apart) : groups)
-        await deliver(await unparked(topic, group), {
-          attempt: tries,
-          probe,
-          bury: async (event, failure, attempts, firstAt) => {
-            await bury({ topic, event, ...failure, attempts, firstAt });
-            await parking?.park(event);
-          },
-          retry: connector.retry,
-          health,
-          board: part,
-          log,
-          signal: write.signal,
-        });
+      await parking.obey(batch.filter(isRelease), delivered);
+      for (const group of isParking ? groups.flatMap(apart) : groups)
+        await delivered(
+          isParking ? await parking.admit(group, delivered) : group,
+          (event, failure, attempts, firstAt) =>
+            bury(
+              { topic, event, ...failure, attempts, firstAt },
+              isParking ? parking.placeOf(event) : undefined,
+            ),
+        );
     } finally {
       part.close();
     }
     board.passed(events);
     board.handled(events.filter(isAboutOne).length);
-  };
-
-  /** What follows nothing that is parked; the others become dead letters. */
-  const unparked = async (topic: string, events: readonly SluiceEvent[]) => {
-    const followers = await parking?.followers(events);
-    if (!followers || followers.size === 0) return events;
-    for (const event of followers)
-      await bury({ topic, event, stage: "parked", error: follows(event), attempts: 0 });
-    return events.filter((event) => !followers.has(event));
   };
 
   let fatal: unknown;

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { it } from "vitest";
 import type { SluiceEvent } from "../event.ts";
 import type { DeadLetter } from "../queue/queue.ts";
-import { fakes } from "../testing/index.ts";
 import { undertaker } from "./bury.ts";
 import { replayLetters } from "./replay.ts";
 import type { TaskRun } from "./task.ts";
@@ -33,8 +32,7 @@ it("messages of one key come again as they were given up on, be it in one millis
         publish: async (_: string, events: readonly SluiceEvent[]) =>
           void published.push(...events.map(({ id }) => id)),
       },
-      deadLetters: { remove: async () => {}, list: async function* () {} },
-      state: { scope: () => ({ state: fakes.state().state }) },
+      deadLetters: { remove: async () => {} },
     } as unknown as Parameters<typeof replayLetters>[2],
     { signal: new AbortController().signal },
   );

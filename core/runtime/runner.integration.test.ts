@@ -19,6 +19,7 @@ import { ConfigError, PoisonError, PositionLostError, RetryableError } from "../
 import { cleared, isUpsert, upserted, type SluiceEvent } from "../event.ts";
 import { z } from "../index.ts";
 import type { DeadLetter } from "../queue/queue.ts";
+import { commandEnding } from "./orphans.ts";
 import { askSnapshot, fateOf } from "./requests.ts";
 import { startPipeline, type Running } from "./runner.ts";
 
@@ -559,7 +560,7 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
       topic: "numbers",
       subscription: "collect",
       waiting: 0,
-      end: "sluice subscriptions remove collect",
+      end: commandEnding({ topic: "numbers", name: "collect" }, before),
     });
   });
 
