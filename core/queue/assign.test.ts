@@ -102,6 +102,7 @@ it("comes back by itself when state did not answer for longer than the leases la
   const first = share({
     state: { ...scope.state, each: guard(scope.state.each) },
     leases: { acquire: guard(scope.leases.acquire) },
+    count: guard(scope.count),
   });
   await expect.poll(() => first.holds.size).toBe(5);
   isDown = true;

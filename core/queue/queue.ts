@@ -138,6 +138,7 @@ export interface DeadLetters {
     connector: string,
     options?: { readonly after?: string; readonly pageSize?: number },
   ) => AsyncIterable<readonly DeadLetter[]>;
+  /** How many there are now, in one cheap look. */
   readonly count: (connector: string) => Promise<number>;
   /** The letters of events with these correlation ids: of each the one that was kept last. */
   readonly correlated: (

@@ -48,6 +48,7 @@ export interface ConnectorStatus {
   readonly requests?: number;
   /** Events published (sources) or handled (transforms, sinks) by this process. */
   readonly events: number;
+  /** Open ones, whichever process made them. */
   readonly deadLetters: number;
   /** Consumers: one entry a topic. */
   readonly subscriptions?: readonly (Standing & {

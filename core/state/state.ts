@@ -61,6 +61,8 @@ export interface Leases {
 export interface Scope {
   readonly state: StateStore;
   readonly leases: Leases;
+  /** How many keys begin with the prefix, in one cheap look: of those that expire, some may be over. */
+  readonly count: (prefix: string) => Promise<number>;
 }
 
 /** Where state lives: beside the queue, or elsewhere. */

@@ -1,7 +1,7 @@
 import type { StatePlace } from "../state.ts";
 import { checkDatabase, openDatabase } from "./database.ts";
 import { openLeases } from "./leases.ts";
-import { openStore } from "./store.ts";
+import { countKeys, openStore } from "./store.ts";
 
 /** State and leases in `${dir}/sluice.db`. Several processes of one machine may share it. */
 export function openEmbeddedState({
@@ -16,6 +16,7 @@ export function openEmbeddedState({
     scope: (connector) => ({
       state: openStore(database, { project, connector }),
       leases: openLeases(database, { project, connector }),
+      count: async (prefix) => countKeys(database, { project, connector }, prefix),
     }),
     check: async () => [checkDatabase(database)],
     close: async () => database.close(),

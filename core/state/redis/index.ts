@@ -4,7 +4,7 @@ import { checkRedis } from "./check.ts";
 import { connectRedis } from "./connect.ts";
 import { redisLeases } from "./leases.ts";
 import { scriptsOn } from "./scripts.ts";
-import { redisStore } from "./store.ts";
+import { countKeys, redisStore } from "./store.ts";
 
 /**
  * Opens state on a Redis (5.0 or later). Commands wait while it is away. Throws what `connectRedis`
@@ -27,6 +27,7 @@ export async function openRedisState(options: {
       return {
         state: redisStore(scripts, scope, replication),
         leases: redisLeases(scripts, scope, replication),
+        count: (prefix) => countKeys(client, scope, prefix),
       };
     },
     check: () => checkRedis(redis, options.url),
