@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openEmbeddedState } from "../state/embedded/index.ts";
 import type { Scope, StatePlace } from "../state/state.ts";
+import { openRefusals } from "./refusals.ts";
 import { countConsumers, sharePartitions, type Sharing } from "./assign.ts";
 
 let dir: string;
@@ -32,6 +33,7 @@ function share(scope: Scope, options: Partial<Sharing> = {}) {
     topic: "t",
     partitions: 5,
     leaseMs,
+    refusals: openRefusals(),
     log: { debug: note, info: note, warn: note, error: note },
     signal: stop.signal,
     work: async (partition, { signal }) => {

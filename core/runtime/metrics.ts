@@ -59,7 +59,8 @@ export function prometheus(
   const counter = (name: string, help: string, labels: Labels, value: number) =>
     add(name, { type: "counter", help }, labels, value);
 
-  gauge("sluice_queue_up", "1 where the queue answers.", {}, Number(status.queueAnswers));
+  const isUp = status.queueAnswers && !status.outage;
+  gauge("sluice_queue_up", "1 where queue and state can be used.", {}, Number(isUp));
   for (const one of status.connectors) {
     const who = { connector: one.name, kind: one.kind, type: one.type };
     for (const state of connectorStates)

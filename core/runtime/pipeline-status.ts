@@ -3,10 +3,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend } from "../backend.ts";
 import type { Pipeline } from "../config/pipeline.ts";
 import type { Durability } from "../queue/queue.ts";
-import type { Board } from "./board.ts";
+import type { Outage } from "../outage.ts";
+import { explain, type Board, type BoardStatus } from "./board.ts";
 import { pendingRequests } from "./requests.ts";
 import { readSubscriptions } from "./standings.ts";
-import type { PipelineStatus } from "./status.ts";
+import type { PipelineStatus, Trouble } from "./status.ts";
 
 const answerWithinMs = 1_500;
 
@@ -26,11 +27,20 @@ export function statusReader(
   pipeline: Pipeline,
   backend: Backend,
   boards: ReadonlyMap<string, Board>,
+  scrub: (text: string) => string,
 ): (started: { readonly at: string; readonly durability: Durability }) => Promise<PipelineStatus> {
   let deadLetters: Counts = new Map();
+  // One question at a time, however often the status is read while the queue does not answer.
+  let asking: Promise<Told | undefined> | undefined;
+  const ask = () =>
+    (asking ??= askQueue(pipeline, backend)
+      .catch(() => undefined) // it is told as an outage
+      .finally(() => (asking = undefined)));
+
   return async (started) => {
-    const told = await inTime(askQueue(pipeline, backend), answerWithinMs);
+    const told = await inTime(ask(), answerWithinMs);
     deadLetters = told?.deadLetters ?? deadLetters;
+    const outage = troubleOf(backend.outage(), scrub);
     return {
       project: pipeline.project,
       pid: process.pid,
@@ -38,13 +48,14 @@ export function statusReader(
       startedAt: started.at,
       queue: pipeline.queue.kind,
       queueAnswers: told !== undefined,
+      ...(outage && { outage }),
       durability: told?.durability ?? started.durability,
       connectors: [...boards.values()].map((board) => {
         const status = board.read();
         const own = told?.subscriptions.filter(({ name }) => name === status.name) ?? [];
         const asked = told?.requests.get(status.name) ?? 0;
         return {
-          ...status,
+          ...inOutage(status, outage),
           deadLetters: deadLetters.get(status.name) ?? 0,
           ...(asked > 0 && { requests: asked }),
           ...(own.length > 0 && { subscriptions: own }),
@@ -52,6 +63,26 @@ export function statusReader(
       }),
     };
   };
+}
+
+function troubleOf(outage: Outage | undefined, scrub: (text: string) => string) {
+  return outage && { ...explain(outage.error, scrub), since: outage.since };
+}
+
+/** Whoever takes work waits for the queue. A trouble of its own says more of it. */
+function inOutage(status: BoardStatus, outage: Trouble | undefined): BoardStatus {
+  if (!outage || status.error) return status;
+  switch (status.state) {
+    case "starting":
+    case "standby":
+    case "running":
+    case "failing":
+      return { ...status, state: "failing", error: outage };
+    case "failed":
+    case "paused":
+    case "stopped":
+      return status;
+  }
 }
 
 async function askQueue(pipeline: Pipeline, backend: Backend): Promise<Told> {

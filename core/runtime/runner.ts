@@ -51,7 +51,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
   let tasks: readonly Promise<void>[] = [];
 
   let started = { at: new Date().toISOString(), durability: "memory" as Durability };
-  const read = statusReader(pipeline, backend, boards);
+  const read = statusReader(pipeline, backend, boards, scrub);
   const status = () => read(started);
   let stopped: Promise<void> | undefined;
   const closers: (() => Promise<void>)[] = [];

@@ -68,6 +68,8 @@ export interface Scope {
 /** Where state lives: beside the queue, or elsewhere. */
 export interface StatePlace {
   readonly scope: (connector: string) => Scope;
+  /** Resolves while it can be used; rejects with why it cannot. Within 3 s. */
+  readonly probe: () => Promise<void>;
   /** What it is, and what is wrong with it. Changes nothing. */
   readonly check: () => Promise<readonly Finding[]>;
   readonly close: () => Promise<void>;

@@ -18,6 +18,7 @@ export function openEmbeddedState({
       leases: openLeases(database, { project, connector }),
       count: async (prefix) => countKeys(database, { project, connector }, prefix),
     }),
+    probe: async () => void database.version(),
     check: async () => [checkDatabase(database)],
     close: async () => database.close(),
   };

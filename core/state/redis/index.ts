@@ -30,6 +30,7 @@ export async function openRedisState(options: {
         count: (prefix) => countKeys(client, scope, prefix),
       };
     },
+    probe: redis.probe,
     check: () => checkRedis(redis, options.url),
     close: async () => redis.close(),
   };
