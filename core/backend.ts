@@ -1,5 +1,6 @@
 import type { Pipeline, Place } from "./config/pipeline.ts";
 import type { Log } from "./connector.ts";
+import { watchOutages, type Outage } from "./outage.ts";
 import { openDeadLetters } from "./queue/dead-letters.ts";
 import { defaultLeaseMs, defaultWriteTimeoutMs, type TopicsOptions } from "./queue/options.ts";
 import type { DeadLetters, Topics } from "./queue/queue.ts";
@@ -16,6 +17,8 @@ export interface Backend {
    * it. `undefined` where there is none: queue and state are in Redis.
    */
   readonly compact: () => Promise<boolean | undefined>;
+  /** Why queue or state cannot be used, and since when; undefined while they can. */
+  readonly outage: () => Outage | undefined;
   readonly close: (graceMs: number) => Promise<void>;
 }
 
@@ -38,13 +41,17 @@ export async function openBackend(pipeline: Pipeline, options: { log: Log }): Pr
   };
   try {
     const topics = await openTopics(queue, common);
+    const probe = async () => void (await Promise.all([topics.probe(), state.probe()]));
+    const outages = watchOutages({ probe, log });
     return {
       project,
       topics,
       state,
       deadLetters: openDeadLetters(state.scope),
       compact: () => compactAll([queue, pipeline.state]),
+      outage: outages.now,
       close: async (graceMs) => {
+        outages.close();
         await topics.close(graceMs);
         await state.close();
       },

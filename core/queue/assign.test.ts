@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openEmbeddedState } from "../state/embedded/index.ts";
 import type { Scope, StatePlace } from "../state/state.ts";
+import { openRefusals } from "./refusals.ts";
 import { countConsumers, sharePartitions, type Sharing } from "./assign.ts";
 
 let dir: string;
@@ -32,6 +33,7 @@ function share(scope: Scope, options: Partial<Sharing> = {}) {
     topic: "t",
     partitions: 5,
     leaseMs,
+    refusals: openRefusals(),
     log: { debug: note, info: note, warn: note, error: note },
     signal: stop.signal,
     work: async (partition, { signal }) => {
@@ -102,6 +104,7 @@ it("comes back by itself when state did not answer for longer than the leases la
   const first = share({
     state: { ...scope.state, each: guard(scope.state.each) },
     leases: { acquire: guard(scope.leases.acquire) },
+    count: guard(scope.count),
   });
   await expect.poll(() => first.holds.size).toBe(5);
   isDown = true;

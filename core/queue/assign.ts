@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../connector.ts";
+import type { Refusals } from "./refusals.ts";
 import type { Lease, Scope } from "../state/state.ts";
 
 /** One partition's run: `signal` aborts when the partition must be given up, whatever the reason. */
@@ -16,6 +17,7 @@ export interface Sharing {
   readonly partitions: number;
   /** How long members and partitions outlive a process that died. */
   readonly leaseMs: number;
+  readonly refusals: Refusals;
   readonly log: Log;
   readonly signal: AbortSignal;
   /** Runs until its signal aborts. Rejecting is logged, and it runs again after a pause, in the same tenure. */
@@ -35,7 +37,7 @@ const clockToleranceMs = 60_000;
  * list, gives up what it has above its own and takes what is free below it.
  */
 export async function sharePartitions(sharing: Sharing): Promise<void> {
-  const { scope, topic, partitions, leaseMs, log, signal } = sharing;
+  const { scope, topic, partitions, leaseMs, refusals, log, signal } = sharing;
   const held = new Map<number, Holding>();
   const membership = join(sharing);
   while (!signal.aborted) {
@@ -50,11 +52,14 @@ export async function sharePartitions(sharing: Sharing): Promise<void> {
         held.set(partition, holding);
         void holding.ended.finally(() => held.delete(partition)); // `ended` never rejects
       }
+      refusals.forget(sharing);
     } catch (error) {
-      log.warn({ topic, error }, "cannot share partitions: state does not answer");
+      if (!refusals.note(sharing, error))
+        log.warn({ topic, error }, "cannot share partitions: state does not answer");
     }
     await pause(Math.min(pollMs, leaseMs / 4), signal);
   }
+  refusals.forget(sharing);
   await Promise.all([membership.leave(), ...[...held.values()].map(({ ended }) => ended)]);
 }
 
@@ -103,7 +108,7 @@ interface Holding {
 }
 
 function hold(sharing: Sharing, partition: number, lease: Lease): Holding {
-  const { topic, log, work, signal } = sharing;
+  const { topic, refusals, log, work, signal } = sharing;
   const stop = new AbortController();
   const leave = () => stop.abort();
   // Not left to the loop above: it may be waiting for a state that does not answer.
@@ -119,8 +124,10 @@ function hold(sharing: Sharing, partition: number, lease: Lease): Holding {
         break;
       } catch (error) {
         if (stop.signal.aborted) break;
-        log.error({ topic, partition, error }, "partition failed, runs again");
+        if (!refusals.note(lease, error))
+          log.error({ topic, partition, error }, "partition failed, runs again");
         await pause(backoffMs(tries), stop.signal);
+        refusals.forget(lease);
       }
     signal.removeEventListener("abort", leave);
     await lease

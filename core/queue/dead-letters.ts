@@ -9,7 +9,7 @@ const ofCorrelation = "c/";
 
 /** Keeps dead letters in state, one scope a connector: the same for every backend. */
 export function openDeadLetters(scope: (name: string) => Scope): DeadLetters {
-  const of = (connector: string) => scope(`dead-letters/${connector}`).state;
+  const of = (connector: string) => scope(scopeOf(connector)).state;
   const linesOf = (connector: string) => openLines(of(connector));
   const lettersOf = async (connector: string, ids: readonly string[]) => {
     const entries = await of(connector).get(ids.map((id) => prefix + id));
@@ -38,11 +38,7 @@ export function openDeadLetters(scope: (name: string) => Scope): DeadLetters {
       for await (const page of of(connector).scan(prefix, from))
         yield page.map(({ value }) => value as unknown as DeadLetter);
     },
-    count: async (connector) => {
-      let count = 0;
-      for await (const page of of(connector).scan(prefix)) count += page.length;
-      return count;
-    },
+    count: (connector) => scope(scopeOf(connector)).count(prefix),
     correlated: async (connector, correlationids) => {
       const pointers = await of(connector).get(correlationids.map((id) => ofCorrelation + id));
       const ids = pointers.flatMap((one) => (one ? [one.value as string] : [])); // written by `add` only
@@ -67,6 +63,10 @@ export function openDeadLetters(scope: (name: string) => Scope): DeadLetters {
         if (line !== undefined) await lines.occupied(line);
     },
   };
+}
+
+function scopeOf(connector: string): string {
+  return `dead-letters/${connector}`;
 }
 
 function keeping(letter: DeadLetter): readonly StateWrite[] {

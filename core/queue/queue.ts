@@ -50,6 +50,8 @@ export interface Session {
 /** The queue: topics, their subscriptions and partitions. Two implementations, one conformance suite. */
 export interface Topics {
   readonly durability: () => Promise<Durability>;
+  /** Resolves while it can be used; rejects with why it cannot: it is away, full, or refuses what somebody here keeps trying. Within 3 s. */
+  readonly probe: () => Promise<void>;
   /** What the place is, what it may lose, and what is wrong with it. Changes nothing. */
   readonly check: () => Promise<readonly Finding[]>;
   /**
@@ -152,6 +154,7 @@ export interface DeadLetters {
     connector: string,
     options?: { readonly after?: string; readonly pageSize?: number },
   ) => AsyncIterable<readonly DeadLetter[]>;
+  /** How many there are now, in one cheap look. */
   readonly count: (connector: string) => Promise<number>;
   /** The letters of events with these correlation ids: of each the one that was kept last. */
   readonly correlated: (

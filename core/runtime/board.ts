@@ -39,13 +39,16 @@ export interface Board {
   readonly meter: (name: string, value: number, labels?: Readonly<Record<string, string>>) => void;
   readonly samples: () => readonly Sample[];
   readonly gauges: () => Gauges;
-  readonly read: () => ConnectorStatus;
+  readonly read: () => BoardStatus;
 }
+
+/** What a process knows by itself: how many dead letters there are, all processes share. */
+export type BoardStatus = Omit<ConnectorStatus, "deadLetters">;
 
 /** `scrub` takes secrets out of a text (Invariant 11). */
 export function statusBoard(
   who: Pick<ConnectorStatus, "name" | "kind" | "type">,
-  options: { readonly deadLetters: number; readonly scrub: (text: string) => string },
+  options: { readonly scrub: (text: string) => string },
 ): Board {
   let state: ConnectorState = "starting";
   let held: "paused" | undefined;
@@ -53,7 +56,6 @@ export function statusBoard(
   let progress: Parameters<Board["progress"]>[0] | undefined;
   const pace = paceMeter();
   let events = 0;
-  let deadLetters = options.deadLetters;
   const counters = new Map<string, Sample>();
 
   let gauges: Gauges = {};
@@ -78,7 +80,7 @@ export function statusBoard(
       pace.note(value.phase === "snapshot" ? value : {});
     },
     handled: (count) => (events += count),
-    deadLettered: () => (deadLetters += 1),
+    deadLettered: () => meter("dead_lettered", 1),
     passed: (events) => {
       for (const le of batchSizes)
         if (events.length <= le)
@@ -99,7 +101,6 @@ export function statusBoard(
       ...(error && { error }),
       ...(progress && { progress: { ...progress, ...pace.read() } }),
       events,
-      deadLetters,
       counters: Object.fromEntries([...counters].map(([key, { value }]) => [key, value])),
     }),
   };

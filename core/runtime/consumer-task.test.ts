@@ -43,7 +43,7 @@ it("acknowledges a batch only when its dead letter is durable (Invariant 8)", as
   } as unknown as Backend;
   const board = statusBoard(
     { name: "refuses", kind: "sink", type: "refuses" },
-    { deadLetters: 0, scrub: (text) => text },
+    { scrub: (text) => text },
   );
   const log = { debug() {}, info() {}, warn() {}, error() {} };
   const retry = { attempts: 3, maxDelayMs: 10 };

@@ -5,6 +5,7 @@ import { connectorStates, type PipelineStatus } from "./status.ts";
 const helps: Readonly<Record<string, string>> = {
   batch_events: "Events a batch.",
   bytes_sent: "Bytes of request bodies sent to the vector database.",
+  dead_lettered: "Events that this process gave up on and kept.",
   embed_calls: "Requests to the embedding model, not counting those in embed_retries.",
   embed_retries: "Requests to the embedding model that were tried again.",
   embed_tokens: "Tokens that the embedding model was given.",
@@ -58,7 +59,8 @@ export function prometheus(
   const counter = (name: string, help: string, labels: Labels, value: number) =>
     add(name, { type: "counter", help }, labels, value);
 
-  gauge("sluice_queue_up", "1 where the queue answers.", {}, Number(status.queueAnswers));
+  const isUp = status.queueAnswers && !status.outage;
+  gauge("sluice_queue_up", "1 where queue and state can be used.", {}, Number(isUp));
   for (const one of status.connectors) {
     const who = { connector: one.name, kind: one.kind, type: one.type };
     for (const state of connectorStates)
@@ -81,7 +83,12 @@ export function prometheus(
       who,
       one.events,
     );
-    gauge("sluice_dead_letters", "Events given up on and kept.", who, one.deadLetters);
+    gauge(
+      "sluice_dead_letters",
+      "Events given up on and kept: open dead letters, whoever made them.",
+      who,
+      one.deadLetters,
+    );
     if (one.progress?.total !== undefined)
       gauge(
         "sluice_snapshot_ratio",

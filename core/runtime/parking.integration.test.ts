@@ -138,6 +138,10 @@ describe.each(Object.keys(places))("onPoison: park on %s", (kind) => {
       isPublished = true;
     };
     const replay = async () => {
+      await until(
+        async () => (await lettersIn(backend)).some(({ stage }) => stage === "parked"),
+        () => "something is parked",
+      );
       for (let round = 0; !isPublished || (await lettersIn(backend)).length > 0; round++) {
         const letters = await lettersIn(backend);
         if (round % 2 === 1) mended += 40; // else what is replayed is refused again

@@ -25,8 +25,11 @@ export async function registerProcess(
   const value = { ...entry };
   const renew = async () => void (await store.each([{ key, value, ttlMs }]));
   await renew();
+  let renewing: Promise<void> | undefined;
   const timer = setInterval(() => {
-    renew().catch((error: unknown) => log.warn({ error }, "process registry not renewed"));
+    renewing ??= renew()
+      .catch((error: unknown) => log.debug({ error }, "process registry not renewed"))
+      .finally(() => (renewing = undefined));
   }, ttlMs / 3);
   timer.unref();
   return async () => {

@@ -339,6 +339,44 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     });
   });
 
+  it("counts the dead letters that are there, in every process, and not those that are gone", async () => {
+    const refusing = sinkOf(async (events) => {
+      if (events.some((one) => numberOf(one) < 3))
+        throw new PoisonError("no", { code: "test.unlucky" });
+    });
+    const pipeline = pipelineOf([counting(50), refusing]);
+    const processes = [await start(pipeline), await start(pipeline)];
+    const counts = async () =>
+      await Promise.all(
+        processes.map(async (one) => {
+          const status = (await one.status()).connectors.find(({ name }) => name === "collect");
+          const metrics = await (await fetch(`${one.url}/metrics`)).text();
+          const [, gauge] =
+            /^sluice_dead_letters\{[^}]*connector="collect"[^}]*\} (\d+)$/m.exec(metrics) ?? [];
+          return [status?.deadLetters, Number(gauge)];
+        }),
+      );
+    const made = async () => {
+      const all = await Promise.all(processes.map((one) => one.status()));
+      const counters = all.flatMap(({ connectors }) => connectors.map((one) => one.counters));
+      return counters.reduce((sum, one) => sum + (one["dead_lettered"] ?? 0), 0);
+    };
+    await eventually(async () => (await lettersOf(pipeline)).length === 3, "three dead letters");
+    expect(await counts()).toEqual([
+      [3, 3],
+      [3, 3],
+    ]);
+    const backend = await openBackend(pipeline, { log: silent });
+    const [letter] = await lettersOf(pipeline);
+    await backend.deadLetters.remove("collect", [letter?.id ?? ""]);
+    await backend.close(1_000);
+    expect(await counts()).toEqual([
+      [2, 2],
+      [2, 2],
+    ]);
+    await eventually(async () => (await made()) === 3, "that three were made");
+  });
+
   it("keeps what a source yields and is no event as a dead letter of the source, and publishes the rest", async () => {
     const seen = new Set<number>();
     const source = sourceOf(async function* (context) {

@@ -1,5 +1,4 @@
 import { hostname } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
 import { openBackend, type Backend } from "../backend.ts";
 import type { Pipeline, ResolvedConnector } from "../config/pipeline.ts";
 import type { Log } from "../connector.ts";
@@ -10,9 +9,8 @@ import { statusBoard, type Board } from "./board.ts";
 import { rememberConfigs } from "./config-changes.ts";
 import { prometheus } from "./metrics.ts";
 import { commandEnding, orphansOf } from "./orphans.ts";
+import { statusReader } from "./pipeline-status.ts";
 import { registerProcess } from "./processes.ts";
-import { pendingRequests } from "./requests.ts";
-import { readSubscriptions } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
 import { subscribe } from "./stay-subscribed.ts";
 import { supervise, type Standing } from "./supervise.ts";
@@ -40,8 +38,6 @@ export interface RunOptions {
   readonly secrets?: readonly string[];
 }
 
-const answerWithinMs = 1_500;
-
 /**
  * Starts every connector of a pipeline in this process. Subscriptions are registered before the first
  * source reads, so that nothing is published past them.
@@ -55,7 +51,8 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
   let tasks: readonly Promise<void>[] = [];
 
   let started = { at: new Date().toISOString(), durability: "memory" as Durability };
-  const status = () => readPipelineStatus(pipeline, backend, boards, started);
+  const read = statusReader(pipeline, backend, boards, scrub);
+  const status = () => read(started);
   let stopped: Promise<void> | undefined;
   const closers: (() => Promise<void>)[] = [];
   const stop = (graceMs: number) => (stopped ??= stopAll(graceMs));
@@ -81,13 +78,7 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
     }
     await warnOfOrphans(pipeline, backend, log);
     for (const connector of pipeline.connectors)
-      boards.set(
-        connector.name,
-        statusBoard(whoIs(connector), {
-          deadLetters: await backend.deadLetters.count(connector.name),
-          scrub,
-        }),
-      );
+      boards.set(connector.name, statusBoard(whoIs(connector), { scrub }));
     const admin = await serveAdmin(
       options.admin,
       {
@@ -163,56 +154,6 @@ export async function startPipeline(pipeline: Pipeline, options: RunOptions): Pr
     await stop(2_000);
     throw error;
   }
-}
-
-async function readPipelineStatus(
-  pipeline: Pipeline,
-  backend: Backend,
-  boards: ReadonlyMap<string, Board>,
-  started: { readonly at: string; readonly durability: Durability },
-): Promise<PipelineStatus> {
-  // A queue that does not answer must not keep the process from saying so.
-  const patience = new AbortController();
-  const answer = await Promise.race([
-    Promise.all([
-      readSubscriptions(backend),
-      countRequests(pipeline, backend),
-      backend.topics.durability(),
-    ]),
-    sleep(answerWithinMs, undefined, { signal: patience.signal, ref: false }),
-  ]).finally(() => patience.abort());
-  const [subscriptions, requests, durability] = answer ?? [[], new Map(), started.durability];
-  return {
-    project: pipeline.project,
-    pid: process.pid,
-    host: hostname(),
-    startedAt: started.at,
-    queue: pipeline.queue.kind,
-    queueAnswers: answer !== undefined,
-    durability,
-    connectors: [...boards.values()].map((board) => {
-      const status = board.read();
-      const own = subscriptions.filter(({ name }) => name === status.name);
-      const asked = requests.get(status.name) ?? 0;
-      return {
-        ...status,
-        ...(asked > 0 && { requests: asked }),
-        ...(own.length > 0 && { subscriptions: own }),
-      };
-    }),
-  };
-}
-
-/** How many snapshots each source has still to take. */
-async function countRequests(
-  { connectors }: Pipeline,
-  { state }: Backend,
-): Promise<ReadonlyMap<string, number>> {
-  const sources = connectors.filter(({ kind }) => kind === "source");
-  const counts = sources.map(
-    async ({ name }) => [name, (await pendingRequests(state.scope(name).state)).length] as const,
-  );
-  return new Map(await Promise.all(counts));
 }
 
 async function warnOfOrphans(pipeline: Pipeline, backend: Backend, log: Log): Promise<void> {

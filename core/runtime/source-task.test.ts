@@ -31,7 +31,7 @@ it("settles in the order it was asked, however long each takes", async () => {
   const log = { debug() {}, info() {}, warn() {}, error() {} };
   const board = statusBoard(
     { name: "confirms", kind: "source", type: "confirms" },
-    { deadLetters: 0, scrub: (text) => text },
+    { scrub: (text) => text },
   );
   const settled = () => new Promise<void>((resolve) => settles.push(resolve));
   const place = fakes.state();
@@ -77,7 +77,7 @@ it("stops reading at once when its lease is lost, and reads again under a new on
   const log = { debug() {}, info() {}, warn() {}, error() {} };
   const board = statusBoard(
     { name: "waits", kind: "source", type: "waits" },
-    { deadLetters: 0, scrub: (text) => text },
+    { scrub: (text) => text },
   );
   // Only what a source that yields no events uses.
   const backend = {

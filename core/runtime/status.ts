@@ -22,19 +22,22 @@ export const connectorStates = [
 ] as const;
 export type ConnectorState = (typeof connectorStates)[number];
 
+/** What went wrong, and is tried again. */
+export interface Trouble {
+  readonly code: string;
+  readonly message: string;
+  readonly fix?: string;
+  /** RFC 3339: failing since. */
+  readonly since: string;
+}
+
 export interface ConnectorStatus {
   readonly name: string;
   readonly kind: "source" | "transform" | "sink";
   /** The connector's type, e.g. `file`. */
   readonly type: string;
   readonly state: ConnectorState;
-  readonly error?: {
-    readonly code: string;
-    readonly message: string;
-    readonly fix?: string;
-    /** RFC 3339: failing since. */
-    readonly since: string;
-  };
+  readonly error?: Trouble;
   /** Sources: what `progress` said last, and how long it will take. */
   readonly progress?: Pace & {
     readonly phase: "snapshot" | "streaming";
@@ -48,6 +51,7 @@ export interface ConnectorStatus {
   readonly requests?: number;
   /** Events published (sources) or handled (transforms, sinks) by this process. */
   readonly events: number;
+  /** Open ones, whichever process made them. */
   readonly deadLetters: number;
   /** Consumers: one entry a topic. */
   readonly subscriptions?: readonly (Standing & {
@@ -70,6 +74,8 @@ export interface PipelineStatus {
   readonly queue: "redis" | "embedded";
   /** False: it gave no answer in time, so nothing is said of subscriptions, and `durability` is as it was at the start. */
   readonly queueAnswers: boolean;
+  /** Why queue or state cannot be used: connectors that have no trouble of their own are failing because of that. */
+  readonly outage?: Trouble;
   readonly durability: Durability;
   readonly connectors: readonly ConnectorStatus[];
 }

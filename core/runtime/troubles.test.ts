@@ -8,7 +8,7 @@ const away = new RetryableError("away", { code: "test.away", reason: "unreachabl
 
 function opened() {
   const who = { name: "hook", kind: "sink", type: "http" } as const;
-  const board = statusBoard(who, { deadLetters: 0, scrub: (text) => text });
+  const board = statusBoard(who, { scrub: (text) => text });
   const partOf = sharedBoard(board);
   return { partOf, told: () => [board.read().state, board.read().error?.code] };
 }

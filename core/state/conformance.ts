@@ -182,6 +182,16 @@ const cases: readonly (readonly [name: string, run: Run])[] = [
     },
   ],
   [
+    "counts the keys with a prefix, as they are now",
+    async ({ state, count }, other) => {
+      assert.equal(await count("l/"), 0);
+      await state.each(["l", "l/a", "l/b", "l/\u{10FFFF}", "l0", "m"].map((key) => put(key, 1)));
+      for (const counted of [count, other.count]) assert.equal(await counted("l/"), 3);
+      await other.state.each([{ key: "l/b", value: undefined }]);
+      assert.equal(await count("l/"), 2);
+    },
+  ],
+  [
     "scan lives with writes between its pages",
     async ({ state }) => {
       await state.each(Array.from({ length: 50 }, (_, at) => put(`k${100 + at}`, at)));

@@ -61,11 +61,15 @@ export interface Leases {
 export interface Scope {
   readonly state: StateStore;
   readonly leases: Leases;
+  /** How many keys begin with the prefix, in one cheap look: of those that expire, some may be over. */
+  readonly count: (prefix: string) => Promise<number>;
 }
 
 /** Where state lives: beside the queue, or elsewhere. */
 export interface StatePlace {
   readonly scope: (connector: string) => Scope;
+  /** Resolves while it can be used; rejects with why it cannot. Within 3 s. */
+  readonly probe: () => Promise<void>;
   /** What it is, and what is wrong with it. Changes nothing. */
   readonly check: () => Promise<readonly Finding[]>;
   readonly close: () => Promise<void>;

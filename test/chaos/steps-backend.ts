@@ -46,6 +46,7 @@ export async function openStepsBackend(
     state,
     deadLetters: openDeadLetters(state.scope),
     compact: async () => undefined,
+    outage: () => undefined,
     close: async (graceMs) => {
       await topics.close(graceMs);
       await state.close();

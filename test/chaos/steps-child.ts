@@ -95,10 +95,7 @@ const log = { debug: () => {}, info: () => {}, warn: () => {}, error: console.er
 const stop = new AbortController();
 const running = runConsumer(connector, {
   backend,
-  board: statusBoard(
-    { name: sinkName, kind: "sink", type: "pinecone" },
-    { deadLetters: 0, scrub: (text) => text },
-  ),
+  board: statusBoard({ name: sinkName, kind: "sink", type: "pinecone" }, { scrub: (text) => text }),
   log,
   topics: {},
   leaseMs: 1_000,

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../../connector.ts";
 import { toRedisError } from "../../state/redis/connect.ts";
 import { backoffMs } from "../assign.ts";
+import type { Refusals } from "../refusals.ts";
 import type { NewJob } from "./new-jobs.ts";
 import type { PartitionQueue } from "./queues.ts";
 import { restarted } from "./server-run.ts";
@@ -29,9 +30,10 @@ interface AddRun {
 export function openAdder(options: {
   readonly queue: PartitionQueue;
   readonly maxWaiting: number;
+  readonly refusals: Refusals;
   readonly log: Log;
 }): Adder {
-  const { queue, maxWaiting, log } = options;
+  const { queue, maxWaiting, refusals, log } = options;
   let room = 0;
 
   async function makeRoom(signal: AbortSignal, mayWait: boolean): Promise<void> {
@@ -52,39 +54,43 @@ export function openAdder(options: {
     { signal, mayWait, serverRun }: AddRun,
   ): Promise<"done" | "full"> {
     for (const job of jobs) {
-      if (room <= 0) await insist(() => makeRoom(signal, mayWait), { signal, log });
+      if (room <= 0) await insist(() => makeRoom(signal, mayWait), { signal, refusals });
       if (room <= 0) return "full";
       room--;
-      await insist(() => queue.add(job, serverRun), { signal, log });
+      await insist(() => queue.add(job, serverRun), { signal, refusals });
     }
     return "done";
   }
 
   return {
     // Invariant 1: what follows (a checkpoint, an acknowledgement) may lie on another server.
-    add: (jobs, run) => insist(() => queue.kept(() => addAll(jobs, run)), { ...run, log }),
+    add: (jobs, run) => insist(() => queue.kept(() => addAll(jobs, run)), { ...run, refusals }),
   };
 }
 
 /** Runs until it succeeds. An outage is no reason to lose events, so only an abort ends it, or a server in another run. */
 export async function insist<T>(
   run: () => Promise<T>,
-  options: { readonly signal: AbortSignal; readonly log: Log },
+  options: { readonly signal: AbortSignal; readonly refusals: Refusals },
 ): Promise<T> {
-  const { signal, log } = options;
-  for (let tries = 0; ; tries++)
-    try {
-      signal.throwIfAborted();
-      return await run();
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      const told = toRedisError(error);
-      const { code, message, fix } = told;
-      if (code === restarted().code) throw told;
-      if (tries === 0)
-        log.warn({ code, reason: message, fix }, "queue: redis refuses, trying again");
-      await sleep(backoffMs(tries), undefined, { signal });
-    }
+  const { signal, refusals } = options;
+  const call = {};
+  try {
+    for (let tries = 0; ; tries++)
+      try {
+        signal.throwIfAborted();
+        return await run();
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        const told = toRedisError(error);
+        if (told.code === restarted().code) throw told;
+        refusals.note(call, told);
+        await sleep(backoffMs(tries), undefined, { signal });
+        refusals.forget(call); // this try may wait for room, for as long as it takes
+      }
+  } finally {
+    refusals.forget(call);
+  }
 }
 
 /** A command may wait for Redis for ever; whoever aborts need not. */

@@ -8,6 +8,7 @@ import { insist } from "./add.ts";
 import { queueNames, type QueuePlace } from "./names.ts";
 import type { Partitions } from "./partitions.ts";
 import type { PartitionQueue } from "./queues.ts";
+import type { Refusals } from "../refusals.ts";
 import type { Registry, TopicRecord } from "./registry.ts";
 import type { CurrentRun } from "./server-run.ts";
 import { workPartition } from "./work.ts";
@@ -28,11 +29,12 @@ export function openConsumer(
     readonly queueOf: (place: QueuePlace) => Promise<PartitionQueue>;
     readonly partitions: Partitions;
     readonly currentRun: CurrentRun;
+    readonly refusals: Refusals;
     readonly abandon: AbortSignal;
   },
 ): Consume {
   const { project, scope, leaseMs, writeTimeoutMs, log } = options;
-  const { client, registry, queueOf, partitions, currentRun, abandon } = options;
+  const { client, registry, queueOf, partitions, currentRun, refusals, abandon } = options;
 
   /** Until the subscription is another one, or none, or its topic has another number of partitions, which is answered. */
   const changed = async (
@@ -74,6 +76,7 @@ export function openConsumer(
       topic,
       partitions: count,
       leaseMs,
+      refusals,
       log,
       signal: ended,
       work: async (partition, tenure) => {
@@ -89,6 +92,7 @@ export function openConsumer(
           currentRun,
           leaseMs,
           writeTimeoutMs,
+          refusals,
           abandon,
           log,
         });
@@ -102,7 +106,7 @@ export function openConsumer(
     let mayDetach = false;
     while (!signal.aborted)
       try {
-        const record = await insist(() => registry.read(topic), { signal, log });
+        const record = await insist(() => registry.read(topic), { signal, refusals });
         const generation = record.subscriptions.get(name);
         if (generation === undefined) {
           // Nobody ended it: Redis lost it, with some or all of its data.

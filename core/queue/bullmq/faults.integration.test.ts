@@ -214,16 +214,9 @@ it.each([
   },
 );
 
-it("a full Redis holds the publisher with a warning, and loses nothing", async () => {
+it("a full Redis holds the publisher and says so, and loses nothing", async () => {
   const redis = await server();
-  const warnings: string[] = [];
-  const log: Log = {
-    debug() {},
-    info() {},
-    warn: (fields, message) => void warnings.push(`${message} ${JSON.stringify(fields)}`),
-    error() {},
-  };
-  const here = await party(redis.url, { log });
+  const here = await party(redis.url);
   await here.topics.subscribe({ topic, name });
   const raw = new Redis(redis.url);
   onTestFinished(() => raw.disconnect());
@@ -238,7 +231,12 @@ it("a full Redis holds the publisher with a warning, and loses nothing", async (
       published = n;
     }
   })();
-  await until(() => warnings.some((warning) => warning.includes("redis.full")));
+  const refusal = () => here.topics.probe().catch((error: unknown) => error);
+  await until(async () => (await refusal()) !== undefined);
+  expect(await refusal()).toMatchObject({
+    code: "redis.full",
+    fix: expect.stringMatching(/maxmemory/),
+  });
   expect(published).toBeLessThan(last);
   const held = published;
   await sleep(300); // nothing to wait for: what must not happen is that it goes on
@@ -246,6 +244,7 @@ it("a full Redis holds the publisher with a warning, and loses nothing", async (
   await raw.config("SET", "maxmemory", used + 30_000_000);
   const reader = consume(here);
   await publishing;
+  expect(await refusal()).toBe(undefined);
   await drained(here);
   for (const key of ["a", "b"]) complete(reader.seen.get(key), last);
   await reader.stop();

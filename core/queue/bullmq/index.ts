@@ -5,6 +5,7 @@ import { connectRedis } from "../../state/redis/connect.ts";
 import { countConsumers } from "../assign.ts";
 import type { TopicsOptions } from "../options.ts";
 import type { Topics } from "../queue.ts";
+import { openRefusals } from "../refusals.ts";
 import { orAbort } from "./add.ts";
 import { openConsumer } from "./consume.ts";
 import { durabilityFindings, durabilityOf, warnOfEviction } from "./durability.ts";
@@ -29,6 +30,7 @@ export async function openBullmqTopics(
   const { client } = redis;
   await warnOfEviction(redis, log);
 
+  const refusals = openRefusals();
   const registry = openRegistry(redis, project);
   const queueOf = openQueues(redis, log);
   const partitions = openPartitions({ ...options, registry, queueOf });
@@ -36,7 +38,7 @@ export async function openBullmqTopics(
   const abandon = new AbortController();
   setMaxListeners(0, closing.signal, abandon.signal); // whatever runs waits for them
   const taps = openTaps({ client, project, registry, log });
-  const publish = openPublisher({ ...options, registry, queueOf, partitions, taps });
+  const publish = openPublisher({ ...options, registry, queueOf, partitions, taps, refusals });
   const currentRun = openServerRuns(redis, log);
   const consume = openConsumer({
     ...options,
@@ -45,6 +47,7 @@ export async function openBullmqTopics(
     queueOf,
     partitions,
     currentRun,
+    refusals,
     abandon: abandon.signal,
   });
   const running = new Set<Promise<unknown>>();
@@ -78,6 +81,10 @@ export async function openBullmqTopics(
 
   const topics: Topics = {
     durability: () => durabilityOf(redis),
+    probe: async () => {
+      refusals.check();
+      await redis.probe();
+    },
     check: async () => [
       ...(await checkRedis(redis, options.url)),
       ...durabilityFindings(await durabilityOf(redis)),

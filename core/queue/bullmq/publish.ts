@@ -11,6 +11,7 @@ import type { QueuePlace } from "./names.ts";
 import type { Partitions } from "./partitions.ts";
 import { newJobs, type NewJob } from "./new-jobs.ts";
 import type { PartitionQueue } from "./queues.ts";
+import type { Refusals } from "../refusals.ts";
 import type { Registry, TopicRecord } from "./registry.ts";
 import type { Taps } from "./tap.ts";
 
@@ -28,9 +29,10 @@ export function openPublisher(
     readonly queueOf: (place: QueuePlace) => Promise<PartitionQueue>;
     readonly partitions: Partitions;
     readonly taps: Taps;
+    readonly refusals: Refusals;
   },
 ): Publish {
-  const { project, settings, log, registry, queueOf, partitions, taps } = options;
+  const { project, settings, log, registry, queueOf, partitions, taps, refusals } = options;
   const adders = new Map<string, Promise<Adder>>();
   const dropped = new Set<string>();
 
@@ -40,7 +42,7 @@ export function openPublisher(
     const known = adders.get(key);
     if (known) return known;
     const opening = queueOf(place).then((queue) =>
-      openAdder({ queue, maxWaiting: settings(topic).maxWaiting, log }),
+      openAdder({ queue, maxWaiting: settings(topic).maxWaiting, refusals, log }),
     );
     adders.set(key, opening);
     opening.catch(() => adders.delete(key)); // whoever waits for it has the error
@@ -68,13 +70,13 @@ export function openPublisher(
             (await queueOf({ project, topic, name, generation, partition })).backlog(),
           ),
         ),
-      { signal, log },
+      { signal, refusals },
     );
     const events = backlogs.reduce((sum, one) => sum + one.events, 0);
     const at = new Date().toISOString();
     const isOurs = await insist(() => registry.detach(subscription, { at, events }), {
       signal,
-      log,
+      refusals,
     });
     if (isOurs) log.error({ topic, subscription: name, events }, detachedMessage);
   };
@@ -86,7 +88,7 @@ export function openPublisher(
     const checked = checkEvents(events);
     if (checked.length === 0) return;
     const read = async () => {
-      const record = await insist(() => registry.read(topic), { signal, log });
+      const record = await insist(() => registry.read(topic), { signal, refusals });
       lastRead.set(topic, record);
       return record;
     };
@@ -115,7 +117,7 @@ export function openPublisher(
         newcomers.flatMap(([name, generation]) =>
           [...jobsFor(name)].map(async ([partition, jobs]) => {
             const place = { project, topic, name, generation, partition };
-            const adder = await insist(() => adderOf(place), { signal, log });
+            const adder = await insist(() => adderOf(place), { signal, refusals });
             const mayWait = !record.detaching.has(name);
             const outcome = await adder.add(jobs, { signal, mayWait, serverRun });
             if (outcome === "full") await detach({ topic, name, generation }, count, signal);

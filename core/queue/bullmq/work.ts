@@ -6,6 +6,7 @@ import { backoffMs, pause, type Tenure } from "../assign.ts";
 import type { Handle } from "../queue.ts";
 import { orAbort } from "./add.ts";
 import { openJobEvents, type JobData } from "./events.ts";
+import type { Refusals } from "../refusals.ts";
 import type { QueueNames } from "./names.ts";
 import type { CurrentRun } from "./server-run.ts";
 import { PartitionWorker } from "./worker.ts";
@@ -18,6 +19,7 @@ export interface Work {
   readonly currentRun: CurrentRun;
   readonly leaseMs: number;
   readonly writeTimeoutMs: number;
+  readonly refusals: Refusals;
   /** Aborts when nothing may be waited for any longer. */
   readonly abandon: AbortSignal;
   readonly log: Log;
@@ -29,7 +31,7 @@ export interface Work {
  * aside and go on with the next one.
  */
 export async function workPartition(work: Work): Promise<void> {
-  const { client, names, tenure, handle, leaseMs, writeTimeoutMs, log } = work;
+  const { client, names, tenure, handle, leaseMs, writeTimeoutMs, refusals, log } = work;
   const { lease } = tenure;
   const stop = new AbortController();
   const jobEvents = openJobEvents(work);
@@ -47,6 +49,7 @@ export async function workPartition(work: Work): Promise<void> {
   const processJob = async (job: Job<JobData, void>, token?: string): Promise<void> => {
     const ageMs = Math.max(0, Date.now() - (job.processedOn ?? 0));
     lockedUntil = performance.now() - ageMs + leaseMs;
+    const call = {};
     // Not `attemptsStarted`: a batch that was handed back in order has nothing on the wire.
     const known = inherited || job.stalledCounter > 0;
     inherited = false;
@@ -59,8 +62,10 @@ export async function workPartition(work: Work): Promise<void> {
       } catch (error) {
         if (error instanceof FencedError) end();
         if (stop.signal.aborted) break;
-        log.error({ ...names, tries, error }, "batch failed, will be repeated");
+        if (!refusals.note(call, error))
+          log.error({ ...names, tries, error }, "batch failed, will be repeated");
         await pause(backoffMs(tries), stop.signal);
+        refusals.forget(call);
       }
     // Refused, harmlessly, if somebody else has the job by now. Without Redis its lock runs out instead.
     if (client.status === "ready")

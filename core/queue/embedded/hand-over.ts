@@ -16,6 +16,8 @@ export interface Share {
   readonly wait: () => Promise<void>;
   readonly acknowledged: () => void;
   readonly failed: (error: unknown) => void;
+  /** What failed is tried again now, or no more. */
+  readonly waited: () => void;
 }
 
 /**
@@ -46,6 +48,7 @@ export async function handOver(share: Share, { lease, signal }: Tenure): Promise
         share.failed(error);
         redelivered = true;
         await pause(backoffMs(tries), signal);
+        share.waited();
         if (signal.aborted) return false;
       }
   };

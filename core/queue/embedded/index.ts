@@ -6,6 +6,7 @@ import { countConsumers, pause, sharePartitions } from "../assign.ts";
 import { detachedMessage } from "../detach.ts";
 import type { TopicsOptions } from "../options.ts";
 import { partitionsChanged } from "../partitions-changed.ts";
+import { openRefusals } from "../refusals.ts";
 import type { Topics } from "../queue.ts";
 import { groupAcknowledgements } from "./acknowledge.ts";
 import { handOver } from "./hand-over.ts";
@@ -33,6 +34,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
   const closing = new AbortController();
   const consuming = new Set<Promise<void>>();
   const dropped = new Map<string, number>();
+  const refusals = openRefusals();
 
   const room = (topic: string) => `room in ${topic}`;
   const tapsOf = (topic: string) => `taps of ${topic}`;
@@ -108,6 +110,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       topic,
       partitions,
       leaseMs,
+      refusals,
       log: options.log,
       signal,
       work: (partition, tenure) =>
@@ -121,8 +124,11 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
             acknowledge,
             wait: () => wait(jobsIn(topic, partition), tenure.signal),
             acknowledged: () => wake(room(topic)),
-            failed: (error) =>
-              options.log.error({ topic, name, partition, error }, "batch failed, is repeated"),
+            failed: (error) => {
+              if (refusals.note(tenure, error)) return;
+              options.log.error({ topic, name, partition, error }, "batch failed, is repeated");
+            },
+            waited: () => refusals.forget(tenure),
           },
           tenure,
         ),
@@ -132,6 +138,10 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
 
   const topics: Topics = {
     durability: async () => "disk",
+    probe: async () => {
+      refusals.check();
+      database.version();
+    },
     check: async () => [checkDatabase(database)],
     publish,
     session: async () => ({ topics, over: new AbortController().signal }), // the disk keeps what it has

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { connectorStates } from "../status.ts";
 
-const failing = z.object({
+const trouble = z.object({
   code: z.string(),
   message: z.string(),
   fix: z.string().optional(),
@@ -13,7 +13,7 @@ const connectorStatus = z.object({
   kind: z.enum(["source", "transform", "sink"]),
   type: z.string(),
   state: z.enum(connectorStates),
-  error: failing.optional(),
+  error: trouble.optional(),
   progress: z.looseObject({ phase: z.enum(["snapshot", "streaming"]) }).optional(),
   requests: z.number().optional(),
   events: z.number(),
@@ -39,6 +39,7 @@ const pipelineStatus = z.object({
   startedAt: z.iso.datetime(),
   queue: z.enum(["redis", "embedded"]),
   queueAnswers: z.boolean(),
+  outage: trouble.optional(),
   durability: z.enum(["memory", "second", "disk"]),
   connectors: z.array(connectorStatus),
 });
@@ -72,10 +73,15 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
   },
   "/readyz": {
     GET: {
-      summary: "200 once every connector runs, stands by, is paused or has ended.",
+      summary:
+        "200 once every connector runs, stands by, is paused or has ended, and while queue and state can be used.",
       answers: {
         200: z.object({ ready: z.literal(true), waitingFor: z.array(z.string()) }),
-        503: z.object({ ready: z.literal(false), waitingFor: z.array(z.string()) }),
+        503: z.object({
+          ready: z.literal(false),
+          waitingFor: z.array(z.string()),
+          outage: trouble.optional(),
+        }),
       },
     },
   },

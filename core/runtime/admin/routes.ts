@@ -105,11 +105,11 @@ function ok(body: unknown): Answer {
   return { code: 200, body };
 }
 
-function readiness({ connectors }: PipelineStatus): Answer {
+function readiness({ connectors, outage }: PipelineStatus): Answer {
   const isReady = new Set(["running", "standby", "paused", "stopped"]);
   const waitingFor = connectors.filter(({ state }) => !isReady.has(state)).map(({ name }) => name);
-  const ready = waitingFor.length === 0;
-  return { code: ready ? 200 : 503, body: { ready, waitingFor } };
+  const ready = waitingFor.length === 0 && !outage;
+  return { code: ready ? 200 : 503, body: { ready, waitingFor, ...(outage && { outage }) } };
 }
 
 function ordering(order: Order): Handle {

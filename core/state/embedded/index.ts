@@ -1,7 +1,7 @@
 import type { StatePlace } from "../state.ts";
 import { checkDatabase, openDatabase } from "./database.ts";
 import { openLeases } from "./leases.ts";
-import { openStore } from "./store.ts";
+import { countKeys, openStore } from "./store.ts";
 
 /** State and leases in `${dir}/sluice.db`. Several processes of one machine may share it. */
 export function openEmbeddedState({
@@ -16,7 +16,9 @@ export function openEmbeddedState({
     scope: (connector) => ({
       state: openStore(database, { project, connector }),
       leases: openLeases(database, { project, connector }),
+      count: async (prefix) => countKeys(database, { project, connector }, prefix),
     }),
+    probe: async () => void database.version(),
     check: async () => [checkDatabase(database)],
     close: async () => database.close(),
   };

@@ -119,7 +119,7 @@ export function openStore(database: Database, { project, connector }: Owner): St
       let [operator, from] = [">=", bytes(prefix)];
       if (after !== undefined && Buffer.compare(bytes(after), from) >= 0)
         [operator, from] = [">", bytes(after)];
-      const end = Buffer.concat([bytes(prefix), Buffer.of(0xff)]); // no UTF-8 text holds 0xff
+      const end = endOf(prefix);
       for (;;) {
         const rows = database.rows<Row>(
           `SELECT key, value, revision ${where} AND key ${operator} ? AND key < ? AND ${alive} ORDER BY key LIMIT ?`,
@@ -137,6 +137,28 @@ export function openStore(database: Database, { project, connector }: Owner): St
       }
     },
   };
+}
+
+/** Of all keys with a prefix that live. */
+export function countKeys(
+  database: Database,
+  { project, connector }: Owner,
+  prefix: string,
+): number {
+  const [row] = database.rows<[number]>(
+    `SELECT count(*) ${where} AND key >= ? AND key < ? AND ${alive}`,
+    project,
+    connector,
+    bytes(prefix),
+    endOf(prefix),
+    Date.now(),
+  );
+  return row?.[0] ?? 0;
+}
+
+/** Behind every key with the prefix: no UTF-8 text holds 0xff. */
+function endOf(prefix: string): Buffer {
+  return Buffer.concat([bytes(prefix), Buffer.of(0xff)]);
 }
 
 /** Makes `write` roll back. */

@@ -2,6 +2,7 @@ import { Cluster } from "ioredis";
 import type { Log } from "../../connector.ts";
 import { ConfigError, RetryableError, SluiceError } from "../../errors.ts";
 import { clientOf, firstConnectMs, type RedisClient } from "./client.ts";
+import { openProbe } from "./probe.ts";
 import { openReplication, unreplicated, type Replication } from "./replication.ts";
 import { parseRedisUrl, redisForms, type RedisUrl } from "./url.ts";
 
@@ -14,6 +15,8 @@ export interface RedisPlace {
   readonly replication: Replication;
   /** How many replicas must have a write before it counts. */
   readonly replicas: number;
+  /** Resolves while it can be used; rejects with why it cannot (`openProbe`). */
+  readonly probe: () => Promise<void>;
   readonly close: () => void;
 }
 
@@ -40,11 +43,16 @@ export async function connectRedis(options: {
     throw error;
   }
   reportOutages(client, place, log);
+  const probe = openProbe({ client, project, place });
   const replication = replicas === 0 ? unreplicated : replicationOf(url, options.url, log);
   return {
     client,
     replication,
     replicas,
+    probe: () =>
+      probe().catch((error: unknown) => {
+        throw toRedisError(error);
+      }),
     close: () => {
       client.disconnect();
       replication.close();
@@ -64,11 +72,14 @@ export function toRedisError(error: unknown): SluiceError {
   if (error instanceof SluiceError) return error;
   const message = error instanceof Error ? error.message : String(error);
   if (message.startsWith("OOM"))
-    return new RetryableError(`redis: out of memory (${message}).`, {
-      code: "redis.full",
-      reason: "refused",
-      fix: "Raise maxmemory, or let the consumers drain the queues.",
-    });
+    return new RetryableError(
+      `redis: full, it takes nothing more (${message.replace(/\.? script: .*/, "")}).`,
+      {
+        code: "redis.full",
+        reason: "refused",
+        fix: "Raise maxmemory, or let the consumers drain the queues.",
+      },
+    );
   if (/^(MOVED|ASK|CLUSTERDOWN|CROSSSLOT)\b/.test(message))
     return new ConfigError(`redis: part of a cluster, which keeps keys elsewhere (${message}).`, {
       code: "redis.cluster",
@@ -170,7 +181,7 @@ async function checkFormat(client: RedisClient, project: string, place: string):
     );
 }
 
-/** An outage is worth one line when it begins and one when it ends, not one a retry. */
+/** Each connection by itself; of an outage people hear once, by `watchOutages`. */
 function reportOutages(client: RedisClient, place: string, log: Log): void {
   let away = false;
   let reason = "connection closed";
@@ -180,10 +191,10 @@ function reportOutages(client: RedisClient, place: string, log: Log): void {
   client.on("reconnecting", () => {
     if (away) return;
     away = true;
-    log.warn({ redis: place, reason }, "redis is away: waiting for it");
+    log.debug({ redis: place, reason }, "redis is away: waiting for it");
   });
   client.on("ready", () => {
-    if (away) log.info({ redis: place }, "redis is back");
+    if (away) log.debug({ redis: place }, "redis is back");
     away = false;
   });
 }

@@ -4,7 +4,7 @@ import { checkRedis } from "./check.ts";
 import { connectRedis } from "./connect.ts";
 import { redisLeases } from "./leases.ts";
 import { scriptsOn } from "./scripts.ts";
-import { redisStore } from "./store.ts";
+import { countKeys, redisStore } from "./store.ts";
 
 /**
  * Opens state on a Redis (5.0 or later). Commands wait while it is away. Throws what `connectRedis`
@@ -27,8 +27,10 @@ export async function openRedisState(options: {
       return {
         state: redisStore(scripts, scope, replication),
         leases: redisLeases(scripts, scope, replication),
+        count: (prefix) => countKeys(client, scope, prefix),
       };
     },
+    probe: redis.probe,
     check: () => checkRedis(redis, options.url),
     close: async () => redis.close(),
   };

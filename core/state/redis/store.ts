@@ -1,6 +1,7 @@
 import { FencedError } from "../../errors.ts";
 import type { Json } from "../../event.ts";
 import type { Entry, Fence, StateStore, StateWrite } from "../state.ts";
+import type { RedisClient } from "./client.ts";
 import { toRedisError } from "./connect.ts";
 import type { Replication } from "./replication.ts";
 import { keysOf, type Scripts } from "./scripts.ts";
@@ -41,8 +42,8 @@ export function redisStore(scripts: Scripts, scope: string, { kept }: Replicatio
     },
     all: async (writes, fence) => (await write("all", writes, fence)) === 1,
     scan: async function* (prefix, { after, pageSize = defaultPageSize } = {}) {
-      const highest = Buffer.concat([Buffer.from(`[${prefix}`), Buffer.of(0xff)]); // no UTF-8 text holds 0xff
-      let lowest = `[${prefix}`;
+      const [first, highest] = rangeOf(prefix);
+      let lowest = first;
       if (after !== undefined && Buffer.compare(Buffer.from(after), Buffer.from(prefix)) >= 0)
         lowest = `(${after}`;
       for (;;) {
@@ -58,6 +59,22 @@ export function redisStore(scripts: Scripts, scope: string, { kept }: Replicatio
       }
     },
   };
+}
+
+/** Of all keys with a prefix, in a scope. */
+export async function countKeys(
+  client: RedisClient,
+  scope: string,
+  prefix: string,
+): Promise<number> {
+  const [, order] = keysOf(scope);
+  return await client.zlexcount(order, ...rangeOf(prefix)).catch((error: unknown) => {
+    throw toRedisError(error);
+  });
+}
+
+function rangeOf(prefix: string): readonly [lowest: string, highest: Buffer] {
+  return [`[${prefix}`, Buffer.concat([Buffer.from(`[${prefix}`), Buffer.of(0xff)])]; // no UTF-8 text holds 0xff
 }
 
 type Answer = readonly (string | number | null)[];

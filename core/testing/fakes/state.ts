@@ -11,7 +11,7 @@ import type {
 } from "../../state/state.ts";
 
 /** State and leases of one connector in memory, with two hands for tests. */
-export interface FakeState extends Scope {
+export interface FakeState extends Pick<Scope, "state" | "leases"> {
   /** Moves the clock that `ttlMs` is measured by. */
   readonly advance: (ms: number) => void;
   /** Takes a lease from its holder as an expiry does: the next holder inherits it. */

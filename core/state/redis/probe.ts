@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { RetryableError } from "../../errors.ts";
+import { primariesOf, type RedisClient } from "./client.ts";
+
+const answerWithinMs = 3_000;
+const keptMs = 60_000;
+
+/**
+ * Asks whether Redis can be used: each server answers, and what is written is taken. Rejects with why it cannot, after
+ * 3 s without an answer with `RetryableError` `redis.unreachable`. One question at a time is on its way, however
+ * long Redis is away.
+ */
+export function openProbe(options: {
+  readonly client: RedisClient;
+  readonly project: string;
+  readonly place: string;
+}): () => Promise<void> {
+  const { client, project, place } = options;
+  const key = `sluice:{${encodeURIComponent(project)}}:probe`;
+  let reason: string | undefined;
+  client.on("error", (error) => (reason = error.message));
+  client.on("ready", () => (reason = undefined));
+
+  const ask = () =>
+    Promise.all([
+      ...primariesOf(client).map((server) => server.ping()),
+      client.set(key, "", "PX", keptMs),
+    ]);
+  let asked: Promise<unknown> | undefined;
+  return async () => {
+    asked ??= ask().finally(() => (asked = undefined));
+    const patience = new AbortController();
+    const late = sleep(answerWithinMs, "late", { signal: patience.signal, ref: false });
+    const first = await Promise.race([asked, late]).finally(() => patience.abort());
+    if (first === "late") throw silent(place, reason);
+  };
+}
+
+function silent(place: string, reason: string | undefined): RetryableError {
+  return new RetryableError(`redis: ${place} does not answer${reason ? ` (${reason})` : ""}.`, {
+    code: "redis.unreachable",
+    reason: "unreachable",
+    fix: "Start Redis there again, or see what holds it up; everything goes on by itself then.",
+  });
+}
