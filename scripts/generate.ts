@@ -146,6 +146,7 @@ function facts(connector: Connector): readonly string[] {
       const { accepts, inherit = [] } = connector;
       return [
         `Accepts ${types(accepts, "events of any type")}.`,
+        "Of several versions of a record that are handed over together it gets the newest only.",
         ...(inherit.length > 0
           ? [`Its transforms inherit ${inherit.map((key) => `\`${key}\``).join(", ")}.`]
           : []),

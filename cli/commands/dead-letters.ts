@@ -72,7 +72,7 @@ function replaying(output: Output): Command {
     "replay",
     [
       "Give dead letters to their connector again, once what refused them is mended. Of a record that was",
-      "written since in a newer version, the newer one stays.",
+      "written since in a newer version, the newer one stays where the sink, or who receives, compares versions.",
     ].join("\n"),
     [
       "dead-letters replay search --id 2f9c",

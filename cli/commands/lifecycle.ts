@@ -5,6 +5,7 @@ import { askProcesses } from "../../core/runtime/read-status.ts";
 import type { ConnectorState } from "../../core/runtime/status.ts";
 import { give, type Order, type Wish } from "../../core/runtime/wishes.ts";
 import type { StatePlace } from "../../core/state/state.ts";
+import { whileUsable } from "../../core/runtime/while-usable.ts";
 import { newPipelineCommand, type PipelineOptions } from "../command.ts";
 import { anyConnectorOf } from "../connector-of.ts";
 import type { Output } from "../output.ts";
@@ -45,8 +46,10 @@ function lifecycle(order: Order, output: Output): Command {
     .action(async (name: string, files: readonly string[], options: PipelineOptions) => {
       await withBackend(files, options, output, async ({ pipeline, backend }) => {
         const { initialState: initial = "running" } = anyConnectorOf(pipeline, name);
-        const wish = await give(order, name, { place: backend.state, initial });
-        const processes = await untilObeyed(name, wish, backend.state);
+        const { wish, processes } = await whileUsable(backend, async ({ state: place }) => {
+          const wish = await give(order, name, { place, initial });
+          return { wish, processes: await untilObeyed(name, wish, place) };
+        });
         output.result(order, { connector: name, ...wish, processes }, () =>
           human(name, wish, processes, output),
         );

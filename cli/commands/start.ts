@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
 import { secretsOf } from "../../core/config/secrets.ts";
 import type { Log } from "../../core/connector.ts";
 import { startPipeline, type Running } from "../../core/runtime/runner.ts";
+import { toAddress, type Address } from "../address.ts";
 import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
 import { exit, exitCodeOf } from "../exit.ts";
 import { openLiveView, type LiveView } from "../live.ts";
@@ -13,7 +13,7 @@ import { printable } from "../printable.ts";
 const graceMs = 10_000;
 
 interface StartOptions extends PipelineOptions {
-  readonly admin?: { readonly host: string; readonly port: number };
+  readonly admin?: Address;
   readonly failFast?: boolean;
 }
 
@@ -130,11 +130,4 @@ function showLine(line: string, view: LiveView | undefined, { paint }: Output): 
   const text = printable(`${glyph} ${who}${msg}${error?.message ? ` (${error.message})` : ""}`);
   if (view) view.print(text);
   else process.stderr.write(`${text}\n`);
-}
-
-function toAddress(text: string): { readonly host: string; readonly port: number } {
-  const [, host = "", port = ""] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
-  if (port === "" || Number(port) > 65_535)
-    throw new InvalidArgumentError("Write HOST:PORT, e.g. 127.0.0.1:7700.");
-  return { host: host.replace(/^\[(.+)\]$/, "$1") || "127.0.0.1", port: Number(port) };
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { filterSchema } from "../filter.ts";
-import { redisForms, redisPlace } from "../state/redis/url.ts";
+import { redisForms, redisPlace, wrongRedisOption } from "../state/redis/url.ts";
 
 const name = z
   .string()
@@ -14,10 +14,11 @@ const place = z
     /^(?:embedded(?::.+)?|rediss?(?:\+cluster|\+sentinel)?:\/\/.+)$/,
     '"embedded", "embedded:DIR", "redis://HOST:PORT" or "rediss://HOST:PORT"',
   )
-  .refine(
-    (text) => !/^rediss?(?:\+\w+)?:\/\//.test(text) || redisPlace(text) !== undefined,
-    `Redis cannot be reached by this URL: write ${redisForms}, user and password percent-encoded`,
-  );
+  .refine((text) => !/^rediss?(?:\+\w+)?:\/\//.test(text) || redisPlace(text) !== undefined, {
+    error: ({ input }) =>
+      wrongRedisOption(String(input)) ??
+      `Redis cannot be reached by this URL: write ${redisForms}, user and password percent-encoded`,
+  });
 const schemaUrl = z.string().optional().describe("Where editors find this schema.");
 const options = z.record(z.string(), z.unknown()).default({});
 

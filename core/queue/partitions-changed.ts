@@ -6,7 +6,7 @@ export function partitionsChanged(topic: string, now: number, configured: number
     `queue: topic "${topic}" has ${now} partitions, because events wait in them or another process says so; the configuration here says ${configured}.`,
     {
       code: "queue.partitions-changed",
-      fix: `Set "partitions" of topic "${topic}" to ${now}. To change it, stop its sources, let its subscriptions catch up, and start every process with the new number.`,
+      fix: `Set "partitions" of topic "${topic}" to ${now}. To change it, \`sluice stop\` what publishes to it, wait until nothing waits, start every process with the new number, and \`sluice resume\`.`,
     },
   );
 }

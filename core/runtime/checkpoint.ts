@@ -4,6 +4,7 @@ import type { Log } from "../connector.ts";
 import { ConfigError } from "../errors.ts";
 import type { Json } from "../event.ts";
 import { checkpointKey } from "./keys.ts";
+import { openPermit } from "./permit.ts";
 import { holdIdle } from "./who-runs.ts";
 
 export interface StoredCheckpoint {
@@ -42,7 +43,8 @@ export async function writeCheckpoint(
   const lease = await holdIdle(name, backend, log);
   try {
     const { state } = backend.state.scope(name);
-    await state.each([{ key: checkpointKey, value: parsed?.data as Json | undefined }], lease); // a schema of JSON values
+    const permit = await openPermit(state);
+    await permit.write([{ key: checkpointKey, value: parsed?.data as Json | undefined }], lease); // a schema of JSON values
   } finally {
     await lease.release();
   }

@@ -108,7 +108,7 @@ function meaningOf(
       return {
         effect: "refuse",
         means:
-          "Refused while events wait in the topic: stop its sources, let it drain, then start.",
+          "Refused while events wait in the topic: `sluice stop` what publishes to it, wait until nothing waits, start every process with the new number, and `sluice resume`.",
       };
     case "from":
       return {

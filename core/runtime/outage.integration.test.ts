@@ -193,6 +193,46 @@ it.each(outages)(
 );
 
 it(
+  "what the admin API is asked while Redis stands still is refused, and not done later",
+  { timeout: 60_000 },
+  async () => {
+    const started = await startWithRedis();
+    const { redis, running, seen } = started;
+    const asked: readonly (readonly [method: string, path: string])[] = [
+      ["POST", "collect/stop"],
+      ["POST", "numbers/pause"],
+      ["GET", "numbers/checkpoint"],
+      ["DELETE", "numbers"],
+    ];
+    const ask = async () =>
+      await Promise.all(
+        asked.map(async ([method, path]) => {
+          const signal = AbortSignal.timeout(10_000);
+          const answer = await fetch(`${running.url}/connectors/${path}`, { method, signal });
+          return (await answer.json()) as object;
+        }),
+      );
+    redis.freeze();
+    const problem = {
+      status: 503,
+      code: "redis.unreachable",
+      detail: expect.stringContaining("does not answer") as string,
+      fix: expect.any(String) as string,
+    };
+    // Before anybody has noticed, and after.
+    for (let times = 0; times < 2; times++)
+      expect(await ask()).toMatchObject(asked.map(() => problem));
+    redis.thaw();
+    const states = async () => (await running.status()).connectors.map(({ state }) => state);
+    await expect.poll(states, { timeout: 30_000 }).toEqual(["running", "running"]);
+    await sleep(1_500); // by then everybody has looked for what is wanted
+    expect(await states()).toEqual(["running", "running"]);
+    const before = seen.size;
+    await expect.poll(() => seen.size, { timeout: 15_000 }).toBeGreaterThan(before + 20);
+  },
+);
+
+it(
   "what the file refuses of a consumer is told once, and goes on by itself",
   { timeout: 60_000 },
   async () => {

@@ -1,12 +1,14 @@
 import { existsSync } from "node:fs";
-import { openBackend } from "../backend.ts";
+import { openBackend, type Backend } from "../backend.ts";
 import type { Pipeline } from "../config/pipeline.ts";
 import type { Log } from "../connector.ts";
+import { RetryableError } from "../errors.ts";
 import type { SubscriptionStatus } from "../queue/queue.ts";
 import type { StatePlace } from "../state/state.ts";
 import { listProcesses, type ProcessEntry } from "./processes.ts";
 import { readSubscriptions, type Standing } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
+import { whileUsable } from "./while-usable.ts";
 
 const answerWithinMs = 5_000;
 
@@ -22,21 +24,25 @@ export interface StatusReport {
   readonly deadLetters: Readonly<Record<string, number>>;
 }
 
-/** Asks every process of the pipeline, and the queue itself. Changes nothing. */
+/** Asks every process of the pipeline, and the queue itself. Changes nothing. Rejects within seconds with why where that is away. */
 export async function readStatus(pipeline: Pipeline, options: { log: Log }): Promise<StatusReport> {
   if (isUntouched(pipeline))
     return { processes: [], silent: [], subscriptions: [], deadLetters: {} };
   const backend = await openBackend(pipeline, options);
   try {
-    const { processes, silent } = await askProcesses(backend.state);
-    const subscriptions = await readSubscriptions(backend);
-    const deadLetters: Record<string, number> = {};
-    for (const { name } of pipeline.connectors)
-      deadLetters[name] = await backend.deadLetters.count(name);
-    return { processes, silent, subscriptions, deadLetters };
+    return await whileUsable(backend, (backend) => report(pipeline, backend));
   } finally {
     await backend.close(1_000);
   }
+}
+
+async function report(pipeline: Pipeline, backend: Backend): Promise<StatusReport> {
+  const { processes, silent } = await askProcesses(backend.state);
+  const subscriptions = await readSubscriptions(backend);
+  const deadLetters: Record<string, number> = {};
+  for (const { name } of pipeline.connectors)
+    deadLetters[name] = await backend.deadLetters.count(name);
+  return { processes, silent, subscriptions, deadLetters };
 }
 
 /** Asks every registered process what it is doing. */
@@ -56,15 +62,29 @@ export function isUntouched({ queue, state }: Pipeline): boolean {
   return [queue, state].every((place) => place.kind === "embedded" && !existsSync(place.dir));
 }
 
+/** Undefined: silent, and reported as such. */
 async function ask({ url }: ProcessEntry): Promise<PipelineStatus | undefined> {
-  try {
-    const token = process.env["SLUICE_ADMIN_TOKEN"];
-    const response = await fetch(`${url}/connectors`, {
-      signal: AbortSignal.timeout(answerWithinMs),
-      ...(token && { headers: { authorization: `Bearer ${token}` } }),
+  return await askProcess(url).catch(() => undefined);
+}
+
+/** What a process says of itself at its admin API, which needs no queue. Rejects with `RetryableError` `admin.silent` or `admin.refused`. */
+export async function askProcess(url: string): Promise<PipelineStatus> {
+  const token = process.env["SLUICE_ADMIN_TOKEN"];
+  const response = await fetch(`${url}/connectors`, {
+    signal: AbortSignal.timeout(answerWithinMs),
+    ...(token && { headers: { authorization: `Bearer ${token}` } }),
+  }).catch((cause: unknown) => {
+    throw new RetryableError(`admin: no process answers at ${url}.`, {
+      code: "admin.silent",
+      reason: "unreachable",
+      fix: "Name the address that `sluice start --admin HOST:PORT` was given, or that its first lines say.",
+      cause,
     });
-    return response.ok ? ((await response.json()) as PipelineStatus) : undefined; // our own API
-  } catch {
-    return undefined; // silent: reported as such
-  }
+  });
+  if (response.ok) return (await response.json()) as PipelineStatus; // our own API
+  throw new RetryableError(`admin: ${url} answers ${response.status}.`, {
+    code: "admin.refused",
+    reason: "refused",
+    fix: "Set SLUICE_ADMIN_TOKEN as it is set for the process, and see that it is one of `sluice start`.",
+  });
 }

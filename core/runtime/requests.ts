@@ -5,6 +5,7 @@ import type { Fence, StateStore, StateWrite } from "../state/state.ts";
 import { timedId } from "../timed-id.ts";
 import { bell } from "../bell.ts";
 import { checkpointKey } from "./keys.ts";
+import { openPermit } from "./permit.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 /** A snapshot request in its source's state, under `requests/ID`, until a batch completes it. */
@@ -59,11 +60,12 @@ export async function askSnapshot(
     other.audience === undefined &&
     other.begunAt === undefined &&
     JSON.stringify(names(other.collections)) === JSON.stringify(wanted);
+  const permit = await openPermit(state);
   const known = (await pendingRequests(state)).find(isSame);
   if (known) return { request: known, isNew: false };
   const request = { id: timedId(), ...(wanted && { collections: wanted }) };
   const write = askedWrite(request);
-  await state.each([write]);
+  await permit.write([write]);
   return { request: write.value as unknown as PendingRequest, isNew: true };
 }
 

@@ -2,6 +2,7 @@ import { EventEmitter, once } from "node:events";
 import type { Log } from "../connector.ts";
 import type { Json } from "../event.ts";
 import type { StatePlace } from "../state/state.ts";
+import { openPermit } from "./permit.ts";
 
 /** `paused` keeps lease and connections, and takes no new work; `stopped` lets go of them. */
 export type Wanted = "running" | "paused" | "stopped";
@@ -26,19 +27,22 @@ const after: Readonly<Record<Order, (wish: Wish) => Wish>> = {
   restart: ({ restarts }) => ({ wanted: "running", restarts: restarts + 1 }),
 };
 
-/** Changes what is wanted of a connector. Processes see it within 500 ms, whether they run or start later. */
+/**
+ * Changes what is wanted of a connector. Processes see it within 500 ms, whether they run or start later. Where that does
+ * not come about within seconds it never does.
+ */
 export async function give(
   order: Order,
   name: string,
   { place, initial }: { readonly place: StatePlace; readonly initial: Wanted },
 ): Promise<Wish> {
   const { state } = place.scope(scopeName);
+  const permit = await openPermit(state);
   for (;;) {
     const [entry] = await state.get([name]);
     const wish = after[order](toWish(entry?.value) ?? { wanted: initial, restarts: 0 });
     const write = { key: name, value: { ...wish }, expect: entry?.revision ?? 0 };
-    const [isDone] = await state.each([write]);
-    if (isDone) return wish;
+    if (await permit.write([write])) return wish;
   }
 }
 

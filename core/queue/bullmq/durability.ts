@@ -84,7 +84,7 @@ export async function warnOfEviction(
   const policy = policies.find((one) => one !== undefined && one !== "noeviction");
   if (policy !== undefined)
     log.warn(
-      { policy, fix: "Set maxmemory-policy to noeviction." },
+      { policy, fix: "CONFIG SET maxmemory-policy noeviction" },
       "redis may evict jobs when it is full",
     );
 }

@@ -7,6 +7,7 @@ import { readCheckpoint, writeCheckpoint } from "../checkpoint.ts";
 import { removeConnector } from "../remove.ts";
 import { askSnapshot } from "../requests.ts";
 import type { PipelineStatus } from "../status.ts";
+import { whileUsable } from "../while-usable.ts";
 import { give, type Order } from "../wishes.ts";
 import { openApi } from "./openapi.ts";
 
@@ -131,11 +132,13 @@ function noSource(name: string): Answer {
   return problem(409, "admin.no-source", `${name} is no source: only those have checkpoints.`);
 }
 
-/** What the client or the place is to blame for is no failure of ours. */
+/** What the client or the place is to blame for is no failure of ours; while the place is away nothing is begun. */
 function guarded(handle: Handle): Handle {
   return async (request, managed) => {
     try {
-      return await handle(request, managed);
+      return await whileUsable(managed.backend, (backend) =>
+        handle(request, { ...managed, backend }),
+      );
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
       const { code, message, fix } = error;

@@ -65,11 +65,12 @@ async function checkServer(
       fix: "Start its replicas, or say how many there are: ?replicas=0 at the end of the URL.",
     });
   const policy = fact("maxmemory_policy") ?? "noeviction";
-  if (policy !== "noeviction" && fact("maxmemory") !== "0")
+  const isLimited = fact("maxmemory") !== "0";
+  if (policy !== "noeviction")
     found.push({
-      severity: "error",
+      severity: isLimited ? "error" : "warning",
       code: "redis.evicts",
-      message: `redis: ${place} deletes keys when it is full (maxmemory-policy ${policy}): events and state would vanish.`,
+      message: `redis: ${place} deletes keys ${isLimited ? "when it is full" : "once it is given a maxmemory and is full"} (maxmemory-policy ${policy}): events and state would vanish.`,
       fix: "Run in redis-cli, and set it in redis.conf:\nCONFIG SET maxmemory-policy noeviction",
     });
   return found;

@@ -4,7 +4,7 @@ import { ConfigError, RetryableError, SluiceError } from "../../errors.ts";
 import { clientOf, firstConnectMs, type RedisClient } from "./client.ts";
 import { openProbe } from "./probe.ts";
 import { openReplication, unreplicated, type Replication } from "./replication.ts";
-import { parseRedisUrl, redisForms, type RedisUrl } from "./url.ts";
+import { parseRedisUrl, redisForms, wrongRedisOption, type RedisUrl } from "./url.ts";
 
 export const nameTheCluster = "Name it as a cluster: redis+cluster://HOST:PORT,HOST:PORT.";
 const newestFormat = 1;
@@ -202,6 +202,12 @@ function reportOutages(client: RedisClient, place: string, log: Log): void {
 function urlOf(text: string): RedisUrl {
   const url = parseRedisUrl(text);
   if (url) return url;
+  const option = wrongRedisOption(text);
+  if (option !== undefined)
+    throw new ConfigError(`redis: ${option}.`, {
+      code: "redis.url",
+      fix: "Correct what follows the ? of the URL, or leave it out.",
+    });
   throw new ConfigError(`redis: the URL is not ${redisForms}.`, {
     code: "redis.url",
     fix: 'Write "queue": "redis://localhost:6379", and percent-encode user and password.',

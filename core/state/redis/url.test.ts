@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { parseRedisUrl, redisPlace, redisSecrets } from "./url.ts";
+import { parseRedisUrl, redisPlace, redisSecrets, wrongRedisOption } from "./url.ts";
 
 it("takes one server, with user, password and database", () => {
   expect(parseRedisUrl("rediss://me:s%40fe@host/2")).toEqual({
@@ -58,6 +58,14 @@ it.each([
   "redis+cluster://a,,b",
   "redis+cluster://a?replicas=many",
   "redis+cluster://a?unknown=1",
+  "redis://a?replicas=x",
+  "redis://a?replicas=-1",
+  "redis://a?replicas=1.5",
+  "redis://a?replicas=",
+  "redis://a?replica=1",
+  "redis://a?toString=1",
+  "redis://a?sentinelPassword=x",
+  "redis+sentinel://a/main?family=6",
   "redis+sentinel://a,b",
   "redis+sentinel://a,b/main/x",
   "redis+other://a",
@@ -74,4 +82,22 @@ it("shows no password in its place, and knows each as written and as meant", () 
   const url = "redis+sentinel://me:p%40ss@a,b/main?sentinelPassword=oth%21er";
   expect(redisPlace(url)).toBe("redis+sentinel://a,b/main");
   expect(redisSecrets(url)).toEqual(["p@ss", "oth!er", "p%40ss", "oth%21er"]);
+});
+
+it("names an option that a URL cannot have, and those that it can, without a value", () => {
+  const one = "allowed: replicas=0 to replicas=9; family=4, 6 or 0 (both)";
+  expect(wrongRedisOption("redis://a?replica=1")).toBe(
+    `the option "replica" of the URL is unknown; ${one}`,
+  );
+  expect(wrongRedisOption("redis://a?family=6&replicas=-1")).toBe(
+    `the option "replicas" of the URL is not what it may be here; ${one}`,
+  );
+  expect(wrongRedisOption("redis+cluster://a?family=6")).toBe(
+    'the option "family" of the URL is not what it may be here; allowed: replicas=0 to replicas=9',
+  );
+  const sentinel = wrongRedisOption("redis+sentinel://a/main?sentinelPasword=s3cret");
+  expect(sentinel).toContain("replicas=0 to replicas=9; sentinelPassword=TEXT");
+  expect(sentinel).not.toContain("s3cret");
+  expect(wrongRedisOption("redis://a?replicas=1")).toBe(undefined);
+  expect(wrongRedisOption("redis://me?pass@host")).toBe(undefined); // a password that was not encoded
 });

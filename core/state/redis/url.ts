@@ -87,11 +87,47 @@ function toHost(text: string, defaultPort: number) {
   return { host: parts[1].replace(/^\[|\]$/g, ""), port };
 }
 
-function optionsOf(query: string, kind: RedisUrl["kind"]) {
-  const options: { replicas?: number; sentinelPassword?: string } = {};
-  for (const [name, value] of new URLSearchParams(query))
-    if (name === "replicas" && /^[0-9]$/.test(value)) options.replicas = Number(value);
-    else if (name === "sentinelPassword" && value !== "") options.sentinelPassword = value;
-    else if (kind !== "one") return undefined; // of one server, the client knows more of them
-  return options;
+interface RedisOptions {
+  readonly replicas?: number;
+  readonly sentinelPassword?: string;
+}
+
+/** By kind of place: what an option is, for messages, and what its value may be. */
+const known = {
+  replicas: { of: "one cluster sentinel", may: /^[0-9]$/, like: "replicas=0 to replicas=9" },
+  sentinelPassword: { of: "sentinel", may: /./, like: "sentinelPassword=TEXT" },
+  // Of the client of one server: hosts that are found by IPv6 only need it.
+  family: { of: "one", may: /^[046]$/, like: "family=4, 6 or 0 (both)" },
+} as const;
+
+function isKnown(name: string): name is keyof typeof known {
+  return Object.hasOwn(known, name);
+}
+
+/** Undefined where one of them is none of the kind, or is not what it may be. */
+function optionsOf(query: string, kind: RedisUrl["kind"]): RedisOptions | undefined {
+  const all = new URLSearchParams(query);
+  if ([...all].some(([name, value]) => !mayBe(name, value, kind))) return undefined;
+  const [replicas, sentinelPassword] = [all.get("replicas"), all.get("sentinelPassword")];
+  return {
+    ...(replicas !== null && { replicas: Number(replicas) }),
+    ...(sentinelPassword !== null && { sentinelPassword }),
+  };
+}
+
+function mayBe(name: string, value: string, kind: RedisUrl["kind"]): boolean {
+  return isKnown(name) && known[name].of.split(" ").includes(kind) && known[name].may.test(value);
+}
+
+/** The first option of a Redis URL that it cannot have, and those that it can. Of values, which may be secret, nothing. */
+export function wrongRedisOption(text: string): string | undefined {
+  const [, , form, , , , query = ""] = whole.exec(text) ?? [];
+  const kind = form === "cluster" || form === "sentinel" ? form : "one";
+  const wrong = [...new URLSearchParams(query)].find(([name, value]) => !mayBe(name, value, kind));
+  // An @ that is not encoded: this is part of a password.
+  if (!wrong || query.includes("@")) return undefined;
+  const [name] = wrong;
+  const allowed = Object.values(known).filter(({ of }) => of.split(" ").includes(kind));
+  const like = allowed.map((one) => one.like).join("; ");
+  return `the option ${JSON.stringify(name)} of the URL is ${isKnown(name) ? "not what it may be here" : "unknown"}; allowed: ${like}`;
 }
