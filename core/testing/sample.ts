@@ -37,23 +37,26 @@ export function hand(writer: Writer, sample: Sample) {
 }
 export type Hand = ReturnType<typeof hand>;
 
-/** `at` is a version: small numbers, to be compared. */
+/** A version, or a small number for one of those that only differ in their position. */
+type At = number | Version;
+
+/** Makes the changes of one origin. */
 export function changesOf(source: string, sample: Sample) {
-  const about = (subject: string, at: number) => ({
+  const about = (subject: string, at: At) => ({
     source,
     subject,
     key: subject,
-    version: sequenceAt(at),
+    version: typeof at === "number" ? sequenceAt(at) : at,
     time: new Date().toISOString(),
     meta: {},
   });
   return {
-    put: (subject: string, at: number, ...texts: readonly string[]) =>
+    put: (subject: string, at: At, ...texts: readonly string[]) =>
       sample(about(subject, at), texts),
-    poison: (poison: Sample, subject: string, at: number, ...texts: readonly string[]) =>
+    poison: (poison: Sample, subject: string, at: At, ...texts: readonly string[]) =>
       poison(about(subject, at), texts),
-    remove: (subject: string, at: number) => deleted(about(subject, at)),
-    clear: (at: number) => {
+    remove: (subject: string, at: At) => deleted(about(subject, at)),
+    clear: (at: At) => {
       const { version: below, ...rest } = about("*", at);
       return cleared({ ...rest, below, reason: "sweep" });
     },
