@@ -11,8 +11,8 @@ const times = 3;
 
 /**
  * Does something several times and fails when something is left of each: timers, sockets, servers, watchers, threads,
- * child processes, whether they would keep the process alive or not; open files; listeners on the signal that all
- * were given. The first time does not count: it may open what is shared. What `before` opens each time is not looked at.
+ * child processes, whether they would keep the process alive or not; open files; listeners on the process, and on the
+ * signal that all were given. The first time does not count: it may open what is shared. What `before` opens each time is not looked at.
  */
 export async function leavesNothing<T = void>(
   once: (signal: AbortSignal, made: T) => Promise<void>,
@@ -29,6 +29,7 @@ export async function leavesNothing<T = void>(
     const aliveBefore = await alive();
     const filesBefore = openFiles();
     const listeners = await listenersOn(signal);
+    const ofProcess = listenersOfProcess();
     process.on("warning", hear);
     for (let time = 0; time < times; time += 1) {
       const given = await before();
@@ -55,6 +56,10 @@ export async function leavesNothing<T = void>(
           if (count >= times) told.push(`${count} ${kind} that keep nothing alive`);
         const added = (await listenersOn(signal)) - listeners;
         if (added >= times) told.push(`${added} listeners on the signal`);
+        for (const [event, count] of listenersOfProcess()) {
+          const more = count - (ofProcess.get(event) ?? 0);
+          if (more >= times) told.push(`${more} listeners for ${String(event)} of the process`);
+        }
       }
       if (told.length === 0) return;
       assert.ok(performance.now() < end, `left behind: ${told.join("; ")}`);
@@ -109,6 +114,10 @@ function openFiles(): ReadonlySet<string> {
 export async function listenersOn(signal: AbortSignal): Promise<number> {
   if (getEventListeners(signal, "abort").length > 0) await collected();
   return getEventListeners(signal, "abort").length;
+}
+
+function listenersOfProcess(): ReadonlyMap<string | symbol, number> {
+  return new Map(process.eventNames().map((name) => [name, process.listenerCount(name)]));
 }
 
 async function alive(): Promise<ReadonlyMap<string, number>> {

@@ -12,7 +12,7 @@ import {
 } from "../index.ts";
 import { drawers } from "./drawers.test.data.ts";
 import { expected } from "./expected.test.data.ts";
-import { journal, journalOrigin } from "./journal.test.data.ts";
+import { journal, journalOrigin, stalledBy as journalStalledBy } from "./journal.test.data.ts";
 import { letters } from "./letters.test.data.ts";
 import { broken, misdefined } from "./misdefined.test.data.ts";
 import { outbox, outboxOrigin } from "./outbox.test.data.ts";
@@ -40,6 +40,8 @@ export async function kitOf(
         config: { path, everyMs: 5, ...wrong },
         origin: journalOrigin(path),
         module,
+        outage: gone(path),
+        stall: there(journalStalledBy(path)),
         patienceMs: 700,
       });
     }
@@ -84,6 +86,14 @@ export async function kitOf(
       });
     }
   }
+}
+
+/** A file that is away meanwhile. */
+function gone(path: string): Outage {
+  return {
+    begin: () => rename(path, `${path}.away`),
+    end: () => rename(`${path}.away`, path),
+  };
 }
 
 /** A folder whose place something else has taken. */
