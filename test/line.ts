@@ -23,11 +23,11 @@ export async function startLine(toPort: number): Promise<Line> {
     return socket;
   };
   const cut = () => sockets.forEach((socket) => socket.destroy());
-  const server = createServer((socket) => {
+  const server = createServer({ noDelay: true }, (socket) => {
     const client = keep(socket);
     if (trouble === "outage") return void client.destroy();
     if (trouble === "stall") return;
-    const backend = keep(connect(toPort, "127.0.0.1"));
+    const backend = keep(connect({ port: toPort, host: "127.0.0.1", noDelay: true }));
     client.pipe(backend).pipe(client);
     backend.once("close", () => client.destroy());
     client.once("close", () => backend.destroy());

@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError, PartialError, PoisonError, SuspectError } from "../errors.ts";
 import type { RecordChange } from "../event.ts";
-import { through, within, word, type Case, type Outage } from "./conformance.ts";
+import { settles, through, within, word, type Case, type Outage } from "./conformance.ts";
 import type { Hand } from "./sample.ts";
 import type { SinkBench } from "./sink.ts";
 
 /** How long a sink may try by itself before it hands its batch back. */
 const triesMs = 2_000;
+/** After the outage. */
+const recoversMs = 5_000;
 /** For a write to be on its way. */
 const onItsWayMs = 100;
 const promptMs = 1_000;
@@ -35,7 +37,9 @@ export function sinkOutageCases(
     };
   };
   const writtenAgain = async ({ write }: Hand, batches: readonly (readonly RecordChange[])[]) => {
-    for (const batch of batches) await write(batch, { redelivered: true });
+    for (const batch of batches)
+      // A connection that the outage broke may cost another try.
+      await settles(recoversMs, () => write(batch, { redelivered: true }));
   };
 
   const whenOutage = (given: Outage): readonly Case[] => [
