@@ -274,7 +274,7 @@ function partsOf(event: RecordChange | undefined): readonly string[] {
 
 function withoutTail(event: RecordChange): string {
   if (event.type !== "dev.sluice.record.upserted") return JSON.stringify(event);
-  const text = partsOf(event).join("\n\n").slice(0, 10_000);
+  const text = partsOf(event).join("\n\n").slice(0, 65_536);
   return JSON.stringify({ ...event, data: { ...event.data, after: { text } } });
 }
 
