@@ -47,7 +47,8 @@ export function changesOf(source: string, sample: Sample) {
     subject,
     key: subject,
     version: typeof at === "number" ? sequenceAt(at) : at,
-    time: new Date().toISOString(),
+    // When it changed at its origin, which says nothing of which change is newer.
+    time: "2001-02-03T04:05:06.789Z",
     meta: {},
   });
   return {
@@ -61,6 +62,12 @@ export function changesOf(source: string, sample: Sample) {
       return cleared({ ...rest, below, reason: "sweep" });
     },
   };
+}
+
+/** The same record, as a snapshot or a new one brings it. A document does not tell. */
+export function withOp(event: UpsertEvent, op: "create" | "update" | "read"): UpsertEvent {
+  if (event.type !== "dev.sluice.record.upserted") return event;
+  return { ...event, data: { ...event.data, op } };
 }
 
 function sequenceAt(position: number): Version {

@@ -4,7 +4,7 @@ import { definitionCases, word, type Case, type Outage } from "./conformance.ts"
 import { context, writeRun } from "./fakes/context.ts";
 import { state, type FakeState } from "./fakes/state.ts";
 import { leavesNothing } from "./leftovers.ts";
-import { hand, sampleFor, type Hand, type Sample } from "./sample.ts";
+import { hand, sampleFor, withOp, type Hand, type Sample } from "./sample.ts";
 import { secretCases } from "./secrets.ts";
 import { sinkExtentCases } from "./sink-extent.ts";
 import { sinkDeadlineCases } from "./sink-deadline.ts";
@@ -79,11 +79,12 @@ export function sinkConformance(given: {
       }
     }),
     {
-      name: "holds what it was given",
+      name: "holds what it was given, whether it is new, has changed or was read in a snapshot",
       run: () =>
         opened(async ({ put, write }) => {
-          const texts = [word(), word(), word()];
-          await write(texts.map((text, at) => put(`r${at}`, 1, text)));
+          const ops = ["create", "update", "read"] as const;
+          const texts = ops.map(() => word());
+          await write(ops.map((op, at) => withOp(put(`r${at}`, 1, texts[at] ?? ""), op)));
           await assertHolds(Object.fromEntries(texts.map((text) => [text, true])));
         }),
     },

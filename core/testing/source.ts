@@ -73,7 +73,7 @@ export function sourceConformance(given: {
     ...(replays ? [...crashCases(bench), ...checkpointCases(bench, module)] : []),
     ...(snapshotOnRequest ? requestCases(bench) : []),
     ...(module === undefined ? [] : killCases(bench, String(module))),
-    ...outageCases(bench, { outage, stall }),
     ...restraintCases(bench),
+    ...outageCases(bench, { outage, stall }),
   ];
 }

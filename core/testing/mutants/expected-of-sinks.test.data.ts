@@ -1,10 +1,20 @@
 /** By what the sink does wrong: the case that is there to catch it, and those that catch it as well. */
 export const expectedOfSinks = {
   "loses what it was given": [
-    "holds what it was given",
+    "holds what it was given, whether it is new, has changed or was read in a snapshot",
     "keeps the order of each key while partitions write at once",
     "one bad event becomes a dead letter, and the others are written",
     "starts no write after a deadline that passes in the middle of a batch",
+  ],
+  "leaves out what a snapshot read": [
+    "holds what it was given, whether it is new, has changed or was read in a snapshot",
+  ],
+  "forgets deletes of long ago": [
+    "a delete removes, and what is older does not come back",
+    "what was written before, written again by itself, changes nothing",
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+    "opened anew, it knows what it wrote and deleted",
+    "open twice at once, each knows what the other wrote and deleted, and nothing is lost",
   ],
   "writes twice what comes twice": [
     "the same batch twice is as good as once",

@@ -38,6 +38,8 @@ const faults = [
   "ignores the epochs of tombstones",
   "ignores the epoch of a clear",
   "forgets what it deleted",
+  "forgets deletes of long ago",
+  "leaves out what a snapshot read",
   "ignores deletes of what it holds in that version",
   "ignores deletes beside puts",
   "mixes up partitions",
@@ -119,7 +121,9 @@ export const shelf = defineSink({
       }
     const put = async (event: RecordChange, run: WriteRun) => {
       const file = fileOf(event);
-      const held = is("reads once what is there") ? known.get(file) : await read(file);
+      const found = is("reads once what is there") ? known.get(file) : await read(file);
+      const isOld = found?.type === "dev.sluice.record.deleted" && ageMs(found) > 10_000;
+      const held = isOld && is("forgets deletes of long ago") ? undefined : found;
       if (!held || held.sequence <= event.sequence) known.set(file, event);
       if (isForgetful) {
         if ((versions.get(file) ?? "") > event.sequence) return;
@@ -127,6 +131,8 @@ export const shelf = defineSink({
       }
       if (is("writes its state unfenced")) await state.each([{ key: file, value: event.sequence }]);
       const isDelete = event.type === "dev.sluice.record.deleted";
+      const isRead = event.type === "dev.sluice.record.upserted" && event.data.op === "read";
+      if (is("leaves out what a snapshot read") && isRead) return;
       const { sequence } = event;
       if (is("misses what is absent") && isDelete && !held)
         throw new SluiceError("shelf: it is not there.", { code });
@@ -264,6 +270,10 @@ function isAfter(held: RecordChange, event: RecordChange, broken: string | undef
   if (broken === "compares versions as numbers")
     return Number.parseInt(a, 16) > Number.parseInt(b, 16);
   return broken === "compares versions as words" ? a.localeCompare(b) > 0 : a > b;
+}
+
+function ageMs({ time }: RecordChange): number {
+  return Date.now() - Date.parse(time);
 }
 
 function partsOf(event: RecordChange | undefined): readonly string[] {
