@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, it } from "vitest";
 import { z } from "zod";
 import type { Json } from "./event.ts";
@@ -10,14 +11,19 @@ const config = { everyMs: 20 };
 function shelf(deletes: boolean) {
   const held = new Map<string, { readonly [key: string]: Json }>();
   let failAfter = Infinity;
+  let [fails, stalls] = [false, false];
+  const outage = { begin: () => void (fails = true), end: () => void (fails = false) };
+  const stall = { begin: () => void (stalls = true), end: () => void (stalls = false) };
   const source = defineListing({
     name: "shelf",
     version: "1.0.0",
     summary: "A map.",
     config: z.strictObject({ everyMs: z.number().describe("Milliseconds between listings.") }),
     deletes,
-    async *list() {
+    async *list({ signal }) {
       let count = 0;
+      if (stalls) await sleep(60_000, undefined, { signal });
+      if (fails) throw new Error("the listing failed");
       for (const [key, after] of held) {
         if (count === failAfter) throw new Error("the listing broke");
         count += 1;
@@ -32,13 +38,21 @@ function shelf(deletes: boolean) {
     },
     remove: async (key: string) => void held.delete(key),
   };
-  return { source, held, origin, failAfter: (count: number) => void (failAfter = count) };
+  return {
+    source,
+    held,
+    origin,
+    outage,
+    stall,
+    failAfter: (count: number) => void (failAfter = count),
+  };
 }
 
 for (const deletes of [true, false])
   describe(`a listing ${deletes ? "that shows deletes" : "that forgets"} keeps what a source must:`, () => {
-    const { source, origin } = shelf(deletes);
-    for (const { name, run } of sourceConformance({ source, config, origin })) it(name, run);
+    const { source, origin, outage, stall } = shelf(deletes);
+    for (const { name, run } of sourceConformance({ source, config, origin, outage, stall }))
+      it(name, run);
   });
 
 describe("a listing", () => {

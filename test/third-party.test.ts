@@ -236,6 +236,25 @@ describe("what cannot run here is refused", () => {
     expect(stderr).toContain(message);
     expect(stderr).toContain(fix);
   });
+
+  it.each([
+    ["process.exit(0);", "it calls process.exit(0)", "Take that call out of"],
+    ["await new Promise(() => {});", "it waits for what never comes", "Take the await"],
+  ])("for what it does while it loads: %s", async (code, message, fix) => {
+    const file = `./${message.length}.mjs`;
+    await writeFile(join(dir, file), code);
+    await config(file);
+    for (const args of [
+      ["validate", "one.json"],
+      ["connectors", file],
+    ]) {
+      const { code, stderr } = await sluice(...args);
+      expect(code).toBe(2);
+      expect(stderr).toContain("config.broken-connector");
+      expect(stderr).toContain(`"${file}" cannot be loaded: ${message}`);
+      expect(stderr).toContain(fix);
+    }
+  });
 });
 
 describe("what a connector throws of its own", () => {

@@ -91,6 +91,24 @@ describe("the page on writing a connector", () => {
     expect(said).toMatch(/^# fail 0$/m);
   });
 
+  it(
+    "has examples that compile where nothing but `strict` is asked",
+    { timeout: 60_000 },
+    async () => {
+      const tsc = join(root, "node_modules/typescript/bin/tsc");
+      const compilerOptions = {
+        strict: true,
+        module: "nodenext",
+        types: ["node"],
+        rewriteRelativeImportExtensions: true,
+        noEmit: true,
+      };
+      const config = { compilerOptions, include: ["src"] };
+      await writeFile(join(dir, "strict.json"), JSON.stringify(config));
+      expect(await succeed(process.execPath, [tsc, "-p", "strict.json"])).toBe("");
+    },
+  );
+
   it("names a published package as configs do", async () => {
     const home = join(dir, "node_modules/sluice-source-rss");
     await mkdir(home);

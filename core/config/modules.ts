@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { Connector } from "../connector.ts";
 import { connectorApi } from "../connector-api.ts";
+import { SluiceError } from "../errors.ts";
 import type { Extension } from "../extension.ts";
+import { importModule } from "./import-module.ts";
 import type { Problem } from "./issues.ts";
 import { show } from "./show.ts";
 
@@ -54,20 +55,25 @@ export async function definitionsOf({
 }): Promise<{ readonly found: readonly Definition[] } | { readonly problem: Problem }> {
   let module: object;
   try {
-    module = (await import(pathToFileURL(file).href)) as object;
+    module = await importModule(file);
   } catch (error) {
     return {
       problem: broken(
         `${show(type)} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
-        /\.[cm]?ts$/.test(file) && error instanceof TypeError
-          ? `Compile it and name the result: this Node (${process.version}) runs no TypeScript.`
-          : `Mend ${file}.`,
+        fixOf(error, file),
       ),
     };
   }
   const found = [...new Set<unknown>(Object.values(module))].filter(isDefinition);
   const problem = found.map((one) => misfitOf(one, type)).find((one) => one !== undefined);
   return problem ? { problem } : { found };
+}
+
+function fixOf(error: unknown, file: string): string {
+  if (error instanceof SluiceError && error.fix !== undefined) return error.fix;
+  return /\.[cm]?ts$/.test(file) && error instanceof TypeError
+    ? `Compile it and name the result: this Node (${process.version}) runs no TypeScript.`
+    : `Mend ${file}.`;
 }
 
 /** Why this Sluice cannot run what another copy, or nobody's define function, made. */

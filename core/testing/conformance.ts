@@ -10,6 +10,17 @@ export interface Case {
   readonly run: () => Promise<void>;
 }
 
+/**
+ * Something wrong with the other side of a connector, which the kit begins and ends: a server of the test answers 503, or
+ * not at all; a folder goes and comes back.
+ */
+export interface Outage {
+  /** From when it resolves on, every request meets it. */
+  readonly begin: () => Promise<void> | void;
+  /** Once it resolves, all is as before, and what was held up is answered or cut off. */
+  readonly end: () => Promise<void> | void;
+}
+
 /** A connector's options as a config file would write them. */
 export type WrittenConfig = Readonly<Record<string, unknown>>;
 
@@ -95,5 +106,28 @@ export async function settles(patienceMs: number, look: () => Promise<void>): Pr
       if (performance.now() > end) throw error;
       await sleep(50);
     }
+  }
+}
+
+/** Does something while an outage lasts, and ends it whatever happens. */
+export async function through(outage: Outage, use: () => Promise<void>): Promise<void> {
+  await outage.begin();
+  try {
+    await use();
+  } finally {
+    await outage.end();
+  }
+}
+
+/** What it resolves to; fails when it takes longer. */
+export async function within<T>(ms: number, promised: Promise<T>): Promise<T> {
+  const timer = new AbortController();
+  const { signal } = timer;
+  const late = sleep(ms, undefined, { signal }).then(() => assert.fail(`took more than ${ms} ms`));
+  try {
+    return await Promise.race([promised, late]);
+  } finally {
+    late.catch(() => {}); // it came in time
+    timer.abort();
   }
 }

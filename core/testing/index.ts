@@ -26,7 +26,7 @@ export { transformConformance } from "./transform.ts";
 export { sinkConformance } from "./sink.ts";
 export { embedderConformance } from "./embedder.ts";
 export { vectorStoreConformance } from "./store.ts";
-export type { Case } from "./conformance.ts";
+export type { Case, Outage } from "./conformance.ts";
 export type { Sample } from "./sample.ts";
 export type { FakeClock } from "./fakes/clock.ts";
 export type { FakeLetter } from "./fakes/consumer.ts";

@@ -24,8 +24,14 @@ export function sees(reading: SourceRun, ...texts: readonly string[]) {
 
 /** True of events that hold every text somewhere. */
 export function hold(...texts: readonly string[]) {
+  const wanted = texts.map(inJson);
   return (events: readonly SluiceEvent[]) =>
-    texts.every((text) => events.some((event) => written(event).includes(text)));
+    wanted.every((text) => events.some((event) => written(event).includes(text)));
+}
+
+/** As it stands in JSON, between its quotes. */
+function inJson(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
 }
 
 /** Asked again with every batch, of all events so far. */
@@ -52,7 +58,17 @@ export function rising(changes: readonly RecordChange[]) {
   const versions = changes.map(({ sequence }) => sequence);
   assert.deepEqual(versions, versions.toSorted(), "versions of one record rise");
   const keys = new Set(changes.map(({ partitionkey }) => partitionkey));
+  for (const [at, change] of changes.entries()) {
+    const before = changes[at - 1];
+    if (before?.sequence === change.sequence)
+      assert.deepEqual(held(change), held(before), "two changes of one record have one version");
+  }
   assert.ok(keys.size <= 1, `one record has the partition keys ${[...keys].join(", ")}`);
+}
+
+/** What a record holds after a change; again at the same version it is the same. */
+function held(change: RecordChange): unknown {
+  return change.type === "dev.sluice.record.upserted" ? change.data.after : change.type;
 }
 
 /** Asserts that two runs named a change alike: as often as its version is the same, all of it is. */
@@ -65,4 +81,21 @@ export function alike(one: RecordChange | undefined, other: RecordChange | undef
 
 export function isClear(event: SluiceEvent): event is CollectionCleared {
   return isRecordChange(event) && event.type === "dev.sluice.collection.cleared";
+}
+
+/** What a sink holds after all of these, by subject. */
+export function heldAfter(events: readonly SluiceEvent[]): ReadonlyMap<string, string> {
+  const newest = new Map<string, { readonly sequence: string; readonly text?: string }>();
+  for (const event of events.filter(isRecordChange)) {
+    const { sequence, subject } = event;
+    if (event.type === "dev.sluice.collection.cleared") {
+      for (const [key, one] of newest) if (one.sequence < event.data.below) newest.delete(key);
+    } else if ((newest.get(subject)?.sequence ?? "") <= sequence) {
+      const isGone = event.type === "dev.sluice.record.deleted";
+      newest.set(subject, { sequence, ...(!isGone && { text: written(event) }) });
+    }
+  }
+  return new Map(
+    [...newest].flatMap(([key, { text }]) => (text === undefined ? [] : [[key, text]])),
+  );
 }

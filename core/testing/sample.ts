@@ -37,27 +37,37 @@ export function hand(writer: Writer, sample: Sample) {
 }
 export type Hand = ReturnType<typeof hand>;
 
-/** `at` is a version: small numbers, to be compared. */
+/** A version, or a small number for one of those that only differ in their position. */
+type At = number | Version;
+
+/** Makes the changes of one origin. */
 export function changesOf(source: string, sample: Sample) {
-  const about = (subject: string, at: number) => ({
+  const about = (subject: string, at: At) => ({
     source,
     subject,
     key: subject,
-    version: sequenceAt(at),
-    time: new Date().toISOString(),
+    version: typeof at === "number" ? sequenceAt(at) : at,
+    // When it changed at its origin, which says nothing of which change is newer.
+    time: "2001-02-03T04:05:06.789Z",
     meta: {},
   });
   return {
-    put: (subject: string, at: number, ...texts: readonly string[]) =>
+    put: (subject: string, at: At, ...texts: readonly string[]) =>
       sample(about(subject, at), texts),
-    poison: (poison: Sample, subject: string, at: number, ...texts: readonly string[]) =>
+    poison: (poison: Sample, subject: string, at: At, ...texts: readonly string[]) =>
       poison(about(subject, at), texts),
-    remove: (subject: string, at: number) => deleted(about(subject, at)),
-    clear: (at: number) => {
+    remove: (subject: string, at: At) => deleted(about(subject, at)),
+    clear: (at: At) => {
       const { version: below, ...rest } = about("*", at);
       return cleared({ ...rest, below, reason: "sweep" });
     },
   };
+}
+
+/** The same record, as a snapshot or a new one brings it. A document does not tell. */
+export function withOp(event: UpsertEvent, op: "create" | "update" | "read"): UpsertEvent {
+  if (event.type !== "dev.sluice.record.upserted") return event;
+  return { ...event, data: { ...event.data, op } };
 }
 
 function sequenceAt(position: number): Version {

@@ -4,8 +4,8 @@ import type { SinkBench } from "./sink.ts";
 
 /** As many events as a batch may hold. */
 const many = 1_000;
-/** Texts that together have 20,000 characters. */
-const textsOfLong = 40;
+/** Texts that together have more than the 64 KiB that many a column holds. */
+const textsOfLong = 130;
 const filler = "naïve 猫 🐈 ".repeat(50);
 
 /** How much a sink holds, and what must not become one: long records, many of them, and those that look alike. */

@@ -23,15 +23,6 @@ export function sinkFailureCases(
         }),
     },
     {
-      name: "starts no write after its deadline",
-      run: () =>
-        opened(async ({ put, write }) => {
-          const text = word();
-          await assert.rejects(write([put("r", 1, text)], { deadline: performance.now() - 1 }));
-          await assertHolds({ [text]: false });
-        }),
-    },
-    {
       name: "settles within a second of an abort",
       run: () =>
         opened(async ({ put, write }) => {

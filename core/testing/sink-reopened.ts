@@ -61,6 +61,40 @@ export function sinkReopenedCases(
         handedOver((late, over) => opened(({ write }) => write(late, { redelivered: true }), over)),
     },
     {
+      name: "open twice at once, each knows what the other wrote and deleted, and nothing is lost",
+      run: () => {
+        const over = { state: state() };
+        const { put, remove, clear } = changesOf(`/kit/${word()}`, sample);
+        return opened(
+          (one) =>
+            opened(async (other) => {
+              const [cleared, newer, older, gone, again] = [word(), word(), word(), word(), word()];
+              await one.write([put("cleared", 1, cleared)]);
+              await other.write([clear(2)]);
+              await one.write([put("r", 5, newer), put("gone", 5, gone)]);
+              await other.write([put("r", 4, older), remove("gone", 6)]);
+              await one.write([put("gone", 5, again)], { redelivered: true });
+              await assertHolds({
+                [cleared]: false,
+                [newer]: true,
+                [older]: false,
+                [gone]: false,
+                [again]: false,
+              });
+              // As partitions do that two workers have.
+              const texts = Array.from({ length: 40 }, word);
+              const halves = [one, other].map(async ({ write }, half) => {
+                const own = [...texts.entries()].filter(([at]) => at % 2 === half);
+                for (const [at, text] of own) await write([put(`own${at}`, 7, text)]);
+              });
+              await Promise.all(halves);
+              await assertHolds(Object.fromEntries([newer, ...texts].map((text) => [text, true])));
+            }, over),
+          over,
+        );
+      },
+    },
+    {
       name: "writes its state under the fence of its run",
       run: async () => {
         const place = state();

@@ -1,16 +1,19 @@
 import assert from "node:assert/strict";
 import type { Sink, Writer } from "../connector.ts";
-import { definitionCases, word, type Case } from "./conformance.ts";
+import { definitionCases, word, type Case, type Outage } from "./conformance.ts";
 import { context, writeRun } from "./fakes/context.ts";
 import { state, type FakeState } from "./fakes/state.ts";
 import { leavesNothing } from "./leftovers.ts";
-import { hand, sampleFor, type Hand, type Sample } from "./sample.ts";
+import { hand, sampleFor, withOp, type Hand, type Sample } from "./sample.ts";
 import { secretCases } from "./secrets.ts";
 import { sinkExtentCases } from "./sink-extent.ts";
+import { sinkDeadlineCases } from "./sink-deadline.ts";
 import { sinkFailureCases } from "./sink-failures.ts";
 import { sinkKillCases } from "./sink-kills.ts";
 import { sinkOrderCases } from "./sink-order.ts";
+import { sinkOutageCases } from "./sink-outages.ts";
 import { sinkReopenedCases } from "./sink-reopened.ts";
+import { sinkVersionCases } from "./sink-versions.ts";
 
 /** What the cases of a sink share. */
 export interface SinkBench {
@@ -31,7 +34,8 @@ export interface SinkBench {
  * see it: a sink that only appends (a log) is judged by what is left after replaying it. `sample` makes
  * an upsert; by default a document of one chunk a text where the sink accepts documents, else a record.
  * `poison` makes one that the target refuses for good, where there is such. `module`, the URL of the module
- * that exports the sink, has it killed at each step: its target must outlive a process.
+ * that exports the sink, has it killed at each step: its target must outlive a process. `outage` has the target refuse or
+ * fail every request, `stall` take requests and answer none: give what can be made, or neither is tried.
  */
 export function sinkConformance(given: {
   readonly sink: Sink;
@@ -40,8 +44,10 @@ export function sinkConformance(given: {
   readonly sample?: Sample;
   readonly poison?: Sample;
   readonly module?: URL | string;
+  readonly outage?: Outage;
+  readonly stall?: Outage;
 }): readonly Case[] {
-  const { sink, config, read, poison, module } = given;
+  const { sink, config, read, poison, module, outage, stall } = given;
   const sample = given.sample ?? sampleFor(sink);
   const open = (place: FakeState): Promise<Writer> =>
     sink.open(context({ config: sink.config.parse(config), state: place.state }));
@@ -73,11 +79,12 @@ export function sinkConformance(given: {
       }
     }),
     {
-      name: "holds what it was given",
+      name: "holds what it was given, whether it is new, has changed or was read in a snapshot",
       run: () =>
         opened(async ({ put, write }) => {
-          const texts = [word(), word(), word()];
-          await write(texts.map((text, at) => put(`r${at}`, 1, text)));
+          const ops = ["create", "update", "read"] as const;
+          const texts = ops.map(() => word());
+          await write(ops.map((op, at) => withOp(put(`r${at}`, 1, texts[at] ?? ""), op)));
           await assertHolds(Object.fromEntries(texts.map((text) => [text, true])));
         }),
     },
@@ -133,8 +140,11 @@ export function sinkConformance(given: {
         }),
     },
     ...sinkOrderCases(bench),
+    ...sinkVersionCases(bench),
     ...sinkExtentCases(bench),
     ...sinkFailureCases(bench, poison),
+    ...sinkDeadlineCases(bench),
+    ...sinkOutageCases(bench, { outage, stall }),
     ...sinkReopenedCases(bench, module),
     ...(module === undefined ? [] : sinkKillCases(bench, String(module))),
     {

@@ -73,7 +73,11 @@ export function crashCases({ source, origin, start }: SourceBench): readonly Cas
             (events) => hold(old)(of(events, subject).slice(-1)),
             `${subject} to hold again what it held before the crash`,
           );
-          rising([...of(killed.events, subject), ...of(reading.events, subject)]);
+          const [before, after] = [of(killed.events, subject), of(reading.events, subject)];
+          rising(before);
+          rising(after);
+          // What the crash left unsettled may come again first.
+          rising([...before.slice(-1), ...after.slice(-1)]);
         });
       },
     },

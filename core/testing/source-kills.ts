@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { isRecordChange, type SluiceEvent } from "../event.ts";
+import type { SluiceEvent } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
 import { state } from "./fakes/state.ts";
 import { killedAt } from "./killed.ts";
-import { during, hold } from "./observed.ts";
+import { during, heldAfter, hold } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
 
 /** More moments than a source has from its start to the checkpoint after its first news, mostly. */
@@ -86,21 +86,4 @@ export function killCases(bench: SourceBench, module: string): readonly Case[] {
       },
     },
   ];
-}
-
-/** What a sink holds after all of these, by subject. */
-function heldAfter(events: readonly SluiceEvent[]): ReadonlyMap<string, string> {
-  const newest = new Map<string, { readonly sequence: string; readonly text?: string }>();
-  for (const event of events.filter(isRecordChange)) {
-    const { sequence, subject } = event;
-    if (event.type === "dev.sluice.collection.cleared") {
-      for (const [key, one] of newest) if (one.sequence < event.data.below) newest.delete(key);
-    } else if ((newest.get(subject)?.sequence ?? "") <= sequence) {
-      const isGone = event.type === "dev.sluice.record.deleted";
-      newest.set(subject, { sequence, ...(!isGone && { text: JSON.stringify(event) }) });
-    }
-  }
-  return new Map(
-    [...newest].flatMap(([key, { text }]) => (text === undefined ? [] : [[key, text]])),
-  );
 }

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { word, type Case } from "./conformance.ts";
 import { state } from "./fakes/state.ts";
-import { during, hold, of, rising, sees } from "./observed.ts";
+import { during, hold, isGone, of, rising, sees } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
+
+/** What is easily lost between a text and another. */
+const marked = '  <b>&amp; "1" < 2 & 3</b>\n\n\tc:\\d  e\n<!-- f -->%20 ';
 
 /** What every source does, whatever it can do besides. */
 export function streamCases({ origin, start }: SourceBench): readonly Case[] {
@@ -13,6 +16,40 @@ export function streamCases({ origin, start }: SourceBench): readonly Case[] {
         const texts = Array.from({ length: 5 }, () => `${word()} naïve 猫 🐈`);
         for (const text of texts) await origin.put(word(), text);
         await during(await start(), (reading) => sees(reading, ...texts));
+      },
+    },
+    {
+      name: "emits a text as it was put, line ends and markup and all, and an empty one too",
+      run: async () => {
+        const [begin, end, before] = [word(), word(), word()];
+        const text = `${begin}${marked}${end}`;
+        const key = word();
+        const subjects = [await origin.put(word(), text), await origin.put(key, before)];
+        await during(await start(), async (reading) => {
+          await sees(reading, text, before);
+          await origin.put(key, "");
+          const [, emptied = ""] = subjects;
+          await reading.until(
+            (events) => !hold(before)(of(events, emptied).slice(-1)),
+            `${emptied} to hold nothing any more`,
+          );
+          assert.ok(!isGone(reading.events, emptied), "took a record that is empty for gone");
+        });
+      },
+    },
+    {
+      name: "names a record as its origin does, long or in capitals",
+      run: async () => {
+        const keys = [`${word()}AbC`, `${word()}${"Z".repeat(40)}`];
+        const texts = [word(), word()];
+        const subjects: string[] = [];
+        for (const [at, text] of texts.entries())
+          subjects.push(await origin.put(keys[at] ?? "", text));
+        await during(await start(), async (reading) => {
+          await sees(reading, ...texts);
+          for (const [at, subject] of subjects.entries())
+            assert.ok(hold(texts[at] ?? "")(of(reading.events, subject)), `no event of ${subject}`);
+        });
       },
     },
     {

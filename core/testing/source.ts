@@ -1,5 +1,5 @@
 import type { Source } from "../connector.ts";
-import { definitionCases, type Case, type WrittenConfig } from "./conformance.ts";
+import { definitionCases, type Case, type Outage, type WrittenConfig } from "./conformance.ts";
 import { run } from "./fakes/run.ts";
 import { state } from "./fakes/state.ts";
 import { entriesOf } from "./overheard.ts";
@@ -8,6 +8,7 @@ import { checkpointCases } from "./source-checkpoints.ts";
 import { crashCases } from "./source-crashes.ts";
 import { deleteCases } from "./source-deletes.ts";
 import { killCases } from "./source-kills.ts";
+import { outageCases } from "./source-outages.ts";
 import { requestCases } from "./source-requests.ts";
 import { restraintCases } from "./source-restraint.ts";
 import { streamCases } from "./source-stream.ts";
@@ -38,7 +39,9 @@ export interface SourceBench {
 /**
  * What the runner relies on in a source. `capabilities` decide which cases apply. An event must show
  * its text somewhere, as it was put; the first must come `patienceMs` (5 s) after a `put` or the start.
- * `module`, the URL of the module that exports the source, has it killed at each step, in a process of its own.
+ * `module`, the URL of the module that exports the source, has it killed at each step, in a process of its own. `outage`
+ * has the origin refuse or fail every request, `stall` take requests and answer none: give what can be made, or neither is
+ * tried. Nothing is put or removed meanwhile.
  */
 export function sourceConformance(given: {
   readonly source: Source;
@@ -46,8 +49,10 @@ export function sourceConformance(given: {
   readonly origin: Origin;
   readonly patienceMs?: number;
   readonly module?: URL | string;
+  readonly outage?: Outage;
+  readonly stall?: Outage;
 }): readonly Case[] {
-  const { source, config, origin, patienceMs = 5_000, module } = given;
+  const { source, config, origin, patienceMs = 5_000, module, outage, stall } = given;
   const { deletes, snapshotOnRequest, replays } = source.capabilities;
   const start: SourceBench["start"] = (more = {}) => run(source, { config, patienceMs, ...more });
   const bench: SourceBench = { source, config, origin, patienceMs, start };
@@ -69,5 +74,6 @@ export function sourceConformance(given: {
     ...(snapshotOnRequest ? requestCases(bench) : []),
     ...(module === undefined ? [] : killCases(bench, String(module))),
     ...restraintCases(bench),
+    ...outageCases(bench, { outage, stall }),
   ];
 }

@@ -66,16 +66,25 @@ for (const mode of ["structured", "batch"] as const)
   describe(`the http sink keeps what a sink must, as a receiver sees it, ${mode}:`, () => {
     let target: Receiver;
     const config: Record<string, unknown> = { url: "http://127.0.0.1:1", mode };
+    let trouble: "outage" | "stall" | undefined;
+    const refused = new Set<Received>();
+    const waiting = new Set<ServerResponse>();
     beforeAll(async () => {
-      target = await startReceiver(({ body }) => (body.includes("poison") ? 422 : 204));
+      target = await startReceiver((request, response) => {
+        if (trouble !== undefined) refused.add(request);
+        if (trouble === "stall") return waiting.add(response);
+        if (trouble === "outage") return 503;
+        return request.body.includes("poison") ? 422 : 204;
+      });
       config["url"] = target.url;
     });
     afterAll(() => target.close());
     // A receiver that applies what it gets, by version: of equal ones the later.
     const read = async () => {
       const held = new Map<string, RecordChange>();
-      for (const { body } of target.received) {
-        if (body.includes("poison")) continue;
+      for (const request of target.received) {
+        const { body } = request;
+        if (refused.has(request) || body.includes("poison")) continue;
         for (const change of [JSON.parse(body) as SluiceEvent | SluiceEvent[]].flat()) {
           if (!isRecordChange(change)) continue;
           if (change.type === "dev.sluice.collection.cleared") {
@@ -98,8 +107,19 @@ for (const mode of ["structured", "batch"] as const)
     const poison: Sample = (about, texts) =>
       upserted({ ...about, op: "update", after: { text: `poison ${texts.join(" ")}` } });
     const module = new URL("./http.js", import.meta.url);
-    for (const one of sinkConformance({ sink: http, config, read, poison, module }))
-      it(one.name, one.run, 60_000);
+    const outage = {
+      begin: () => void (trouble = "outage"),
+      end: () => void (trouble = undefined),
+    };
+    const stall = {
+      begin: () => void (trouble = "stall"),
+      end: () => {
+        trouble = undefined;
+        for (const response of waiting) response.destroy();
+      },
+    };
+    const given = { sink: http, config, read, poison, module, outage, stall };
+    for (const { name, run } of sinkConformance(given)) it(name, run, 60_000);
   });
 
 describe("the http sink sends", () => {

@@ -45,8 +45,13 @@ const poison: Sample = (about) => ({
 describe("the sink", () => {
   const config = remote({ index: "kit", create: true, embedding });
   const module = new URL("./pinecone.js", import.meta.url);
-  for (const { name, run } of sinkConformance({ sink: pinecone, config, read, poison, module }))
-    it(name, run, 90_000);
+  const met = (trouble: Fault) => ({
+    begin: () => void (fault = trouble),
+    end: () => void (fault = undefined),
+  });
+  const [outage, stall] = [met({ status: 503 }), met("hang")];
+  const given = { sink: pinecone, config, read, poison, module, outage, stall };
+  for (const { name, run } of sinkConformance(given)) it(name, run, 90_000);
 
   async function read(): Promise<unknown> {
     const { embedding: _, ...own } = config;

@@ -1,8 +1,16 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { loadVectorStore, upserted, type Vector } from "sluice";
+import {
+  loadVectorStore,
+  RetryableError,
+  upserted,
+  type StoreRun,
+  type Vector,
+  type VectorStore,
+} from "sluice";
 import { fakes, sinkConformance, type Sample } from "sluice/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { memoryStore } from "../../_shared/vector-sync/memory-store.ts";
@@ -10,8 +18,23 @@ import { vectors } from "./vectors.ts";
 
 const dimensions = 64;
 const store = memoryStore({ dimensions });
+let trouble: "outage" | "stall" | undefined;
+const met = async ({ signal }: StoreRun) => {
+  if (trouble === "outage")
+    throw new RetryableError("memory: away.", { code: "memory.away", reason: "unreachable" });
+  if (trouble === "stall") await sleep(60_000, undefined, { signal });
+};
+const troubled: Pick<VectorStore, "upsert" | "remove" | "fetch" | "list"> = {
+  upsert: (given, run) => met(run).then(() => store.upsert(given, run)),
+  remove: (ids, run) => met(run).then(() => store.remove(ids, run)),
+  fetch: (ids, run) => met(run).then(() => store.fetch(ids, run)),
+  async *list(prefix, run) {
+    await met(run);
+    yield* store.list(prefix, run);
+  },
+};
 // As the module finds it: a store of a third party lives in a module of its own.
-Object.assign(globalThis, { testStore: store });
+Object.assign(globalThis, { testStore: { ...store, ...troubled } });
 const core = new URL("../../../core/index.js", import.meta.url).href;
 const own = `
   import { defineVectorStore, z } from "${core}";
@@ -67,7 +90,12 @@ const poison: Sample = (about) => ({
 
 describe("the sink over a store of one's own", () => {
   const read = async () => store.dump("__default__");
-  const given = { sink: vectors, config, read, poison };
+  const meets = (what: typeof trouble) => ({
+    begin: () => void (trouble = what),
+    end: () => void (trouble = undefined),
+  });
+  const [outage, stall] = [meets("outage"), meets("stall")];
+  const given = { sink: vectors, config, read, poison, outage, stall };
   for (const { name, run } of sinkConformance(given)) it(name, run);
 
   // Over one that outlives a process.

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sourceConformance } from "sluice/testing";
@@ -17,6 +17,11 @@ describe("file keeps what a source must:", () => {
     remove: (key: string) => rm(join(path, `${key}.md`)),
   };
   const module = new URL("./file.js", import.meta.url);
-  for (const { name, run } of sourceConformance({ source: file, config: { path }, origin, module }))
-    it(name, run, 60_000);
+  // As of a disk that is unmounted, and mounted again.
+  const outage = {
+    begin: () => rename(path, `${path}.away`),
+    end: () => rename(`${path}.away`, path),
+  };
+  const given = { source: file, config: { path }, origin, module, outage };
+  for (const { name, run } of sourceConformance(given)) it(name, run, 60_000);
 });

@@ -17,6 +17,17 @@ describe("mongodb keeps what a source must:", () => {
   };
   const config = { url: set.url, collections: ["kit.texts"] };
   const module = new URL("./mongodb.js", import.meta.url);
-  for (const { name, run } of sourceConformance({ source: mongodb, config, origin, module }))
-    it(name, run, 60_000);
+  const sent = (signal?: NodeJS.Signals) => async () => {
+    for (const member of set.members) await member.kill(signal);
+  };
+  const outage = {
+    begin: sent(),
+    end: async () => {
+      for (const member of set.members) await member.start();
+      await set.primary();
+    },
+  };
+  const stall = { begin: sent("SIGSTOP"), end: sent("SIGCONT") };
+  const given = { source: mongodb, config, origin, module, outage, stall };
+  for (const { name, run } of sourceConformance(given)) it(name, run, 60_000);
 });

@@ -1,9 +1,20 @@
 /** By what the sink does wrong: the case that is there to catch it, and those that catch it as well. */
 export const expectedOfSinks = {
   "loses what it was given": [
-    "holds what it was given",
+    "holds what it was given, whether it is new, has changed or was read in a snapshot",
     "keeps the order of each key while partitions write at once",
     "one bad event becomes a dead letter, and the others are written",
+    "starts no write after a deadline that passes in the middle of a batch",
+  ],
+  "leaves out what a snapshot read": [
+    "holds what it was given, whether it is new, has changed or was read in a snapshot",
+  ],
+  "forgets deletes of long ago": [
+    "a delete removes, and what is older does not come back",
+    "what was written before, written again by itself, changes nothing",
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+    "opened anew, it knows what it wrote and deleted",
+    "open twice at once, each knows what the other wrote and deleted, and nothing is lost",
   ],
   "writes twice what comes twice": [
     "the same batch twice is as good as once",
@@ -16,6 +27,9 @@ export const expectedOfSinks = {
     "a record that shrinks leaves nothing behind, however many parts go",
     "keeps the order of each key while partitions write at once",
     "what was written before, written again by itself, changes nothing",
+    "of two puts the higher version stands, by epoch, then position, rank and tail",
+    "takes nothing for written that its target refused in an outage, and nothing for poison",
+    "settles within a second of an abort while its target does not answer",
   ],
   "leaves orphans of what shrinks": [
     "a record that shrinks leaves nothing behind, however many parts go",
@@ -38,10 +52,14 @@ export const expectedOfSinks = {
   "folds the case of subjects": ["records whose subjects look alike are strangers"],
   "cleans subjects": ["records whose subjects look alike are strangers"],
   "cuts subjects": ["records whose subjects look alike are strangers"],
-  "writes the first sixty of a batch": ["a batch of a thousand events is written whole"],
+  "writes the first sixty of a batch": [
+    "a batch of a thousand events is written whole",
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+  ],
   "keeps versions to itself": [
     "opened anew, it knows what it wrote and deleted",
     "in another process, it knows what it wrote and deleted",
+    "open twice at once, each knows what the other wrote and deleted, and nothing is lost",
   ],
   "keeps versions to its process": ["in another process, it knows what it wrote and deleted"],
   "writes its state unfenced": ["writes its state under the fence of its run"],
@@ -54,11 +72,43 @@ export const expectedOfSinks = {
     "opened anew, it knows what it wrote and deleted",
     "a delete removes, and what is older does not come back",
     "what was written before, written again by itself, changes nothing",
+    "of two puts the higher version stands, by epoch, then position, rank and tail",
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+    "open twice at once, each knows what the other wrote and deleted, and nothing is lost",
+  ],
+  "ignores epochs": [
+    "of two puts the higher version stands, by epoch, then position, rank and tail",
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+  ],
+  "ignores ranks and tails": [
+    "of two puts the higher version stands, by epoch, then position, rank and tail",
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+  ],
+  "compares versions as numbers": [
+    "of two puts the higher version stands, by epoch, then position, rank and tail",
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+    "an older version after a newer one changes nothing",
+    "a delete removes, and what is older does not come back",
+    "what was written before, written again by itself, changes nothing",
+    "opened anew, it knows what it wrote and deleted",
+    "open twice at once, each knows what the other wrote and deleted, and nothing is lost",
+  ],
+  "compares versions as words": [
+    "of two puts the higher version stands, by epoch, then position, rank and tail",
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+  ],
+  "ignores the epochs of tombstones": [
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+  ],
+  "ignores the epoch of a clear": [
+    "a clear removes what is of a lower version, by epoch, then position, rank and tail",
   ],
   "forgets what it deleted": [
     "a delete removes, and what is older does not come back",
     "opened anew, it knows what it wrote and deleted",
     "what was written before, written again by itself, changes nothing",
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+    "open twice at once, each knows what the other wrote and deleted, and nothing is lost",
   ],
   "ignores deletes of what it holds in that version": [
     "a record that a filter lets go, at the version it is held in, is gone, and may return",
@@ -67,13 +117,18 @@ export const expectedOfSinks = {
   "ignores deletes beside puts": [
     "one batch that puts and deletes does both",
     "what was written before, written again by itself, changes nothing",
+    "open twice at once, each knows what the other wrote and deleted, and nothing is lost",
   ],
   "mixes up partitions": ["keeps the order of each key while partitions write at once"],
   "believes what is redelivered": [
     "what was written before, written again by itself, changes nothing",
     "opened anew, it knows what it wrote and deleted",
+    "open twice at once, each knows what the other wrote and deleted, and nothing is lost",
   ],
-  "misses what is absent": ["a delete of what is absent succeeds"],
+  "misses what is absent": [
+    "a delete of what is absent succeeds",
+    "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+  ],
   "knows no origins": [
     "records of different origins are strangers",
     "a record of several parts goes whole, by a delete, a filter or a clear",
@@ -81,11 +136,43 @@ export const expectedOfSinks = {
     "of equal versions the later one stands",
     "a record that a filter lets go, at the version it is held in, is gone, and may return",
     "one bad event becomes a dead letter, and the others are written",
+    "a clear removes what is of a lower version, by epoch, then position, rank and tail",
+    "starts no write after a deadline that passes in the middle of a batch",
+    "takes nothing for written that its target refused in an outage, and nothing for poison",
   ],
-  "clears what is at it": ["a clear removes what is below it, of its origin only"],
-  "clears other origins": ["a clear removes what is below it, of its origin only"],
+  "clears what is at it": [
+    "a clear removes what is below it, of its origin only",
+    "a clear removes what is of a lower version, by epoch, then position, rank and tail",
+  ],
+  "clears other origins": [
+    "a clear removes what is below it, of its origin only",
+    "a clear removes what is of a lower version, by epoch, then position, rank and tail",
+    "takes nothing for written that its target refused in an outage, and nothing for poison",
+    "settles within a second of an abort while its target does not answer",
+  ],
   "ignores its abort": ["refuses to write after an abort"],
-  "ignores its deadline": ["starts no write after its deadline"],
+  "ignores its deadline": [
+    "starts no write after its deadline",
+    "starts no write after a deadline that passes in the middle of a batch",
+  ],
+  "looks at its deadline once": [
+    "starts no write after a deadline that passes in the middle of a batch",
+  ],
+  "looks at its deadline before the first event only": [
+    "starts no write after a deadline that passes in the middle of a batch",
+  ],
+  "reads once what is there": [
+    "open twice at once, each knows what the other wrote and deleted, and nothing is lost",
+  ],
+  "takes what it cannot write for written": [
+    "takes nothing for written that its target refused in an outage, and nothing for poison",
+  ],
+  "calls an outage poison": [
+    "takes nothing for written that its target refused in an outage, and nothing for poison",
+  ],
+  "waits for its target through an abort": [
+    "settles within a second of an abort while its target does not answer",
+  ],
   "settles late": ["settles within a second of an abort"],
   "swallows what it refuses": [
     "one bad event becomes a dead letter, and the others are written",
@@ -104,9 +191,12 @@ export const expectedOfSinks = {
     "a record of several parts goes whole, by a delete, a filter or a clear",
     "of equal versions the later one stands",
     "a record that a filter lets go, at the version it is held in, is gone, and may return",
+    "takes nothing for written that its target refused in an outage, and nothing for poison",
   ],
   "notes a clear before it is done": [
     "killed at each step of a clear, written again it clears what is below, and nothing else",
+    "a clear removes what is of a lower version, by epoch, then position, rank and tail",
+    "takes nothing for written that its target refused in an outage, and nothing for poison",
   ],
   "empties before it writes": [
     "killed at each step, it keeps what stays, and its batch written again makes it whole",

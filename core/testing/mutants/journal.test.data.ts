@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { spawn } from "node:child_process";
-import { openSync } from "node:fs";
+import { existsSync, openSync } from "node:fs";
 import { createServer } from "node:net";
 import { appendFile, open, readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { defineSource, type SnapshotRequest, type SourceBatch } from "../../connector.ts";
+import { ConfigError } from "../../errors.ts";
 import { cleared, deleted, upserted, type RecordChange } from "../../event.ts";
 import { version } from "../../version.ts";
 
@@ -34,6 +35,16 @@ const faults = [
   "reads ahead without bound",
   "drops what nobody asks for",
   "outlives its abort",
+  "gives what it reads at once one version",
+  "takes an outage for silence",
+  "takes an outage for deletes",
+  "gives up in an outage",
+  "waits for its origin through an abort",
+  "takes the ends of lines for blanks",
+  "takes what is empty for gone",
+  "names records in small letters",
+  "cuts the names of records",
+  "leaves a listener on the process",
   "leaves a timer",
   "leaves a server",
   "leaves a file open",
@@ -55,6 +66,7 @@ const faults = [
 
 const line = z.object({ key: z.string(), text: z.string().nullable() });
 const maxBytes = 2 ** 20;
+const code = "journal.refused";
 
 /** A file of changes, one JSON line each; a checkpoint is where the next line begins. */
 export const journal = defineSource({
@@ -74,6 +86,7 @@ export const journal = defineSource({
     const { path, everyMs, token, broken } = config;
     const is = (fault: (typeof faults)[number]) => broken === fault;
     if (is("tells its token")) log.info({ config }, "started");
+    if (is("leaves a listener on the process")) process.on("SIGUSR2", () => {});
     if (is("leaves a quiet timer")) setInterval(() => {}, 1_000).unref();
     if (is("leaves a server")) createServer().listen(0, "127.0.0.1").unref();
     if (is("leaves a file open")) openSync(path, "r");
@@ -122,11 +135,13 @@ export const journal = defineSource({
       const position = is("gives every change one version") ? 7n : BigInt(at);
       const epoch = is("gives lower versions in later runs") && ran ? 0 : 1;
       const change = {
-        ...about(key, version({ epoch, position, rank: 1, tail: 0 })),
+        ...about(named(key, broken), version({ epoch, position, rank: 1, tail: 0 })),
         ...(is("tells when it read") && { time: new Date().toISOString() }),
         ...(is("partitions by version") && { partitionkey: `${key}@${at}` }),
       };
-      const read = is("knows Latin letters only") ? latinOf(text) : text;
+      let read = is("knows Latin letters only") ? latinOf(text) : text;
+      if (is("takes the ends of lines for blanks")) read = read?.replaceAll(/\s+/g, " ") ?? null;
+      if (is("takes what is empty for gone")) read ||= null;
       if (read !== null) return [upserted({ ...change, op: "update", after: { text: read } })];
       if (is("forgets deletes")) return [];
       if (is("misses deletes while it is down") && at < resumedAt) return [];
@@ -135,7 +150,8 @@ export const journal = defineSource({
     const next = async (): Promise<SourceBatch<{ offset: number }>> => {
       const most = is("yields without bound") ? Infinity : maxBytes;
       const read = await linesFrom(path, offset, most);
-      let events = read.lines.flatMap(({ at, ...one }) => eventOf(one, at));
+      const one = is("gives what it reads at once one version") ? read.lines[0]?.at : undefined;
+      let events = read.lines.flatMap(({ at, ...line }) => eventOf(line, one ?? at));
       if (is("lets nothing come back"))
         events = events.filter(({ type, subject }) => {
           if (type === "dev.sluice.record.deleted") gone.add(subject);
@@ -173,13 +189,33 @@ export const journal = defineSource({
       }
     })();
 
+    reading.catch(() => {}); // told at the end
+    const emitted = new Set<string>();
     let yielded = -1;
     while (!signal.aborted) {
       if (is("adds a listener a round")) signal.addEventListener("abort", () => {});
       const request = asked.shift();
       if (request) yield* snapshot(path, offset, request, broken);
       const isOver = is("looks only once") && isUnderWay;
+      const waits = is("waits for its origin through an abort");
+      while (existsSync(stalledBy(path)) && !(signal.aborted && !waits)) await sleep(5);
+      if (!existsSync(path)) {
+        if (is("gives up in an outage")) throw new ConfigError("journal: no file.", { code });
+        if (is("takes an outage for deletes")) {
+          log.warn({}, "no file");
+          const epoch = 2;
+          const events = [...emitted].map((key) =>
+            deleted(about(key, version({ epoch, position: 0n, rank: 0, tail: 0 }))),
+          );
+          yield { events, checkpoint: { offset } };
+        }
+        if (is("takes an outage for silence") || is("takes an outage for deletes")) {
+          await sleep(everyMs);
+          continue;
+        }
+      }
       const batch = isAhead || isOver ? ahead.shift() : await next();
+      for (const { subject } of batch?.events ?? []) emitted.add(String(subject));
       isUnderWay = true;
       if (batch && is("spins while nothing happens") && batch.events.length === 0) {
         yield batch;
@@ -206,6 +242,16 @@ export function journalOrigin(path: string) {
     },
     remove: (key: string) => write(key, null),
   };
+}
+
+/** The file that has the journal at `path` not answer. */
+export function stalledBy(path: string): string {
+  return `${path}.stalled`;
+}
+
+function named(key: string, broken: string | undefined): string {
+  if (broken === "names records in small letters") return key.toLowerCase();
+  return broken === "cuts the names of records" ? key.slice(0, 20) : key;
 }
 
 function latinOf(text: string | null): string | null {

@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { upserted } from "../../event.ts";
 import {
@@ -8,14 +8,15 @@ import {
   transformConformance,
   vectorStoreConformance,
   type Case,
+  type Outage,
 } from "../index.ts";
 import { drawers } from "./drawers.test.data.ts";
 import { expected } from "./expected.test.data.ts";
-import { journal, journalOrigin } from "./journal.test.data.ts";
+import { journal, journalOrigin, stalledBy as journalStalledBy } from "./journal.test.data.ts";
 import { letters } from "./letters.test.data.ts";
 import { broken, misdefined } from "./misdefined.test.data.ts";
 import { outbox, outboxOrigin } from "./outbox.test.data.ts";
-import { readShelf, shelf } from "./shelf.test.data.ts";
+import { readShelf, shelf, stalledBy } from "./shelf.test.data.ts";
 import { poison, samples, words } from "./words.test.data.ts";
 
 export type Kind = keyof typeof expected;
@@ -39,6 +40,8 @@ export async function kitOf(
         config: { path, everyMs: 5, ...wrong },
         origin: journalOrigin(path),
         module,
+        outage: gone(path),
+        stall: there(journalStalledBy(path)),
         patienceMs: 700,
       });
     }
@@ -67,6 +70,8 @@ export async function kitOf(
         poison: (about, texts) =>
           upserted({ ...about, op: "update", after: { text: `poison ${texts.join(" ")}` } }),
         module,
+        outage: away(home),
+        stall: there(stalledBy(home)),
       });
     case "letters":
       return embedderConformance({ embedder: broken(letters, fault), config: wrong, module });
@@ -82,6 +87,33 @@ export async function kitOf(
       });
     }
   }
+}
+
+/** A file that is away meanwhile. */
+function gone(path: string): Outage {
+  return {
+    begin: () => rename(path, `${path}.away`),
+    end: () => rename(`${path}.away`, path),
+  };
+}
+
+/** A folder whose place something else has taken. */
+function away(path: string): Outage {
+  return {
+    begin: async () => {
+      await rename(path, `${path}.away`);
+      await writeFile(path, "");
+    },
+    end: async () => {
+      await rm(path);
+      await rename(`${path}.away`, path);
+    },
+  };
+}
+
+/** A file that is there meanwhile. */
+function there(path: string): Outage {
+  return { begin: () => writeFile(path, ""), end: () => rm(path) };
 }
 
 /** Runs the cases one after the other; the names of those that fail. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { openSync } from "node:fs";
+import { existsSync, openSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -31,7 +31,15 @@ const faults = [
   "writes its state unfenced",
   "lets the first of equals stand",
   "takes older versions",
+  "ignores epochs",
+  "ignores ranks and tails",
+  "compares versions as numbers",
+  "compares versions as words",
+  "ignores the epochs of tombstones",
+  "ignores the epoch of a clear",
   "forgets what it deleted",
+  "forgets deletes of long ago",
+  "leaves out what a snapshot read",
   "ignores deletes of what it holds in that version",
   "ignores deletes beside puts",
   "mixes up partitions",
@@ -42,6 +50,12 @@ const faults = [
   "clears what is at it",
   "ignores its abort",
   "ignores its deadline",
+  "looks at its deadline once",
+  "looks at its deadline before the first event only",
+  "reads once what is there",
+  "takes what it cannot write for written",
+  "calls an outage poison",
+  "waits for its target through an abort",
   "settles late",
   "swallows what it refuses",
   "names what did not fail",
@@ -99,21 +113,32 @@ export const shelf = defineSink({
       await state.each([{ key, value: sequence }], fence);
       return false;
     };
+    const known = new Map<string, RecordChange>();
+    if (is("reads once what is there"))
+      for (const name of await readdir(path)) {
+        const held = await read(join(path, name));
+        if (held) known.set(join(path, name), held);
+      }
     const put = async (event: RecordChange, run: WriteRun) => {
       const file = fileOf(event);
-      const held = await read(file);
+      const found = is("reads once what is there") ? known.get(file) : await read(file);
+      const isOld = found?.type === "dev.sluice.record.deleted" && ageMs(found) > 10_000;
+      const held = isOld && is("forgets deletes of long ago") ? undefined : found;
+      if (!held || held.sequence <= event.sequence) known.set(file, event);
       if (isForgetful) {
         if ((versions.get(file) ?? "") > event.sequence) return;
         versions.set(file, event.sequence);
       }
       if (is("writes its state unfenced")) await state.each([{ key: file, value: event.sequence }]);
       const isDelete = event.type === "dev.sluice.record.deleted";
+      const isRead = event.type === "dev.sluice.record.upserted" && event.data.op === "read";
+      if (is("leaves out what a snapshot read") && isRead) return;
       const { sequence } = event;
       if (is("misses what is absent") && isDelete && !held)
         throw new SluiceError("shelf: it is not there.", { code });
       const takesAny =
         is("takes older versions") || (is("believes what is redelivered") && run.redelivered);
-      if (held && held.sequence > sequence && !takesAny && !isForgetful) return;
+      if (held && isAfter(held, event, broken) && !takesAny && !isForgetful) return;
       if (held?.sequence === sequence) {
         if (is("lets the first of equals stand") && !isDelete) return;
         if (is("ignores deletes of what it holds in that version") && isDelete) return;
@@ -149,7 +174,8 @@ export const shelf = defineSink({
       const { below, scope } = event.data;
       for (const name of await readdir(path)) {
         const held = await read(join(path, name));
-        if (!held || held.sequence > below) continue;
+        if (!held || (held.sequence > below && !is("ignores the epoch of a clear"))) continue;
+        if (is("ignores the epoch of a clear") && held.sequence.slice(8) > below.slice(8)) continue;
         if (held.sequence === below && !is("clears what is at it")) continue;
         if (!inScope(held.partitionkey, scope) && !is("clears beyond its scope")) continue;
         if (held.source !== event.source && !is("clears other origins")) continue;
@@ -164,11 +190,18 @@ export const shelf = defineSink({
       write: async (events, run) => {
         if (is("leaves a listener")) run.signal.addEventListener("abort", () => {});
         if (is("leaves a file open")) openSync(path, "r");
+        const { deadline } = run;
+        const isTooLate = (at: number) => {
+          if (is("ignores its deadline")) return false;
+          if (is("looks at its deadline before the first event only") && at > 0) return false;
+          const now = performance.now();
+          return now >= (is("looks at its deadline once") ? deadline : run.deadline);
+        };
+        const waits = is("waits for its target through an abort");
+        await answering(path, waits ? undefined : run.signal);
         if (is("settles late")) await sleep(2);
         if (is("settles late") && run.signal.aborted) await sleep(1_200);
         if (!is("ignores its abort")) run.signal.throwIfAborted();
-        if (!is("ignores its deadline") && performance.now() >= run.deadline)
-          throw new FencedError("shelf: the lease has ended.", { code });
         current = events;
         if (is("mixes up partitions")) await sleep(1);
         const most = is("writes the first sixty of a batch") ? 60 : Infinity;
@@ -177,10 +210,16 @@ export const shelf = defineSink({
         const hasPuts = changes.some(({ type }) => type === "dev.sluice.record.upserted");
         const failures = new Map<number, PoisonError>();
         for (const [at, event] of changes.entries()) {
+          if (isTooLate(at)) throw new FencedError("shelf: the lease has ended.", { code });
           const isDelete = event.type === "dev.sluice.record.deleted";
           if (is("ignores deletes beside puts") && hasPuts && isDelete) continue;
-          if (event.type === "dev.sluice.collection.cleared") await clear(event, run);
-          else if (!JSON.stringify(event.data).includes("poison")) await put(event, run);
+          const isClear = event.type === "dev.sluice.collection.cleared";
+          if (isClear || !JSON.stringify(event.data).includes("poison"))
+            await (isClear ? clear : put)(event, run).catch((cause: unknown) => {
+              if (is("takes what it cannot write for written")) return;
+              if (is("calls an outage poison")) throw new PoisonError("shelf: bad.", { code });
+              throw cause;
+            });
           else if (!is("swallows what it refuses")) {
             const wrong = is("names what did not fail") ? 0 : at;
             failures.set(wrong, new PoisonError("shelf: refused.", { code }));
@@ -197,6 +236,16 @@ export const shelf = defineSink({
   },
 });
 
+/** Resolves when no file beside the folder says that it is to wait. */
+async function answering(path: string, signal: AbortSignal | undefined): Promise<void> {
+  while (existsSync(stalledBy(path))) await sleep(5, undefined, signal && { signal });
+}
+
+/** The file that has the shelf in `path` take what it is given and not answer. */
+export function stalledBy(path: string): string {
+  return `${path}.stalled`;
+}
+
 /** All that the shelf holds. */
 export async function readShelf(path: string): Promise<readonly string[]> {
   const names = (await readdir(path)).filter((name) => !name.endsWith(".new"));
@@ -211,6 +260,22 @@ async function read(file: string): Promise<RecordChange | undefined> {
   }
 }
 
+/** Whether the held one is of a higher version. */
+function isAfter(held: RecordChange, event: RecordChange, broken: string | undefined): boolean {
+  const [a, b] = [held.sequence, event.sequence];
+  const isTombstone = held.type === "dev.sluice.record.deleted";
+  if (broken === "ignores epochs" || (broken === "ignores the epochs of tombstones" && isTombstone))
+    return a.slice(8) > b.slice(8);
+  if (broken === "ignores ranks and tails") return a.slice(0, 24) > b.slice(0, 24);
+  if (broken === "compares versions as numbers")
+    return Number.parseInt(a, 16) > Number.parseInt(b, 16);
+  return broken === "compares versions as words" ? a.localeCompare(b) > 0 : a > b;
+}
+
+function ageMs({ time }: RecordChange): number {
+  return Date.now() - Date.parse(time);
+}
+
 function partsOf(event: RecordChange | undefined): readonly string[] {
   if (event?.type !== "dev.sluice.record.upserted") return [];
   const { text } = event.data.after;
@@ -219,7 +284,7 @@ function partsOf(event: RecordChange | undefined): readonly string[] {
 
 function withoutTail(event: RecordChange): string {
   if (event.type !== "dev.sluice.record.upserted") return JSON.stringify(event);
-  const text = partsOf(event).join("\n\n").slice(0, 10_000);
+  const text = partsOf(event).join("\n\n").slice(0, 65_536);
   return JSON.stringify({ ...event, data: { ...event.data, after: { text } } });
 }
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { sourceConformance } from "sluice/testing";
+import { startLine, type Line } from "../../../../test/line.ts";
 import { postgres } from "../postgres.ts";
 import { openBench, type Bench } from "./harness.ts";
 import { onBoth } from "./on-both.test.data.ts";
@@ -7,13 +8,17 @@ import { onBoth } from "./on-both.test.data.ts";
 onBoth((_, { version, server }) => {
   describe("the conformance kit", () => {
     let bench: Bench;
+    let line: Line;
     const config = { url: "postgres://later", tables: ["t"], slot: `conformance_${version}` };
     beforeAll(async () => {
       bench = await openBench(server());
-      config.url = bench.url;
+      line = await startLine(server().port);
+      const url = new URL(bench.url);
+      url.port = String(line.port);
+      config.url = url.href;
       await bench.sql("CREATE TABLE t(id text PRIMARY KEY, data text)");
     });
-    afterAll(() => bench.close());
+    afterAll(() => bench.close().finally(() => line.stop()));
     for (const { name, run } of sourceConformance({
       source: postgres,
       config,
@@ -28,6 +33,8 @@ onBoth((_, { version, server }) => {
         remove: async (key) => void (await bench.sql("DELETE FROM t WHERE id = $1", [key])),
       },
       patienceMs: 10_000,
+      outage: { begin: () => line.outage.begin(), end: () => line.outage.end() },
+      stall: { begin: () => line.stall.begin(), end: () => line.stall.end() },
       module: new URL("../postgres.js", import.meta.url),
     }))
       it(name, run, 120_000);

@@ -6,22 +6,26 @@ import { after, test } from "node:test";
 import { fakes, sourceConformance } from "sluice/testing";
 import { mySource } from "./my-source.ts";
 
-// A site that keeps its entries, and knows when its feed has changed.
+// A site that keeps its entries, and knows when its feed has changed. It may fail, or not answer.
 const entries = new Map<string, string>();
 const answers: number[] = [];
 let revision = 0;
+let trouble: "outage" | "stall" | undefined;
 const server = createServer(({ headers }, response) => {
+  if (trouble === "stall") return;
+  if (trouble === "outage") return void response.writeHead(503).end();
   const etag = `"${revision}"`;
   const status = headers["if-none-match"] === etag ? 304 : 200;
   answers.push(status);
   const items = [...entries].map(
-    ([id, text]) => `<item><guid>${id}</guid><description>${text}</description></item>`,
+    ([id, text]) => `<item><guid>${id}</guid><description>${escaped(text)}</description></item>`,
   );
   const feed = `<rss version="2.0"><channel>${items.join("")}</channel></rss>`;
   response.writeHead(status, { etag }).end(status === 200 ? feed : undefined);
 }).listen(0, "127.0.0.1");
 await once(server, "listening");
 after(() => void server.close());
+const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
 const { port } = server.address() as AddressInfo;
 const config = { url: `http://127.0.0.1:${port}/feed.xml`, everyMs: 100 };
@@ -34,9 +38,17 @@ const origin = {
   // Not asked for: the source says that it sees no deletes.
   remove: async () => {},
 };
+const having = (what: typeof trouble) => ({
+  begin: () => void (trouble = what),
+  end: () => {
+    trouble = undefined;
+    server.closeAllConnections();
+  },
+});
 const module = new URL("./my-source.js", import.meta.url);
-for (const { name, run } of sourceConformance({ source: mySource, config, origin, module }))
-  test(name, run);
+const [outage, stall] = [having("outage"), having("stall")];
+const given = { source: mySource, config, origin, module, outage, stall };
+for (const { name, run } of sourceConformance(given)) test(name, run);
 
 test("reads a feed again only when it has changed", { timeout: 10_000 }, async () => {
   await origin.put("hello", "Hello");
