@@ -34,8 +34,11 @@ function nextOrder(before = "0"): string {
   return String(last).padStart(17, "0");
 }
 
-export function letterId({ source, id }: SluiceEvent): string {
-  return createHash("sha256").update(`${source}\n${id}`).digest("hex").slice(0, 16);
+/** Of one topic's event: also where others have its id, as they may not. */
+export function letterId(topic: string, event: SluiceEvent): string {
+  const { source, id, subject, partitionkey } = event;
+  const whole = JSON.stringify([topic, source, id, subject, partitionkey]);
+  return createHash("sha256").update(whole).digest("hex").slice(0, 16);
 }
 
 /** Keeps what a connector gives up on as dead letters. Resolves when the letter is durable; the same event is the same letter. */
@@ -45,7 +48,7 @@ export function undertaker(
 ): Bury {
   return async ({ topic, event, stage, error, attempts, firstAt = new Date() }, place) => {
     const { source, subject } = event;
-    const id = letterId(event);
+    const id = letterId(topic, event);
     const reason = explain(error, scrub);
     const letter = {
       id,

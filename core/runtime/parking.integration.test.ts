@@ -259,4 +259,31 @@ describe.each(Object.keys(places))("onPoison: park on %s", (kind) => {
       await backend.close(1_000);
     }
   }, 120_000);
+
+  it("keys whose events have the same ids do not hold each other up", async () => {
+    const { world, pipeline } = parkingIn(place(), `same-${kind}`);
+    world.refuses = () => true;
+    const backend = await openBackend(pipeline, { log });
+    const running = await start(pipeline);
+    const run = { signal: AbortSignal.timeout(60_000) };
+    try {
+      const twins = ["k0", "k1"].map((key) => ({ ...message(key, 0), id: "same" }));
+      await backend.topics.publish("t", twins, run);
+      await until(
+        async () => (await lettersIn(backend)).length === 2,
+        () => "given up on",
+      );
+      world.refuses = () => false;
+      const done = await replayLetters("picky", await lettersIn(backend), backend, run);
+      expect(done).toMatchObject({ again: [], waiting: [] });
+      await backend.topics.publish("t", [message("k0", 1), message("k1", 1)], run);
+      await until(
+        () => world.written.length === 4,
+        () => JSON.stringify(world.written),
+      );
+    } finally {
+      await running.stop(5_000);
+      await backend.close(1_000);
+    }
+  }, 120_000);
 });

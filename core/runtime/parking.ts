@@ -93,11 +93,11 @@ export function openParking(
       // One that came again is where it was.
       const known = await deadLetters.get(
         connector,
-        behind.map(({ event }) => letterId(event)),
+        behind.map(({ event }) => letterId(topic, event)),
       );
       const ids = new Set(known.flatMap((one) => (one.line === undefined ? [] : one.id)));
       for (const { event, ...place } of behind)
-        if (!ids.has(letterId(event)))
+        if (!ids.has(letterId(topic, event)))
           await bury({ topic, event, stage: "parked", error: follows(event), attempts: 0 }, place);
       const away = new Set(behind.map(({ event }) => event));
       return events.filter((event) => !away.has(event));
