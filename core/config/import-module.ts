@@ -48,10 +48,11 @@ function refuseExits(): void {
   if (hasRefused) return;
   hasRefused = true;
   const real = process.exit.bind(process);
-  process.exit = (status) => {
+  process.exit = (...status) => {
     const { file } = loading.getStore() ?? {};
-    if (file === undefined) real(status);
-    throw new SluiceError(`it calls process.exit(${status ?? ""}).`, {
+    // Without a status it is `process.exitCode`; `undefined` said aloud would be 0.
+    if (file === undefined) real(...status);
+    throw new SluiceError(`it calls process.exit(${status.join()}).`, {
       code,
       fix: `Take that call out of ${file}: a connector throws instead.`,
     });

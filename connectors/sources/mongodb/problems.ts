@@ -24,10 +24,17 @@ const passing = new Set([
 const passingNames =
   /^(Mongo)?(Network|ServerSelection|PoolCleared|WaitQueueTimeout|TopologyClosed|ExpiredSession)/;
 
-/** An event, or a piece of one, does not fit into an answer. */
+/**
+ * An event, or a piece of one, does not fit into an answer; or it would come in pieces, which the server cannot number
+ * behind some of its own tokens (6.0).
+ */
 export function isTooLarge(error: unknown): boolean {
   const found = codeOf(error);
-  return found === code.tooLarge || found === code.pieceTooLarge;
+  return (
+    found === code.tooLarge ||
+    found === code.pieceTooLarge ||
+    messageOf(error).includes("cannot have a fragmentNum")
+  );
 }
 
 /** The same request may succeed in a moment, maybe at another member. */
