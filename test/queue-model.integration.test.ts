@@ -14,7 +14,7 @@ import { startRedis } from "./redis-server.ts";
 // Random histories of a topic against a model of it (Invariants 2, 3). SLUICE_SEED and SLUICE_RUNS play others.
 
 const seed = Number(process.env["SLUICE_SEED"] ?? 20_261_127);
-const numRuns = Number(process.env["SLUICE_RUNS"] ?? 24);
+const numRuns = Number(process.env["SLUICE_RUNS"] ?? 12);
 
 const places: Record<string, () => Promise<(options: PartyOptions) => Promise<Party>>> = {
   embedded: async () => {
