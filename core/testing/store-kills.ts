@@ -55,7 +55,10 @@ export function storeKillCases(given: {
               {
                 state: state().state,
                 hear: (call) => {
-                  if (call === "opened") writing ??= writeBeside();
+                  if (call === "opened") {
+                    writing ??= writeBeside();
+                    writing.catch(() => undefined); // told below
+                  }
                   if (call === "upserted") isWritten = true;
                 },
                 isDone: () => isWritten,
@@ -63,8 +66,10 @@ export function storeKillCases(given: {
               },
             ).finally(() => (working -= 1));
           };
-          await Promise.all(theirs.map(work));
-          await writing;
+          await Promise.all(theirs.map(work)).finally(async () => {
+            working = 0;
+            await writing;
+          });
           await shows([...theirs, ...ours]);
           const { maxDeleteIds } = store.limits;
           const ids = [...theirs, ...ours].map(({ id }) => id);
