@@ -66,10 +66,12 @@ export function storeKillCases(given: {
               },
             ).finally(() => (working -= 1));
           };
-          await Promise.all(theirs.map(work)).finally(async () => {
+          try {
+            await Promise.all(theirs.map(work));
+          } finally {
             working = 0;
             await writing;
-          });
+          }
           await shows([...theirs, ...ours]);
           const { maxDeleteIds } = store.limits;
           const ids = [...theirs, ...ours].map(({ id }) => id);
