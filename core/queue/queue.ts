@@ -91,8 +91,8 @@ export interface Topics {
     handle: Handle,
     run: { readonly signal: AbortSignal },
   ) => Promise<void>;
-  /** The first events that wait behind what is being handled, a job's worth a partition. Takes nothing. */
-  readonly peek: (topic: string, name: string) => Promise<readonly SluiceEvent[]>;
+  /** The first events that wait behind what is being handled, a job's worth a partition, or those `skip` jobs behind them. Takes nothing. */
+  readonly peek: (topic: string, name: string, skip?: number) => Promise<readonly SluiceEvent[]>;
   /**
    * Live copies of what is published from now on (resolves when that holds), by whatever process. It subscribes to
    * nothing and holds nothing back: who reads too slowly is told how many events it missed. Ends on abort.

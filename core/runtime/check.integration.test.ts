@@ -72,6 +72,16 @@ it("one that may delete keys is an error where it can get full, else a warning",
   expect((await checked(endless.url))[0]).toContain("warning redis.evicts");
 });
 
+it("one that is full is an error, though it answers", async () => {
+  const full = await started("--maxmemory", "1mb");
+  expect((await checked(full.url))[0]).toEqual([
+    "queue",
+    "ok redis.ready",
+    "ok queue.durability",
+    "error redis.full",
+  ]);
+});
+
 it("one that forgets is a warning, and an error to a source whose origin forgets", async () => {
   const forgetful = await started("--appendonly", "no");
   expect(await checked(forgetful.url)).toEqual([

@@ -5,7 +5,7 @@ import { canonicalJson } from "../config/canonical.ts";
 import type { Pipeline, ResolvedConnector } from "../config/pipeline.ts";
 import type { Config, Context, ConnectorDefinition, Finding, Log } from "../connector.ts";
 import { SluiceError } from "../errors.ts";
-import type { Durability } from "../queue/queue.ts";
+import type { Durability, Topics } from "../queue/queue.ts";
 import { unwritable } from "../state/embedded/unwritable.ts";
 import { prefixed } from "../state/prefixed.ts";
 import { readOnly } from "../state/read-only.ts";
@@ -37,7 +37,7 @@ export interface CheckOptions {
 
 /**
  * Asks queue, state and every connector, side by side, whether they are reachable, permitted and set
- * up. Changes nothing. Throws what opening queue or state throws: then nothing else can be told.
+ * up. Changes nothing that stays. Throws what opening queue or state throws: then nothing else can be told.
  */
 export async function checkPipeline(
   pipeline: Pipeline,
@@ -70,7 +70,16 @@ async function checkQueue(pipeline: Pipeline, backend?: Backend): Promise<CheckG
     message: `queue: the subscription "${orphan.name}" of topic "${orphan.topic}" has no consumer, and ${orphan.waiting} events waiting: once it is full, the topic stands still.`,
     fix: `Start its consumer, or end it: ${commandEnding(orphan, pipeline)}`,
   }));
-  return { ...about, findings: [...(await backend.topics.check()), ...orphans] };
+  const findings = [...(await backend.topics.check()), ...(await refusalOf(backend.topics))];
+  return { ...about, findings: [...findings, ...orphans] };
+}
+
+/** Why it takes nothing, although it answers. */
+async function refusalOf({ probe }: Pick<Topics, "probe">): Promise<readonly Finding[]> {
+  return await probe().then(
+    () => [],
+    (error: unknown) => [toFinding(error)],
+  );
 }
 
 /** Nothing where it lies beside the queue. */
@@ -79,7 +88,8 @@ async function checkState(
   backend?: Backend,
 ): Promise<CheckGroup | undefined> {
   if (!backend || canonicalJson(queue) === canonicalJson(state)) return undefined;
-  return { name: "state", kind: "state", type: state.kind, findings: await backend.state.check() };
+  const findings = [...(await backend.state.check()), ...(await refusalOf(backend.state))];
+  return { name: "state", kind: "state", type: state.kind, findings };
 }
 
 function notYet({ queue }: Pipeline): Finding {

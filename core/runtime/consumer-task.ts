@@ -23,6 +23,9 @@ import type { TaskRun } from "./task.ts";
 import { tracedHandle, tracedPublish } from "./tracing.ts";
 import { sharedBoard } from "./troubles.ts";
 
+/** How many waiting jobs are looked through for an event that may be tried: those of busy keys that are held may wait first. */
+const mostProbed = 20;
+
 type ConsumerConnector = SinkConnector | TransformConnector;
 
 /**
@@ -58,13 +61,15 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
       { deadLetters: backend.deadLetters, bury },
     );
     const probe = async () => {
-      const waiting = await backend.topics.peek(topic, connector.name);
-      const next = firstOther(
-        await parking.unheld(waiting.filter((event) => !isRelease(event))),
-        batch,
-        { partitions: run.topics[topic]?.partitions ?? 1, filter },
-      );
-      return next !== undefined && succeeds([next], { attempt: tries, signal: write.signal });
+      const place = { partitions: run.topics[topic]?.partitions ?? 1, filter };
+      for (let skip = 0; skip < mostProbed; skip++) {
+        const waiting = await backend.topics.peek(topic, connector.name, skip);
+        const free = await parking.unheld(waiting.filter((event) => !isRelease(event)));
+        const next = firstOther(free, batch, place);
+        if (next) return succeeds([next], { attempt: tries, signal: write.signal });
+        if (waiting.length === 0) break;
+      }
+      return false;
     };
     const groups = coalesce(wanted, { perAudience: connector.kind === "transform" });
     const part = partOf();

@@ -19,14 +19,16 @@ export async function orphansOf(
   );
 }
 
-/** The command that ends one, from any folder; what a URL says before its `@` is left to whoever runs it. */
+/** The command that ends one, from any folder; what a URL says before its `@` is left to whoever runs it, and said to be. */
 export function commandEnding(
   { topic, name }: Pick<SubscriptionStatus, "topic" | "name">,
   { project, queue }: Pick<Pipeline, "project" | "queue">,
 ): string {
   const place = queue.kind === "redis" ? withoutUser(queue.url) : `embedded:${queue.dir}`;
   const words = ["sluice subscriptions remove", name, "--topic", topic, "--project", project];
-  return [...words, "--queue", quoted(place)].join(" ");
+  const isMasked = queue.kind === "redis" && place !== queue.url;
+  const hint = isMasked ? " (write the user and password of the URL for ***)" : "";
+  return [...words, "--queue", quoted(place)].join(" ") + hint;
 }
 
 /** For a shell. */

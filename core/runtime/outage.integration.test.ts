@@ -7,10 +7,11 @@ import Libsql from "libsql";
 import { afterEach, expect, it } from "vitest";
 import { startRedis, type RedisServer } from "../../test/redis-server.ts";
 import type { Pipeline, Place } from "../config/pipeline.ts";
-import { defineSink, defineSource, type Log } from "../connector.ts";
+import { defineSource, type Log } from "../connector.ts";
 import { upserted } from "../event.ts";
 import { z } from "../index.ts";
 import { startPipeline, type Running } from "./runner.ts";
+import { sinkConnector } from "./sink.test.data.ts";
 
 const source = defineSource({
   name: "numbers",
@@ -69,34 +70,15 @@ async function start(place: Place): Promise<Started> {
     warn: shout,
     error: shout,
   };
-  const sink = defineSink({
-    name: "collect",
-    version: "1.0.0",
-    summary: "",
-    config: z.strictObject({}),
-    accepts: [""],
-    open: async () => ({
-      write: async (events) => events.forEach(({ subject = "" }) => seen.add(subject)),
-      close: async () => {},
-    }),
-  });
+  const collect = sinkConnector("numbers", async (events) =>
+    events.forEach(({ subject = "" }) => seen.add(subject)),
+  );
   const pipeline: Pipeline = {
     project: "outage",
     queue: place,
     state: place,
     topics: { numbers: { partitions: 2, optional: false, maxWaiting: 10 } },
-    connectors: [
-      { kind: "source", name: "numbers", source, config: {}, to: "numbers" },
-      {
-        kind: "sink",
-        name: "collect",
-        sink,
-        config: {},
-        from: ["numbers"],
-        transforms: [],
-        retry: { attempts: 3, maxDelayMs: 50 },
-      },
-    ],
+    connectors: [{ kind: "source", name: "numbers", source, config: {}, to: "numbers" }, collect],
   };
   const running = await startPipeline(pipeline, { log, admin: { host: "127.0.0.1", port: 0 } });
   closers.push(() => running.stop(5_000));

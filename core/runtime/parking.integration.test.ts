@@ -5,13 +5,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startRedis, type RedisServer } from "../../test/redis-server.ts";
 import { openBackend, type Backend } from "../backend.ts";
-import type { Pipeline, Place } from "../config/pipeline.ts";
-import { defineSink } from "../connector.ts";
+import type { Pipeline, Place, SinkConnector } from "../config/pipeline.ts";
 import { PartialError, PoisonError, type SluiceError } from "../errors.ts";
-import { z } from "../index.ts";
 import type { DeadLetter } from "../queue/queue.ts";
 import { replayLetters } from "./replay.ts";
 import { startPipeline, type Running } from "./runner.ts";
+import { sinkConnector } from "./sink.test.data.ts";
 
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 const keys = Array.from({ length: 6 }, (_, at) => `k${at}`);
@@ -34,47 +33,40 @@ const places: Readonly<Record<string, () => Place>> = {
 };
 
 /** A pipeline of one sink that parks, what it wrote, and what it refuses. */
-function parkingIn(place: Place, project: string) {
+function parkingIn(
+  place: Place,
+  project: string,
+  { partitions = 2, ...more }: Partial<SinkConnector> & { readonly partitions?: number } = {},
+) {
   const written: { readonly key: string; readonly n: number }[] = [];
-  const world = { written, refuses: (_key: string, _n: number): boolean => false };
-  const sink = defineSink({
-    name: "picky",
-    version: "1.0.0",
-    summary: "",
-    config: z.strictObject({}),
-    accepts: [""],
-    open: async () => ({
-      write: async (events) => {
-        await sleep(1);
-        const failures = new Map<number, SluiceError>();
-        for (const [at, event] of events.entries()) {
-          const { n } = event.data as { n: number };
-          const key = String(event["partitionkey"]);
-          if (world.refuses(key, n)) failures.set(at, new PoisonError("no", { code: "picky.no" }));
-          else written.push({ key, n });
-        }
-        if (failures.size > 0) throw new PartialError("some", { code: "picky.some", failures });
-      },
-      close: async () => {},
-    }),
-  });
+  const world = {
+    written,
+    refuses: (_key: string, _n: number): boolean => false,
+    /** As a whole, with an error that says nothing. */
+    fails: (_key: string, _n: number): boolean => false,
+  };
+  const picky = sinkConnector(
+    "t",
+    async (events) => {
+      await sleep(1);
+      const failures = new Map<number, SluiceError>();
+      for (const [at, event] of events.entries()) {
+        const { n } = event.data as { n: number };
+        const key = String(event["partitionkey"]);
+        if (world.fails(key, n)) throw new Error("for a reason of its own");
+        if (world.refuses(key, n)) failures.set(at, new PoisonError("no", { code: "picky.no" }));
+        else written.push({ key, n });
+      }
+      if (failures.size > 0) throw new PartialError("some", { code: "picky.some", failures });
+    },
+    { name: "picky", onPoison: "park", ...more },
+  );
   const pipeline: Pipeline = {
     project,
     queue: place,
     state: place,
-    topics: { t: { partitions: 2, optional: false, maxWaiting: 20 } },
-    connectors: [
-      {
-        kind: "sink",
-        name: "picky",
-        sink,
-        config: {},
-        from: ["t"],
-        transforms: [],
-        retry: { attempts: 3, maxDelayMs: 50 },
-        onPoison: "park",
-      },
-    ],
+    topics: { t: { partitions, optional: false, maxWaiting: 20 } },
+    connectors: [picky],
   };
   return { world, pipeline };
 }
@@ -281,6 +273,74 @@ describe.each(Object.keys(places))("onPoison: park on %s", (kind) => {
         () => world.written.length === 4,
         () => JSON.stringify(world.written),
       );
+    } finally {
+      await running.stop(5_000);
+      await backend.close(1_000);
+    }
+  }, 120_000);
+
+  it("no event of a key with a line is tried to tell poison from an outage", async () => {
+    const { world, pipeline } = parkingIn(place(), `probe-${kind}`, { partitions: 1 });
+    world.refuses = (key) => key === "k0";
+    const backend = await openBackend(pipeline, { log });
+    const running = await start(pipeline);
+    const publish = (key: string, n: number) =>
+      backend.topics.publish("t", [message(key, n)], { signal: AbortSignal.timeout(60_000) });
+    const letters = async () => (await lettersIn(backend)).map(({ event }) => event.id).toSorted();
+    try {
+      await publish("k0", 0);
+      await until(
+        async () => (await letters()).length === 1,
+        () => "given up on",
+      );
+      // From now on k0 would be written, and is what waits first.
+      world.refuses = () => false;
+      world.fails = (key) => key === "k1";
+      await publish("k1", 0);
+      await publish("k0", 1);
+      await publish("k2", 0);
+      await until(
+        async () => (await letters()).length === 3,
+        () => JSON.stringify(world.written),
+      );
+      expect(await letters()).toEqual(["k0/0", "k0/1", "k1/0"]);
+      expect(new Set(world.written.map(({ key }) => key))).toEqual(new Set(["k2"]));
+    } finally {
+      await running.stop(5_000);
+      await backend.close(1_000);
+    }
+  }, 120_000);
+
+  it("a line is still handled in order once its connector is to continue", async () => {
+    const project = `continue-${kind}`;
+    const parks = parkingIn(place(), project);
+    parks.world.refuses = (_key, n) => n === 0;
+    const backend = await openBackend(parks.pipeline, { log });
+    const publish = (...numbers: readonly number[]) =>
+      backend.topics.publish(
+        "t",
+        numbers.map((n) => message("k0", n)),
+        { signal: AbortSignal.timeout(60_000) },
+      );
+    let running = await start(parks.pipeline);
+    try {
+      await publish(0, 1, 2);
+      await until(
+        async () => (await lettersIn(backend)).length === 3,
+        () => "parked",
+      );
+      await running.stop(5_000);
+      const { world, pipeline } = parkingIn(place(), project, { onPoison: "continue" });
+      running = await start(pipeline);
+      await publish(3);
+      await until(
+        () => world.written.length === 1,
+        () => "goes on",
+      );
+      const run = { signal: AbortSignal.timeout(60_000) };
+      const done = await replayLetters("picky", await lettersIn(backend), backend, run);
+      expect(done).toMatchObject({ again: [], waiting: [] });
+      expect(world.written.map(({ n }) => n)).toEqual([3, 0, 1, 2]);
     } finally {
       await running.stop(5_000);
       await backend.close(1_000);

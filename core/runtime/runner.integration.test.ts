@@ -7,7 +7,6 @@ import { startRedis, type RedisServer } from "../../test/redis-server.ts";
 import { openBackend } from "../backend.ts";
 import type { Pipeline, Place, ResolvedConnector, Stage } from "../config/pipeline.ts";
 import {
-  defineSink,
   defineSource,
   defineTransform,
   type SourceBatch,
@@ -22,6 +21,7 @@ import type { DeadLetter } from "../queue/queue.ts";
 import { commandEnding } from "./orphans.ts";
 import { askSnapshot, fateOf } from "./requests.ts";
 import { startPipeline, type Running } from "./runner.ts";
+import { sinkConnector } from "./sink.test.data.ts";
 
 const checkpoint = z.strictObject({ next: z.number() });
 type Reading = SourceContext<unknown, { next: number }>;
@@ -75,22 +75,11 @@ const counting = (until: number, size = 10, asked: number[] = []) =>
     await sleep(3_600_000, undefined, { signal: context.signal }).catch(() => undefined);
   });
 
-function sinkOf(
+const sinkOf = (
   write: (events: readonly SluiceEvent[], run: WriteRun) => Promise<void>,
   transforms: readonly Stage[] = [],
   from = "numbers",
-): ResolvedConnector {
-  const sink = defineSink({
-    name: "collect",
-    version: "1.0.0",
-    summary: "",
-    config: z.strictObject({}),
-    accepts: [""],
-    open: async () => ({ write, close: async () => {} }),
-  });
-  const retry = { attempts: 3, maxDelayMs: 50 };
-  return { kind: "sink", name: "collect", sink, config: {}, from: [from], transforms, retry };
-}
+): ResolvedConnector => sinkConnector(from, write, { transforms });
 
 const numberOf = (event: SluiceEvent) => Number(event.subject?.slice(1));
 const range = (until: number) => Array.from({ length: until }, (_, at) => at);

@@ -151,13 +151,13 @@ export async function openBullmqTopics(
       })),
     consume: (topic, name, handle, { signal }) =>
       tracked(signal, (signal) => consume(topic, name, handle, signal)),
-    peek: async (topic, name) => {
+    peek: async (topic, name, skip = 0) => {
       const { subscriptions, partitions: count = 0 } = await registry.read(topic);
       const generation = subscriptions.get(name);
       if (generation === undefined) return [];
       const heads = await Promise.all(
         Array.from({ length: count }, async (_, partition) =>
-          (await queueOf({ project, topic, name, generation, partition })).peek(),
+          (await queueOf({ project, topic, name, generation, partition })).peek(skip),
         ),
       );
       return heads.flat();

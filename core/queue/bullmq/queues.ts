@@ -29,7 +29,7 @@ export interface PartitionQueue {
     readonly oldestAt: number | undefined;
   }>;
   /** The events of the job that is next. Takes nothing. */
-  readonly peek: () => Promise<readonly SluiceEvent[]>;
+  readonly peek: (skip: number) => Promise<readonly SluiceEvent[]>;
   /** Removes events of no unfinished job: a publisher died before it added one, or a worker after it completed one. */
   readonly sweep: () => Promise<void>;
   /** Order needs it, and it lives in Redis where a wipe takes it away: every worker sets it before it starts. Not who only looks: a full Redis refuses it. */
@@ -122,10 +122,10 @@ async function openQueue(
       const [jobs, events, oldestAt] = answer as [number, number, string | null];
       return { jobs, events, oldestAt: oldestAt === null ? undefined : Number(oldestAt) };
     },
-    peek: async () => {
-      const [id] = await client.lrange(queue.toKey("wait"), -1, -1);
-      const data = id === undefined ? null : await client.hget(queue.toKey(id), "data");
-      if (id === undefined || data === null) return [];
+    peek: async (skip) => {
+      const id = await client.lindex(queue.toKey("wait"), -1 - skip);
+      const data = id === null ? null : await client.hget(queue.toKey(id), "data");
+      if (id === null || data === null) return [];
       const { pieces } = JSON.parse(data) as { readonly pieces: number }; // written by `add`
       const found = await client.hmget(bodies, ...pieceKeys(id, pieces));
       return found.flatMap((piece) => JSON.parse(piece ?? "[]") as SluiceEvent[]); // gone: taken just now

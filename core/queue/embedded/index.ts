@@ -178,7 +178,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
       void ended.finally(() => consuming.delete(ended));
       return consumed;
     },
-    peek: async (topic, name) => log.peek(topic, name),
+    peek: async (topic, name, skip = 0) => log.peek(topic, name, skip),
     tap: async (topic, { signal, missed }) => {
       const either = AbortSignal.any([signal, closing.signal]);
       return taps.read(topic, { signal: either, missed, wait: () => wait(tapsOf(topic), either) });

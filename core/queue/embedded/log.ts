@@ -159,14 +159,15 @@ export function openLog(database: Database, registry: Registry, taps: Taps) {
       return job && { position: job[0], events: JSON.parse(job[1]) as SluiceEvent[] };
     },
 
-    /** Of each partition the second job that is not acknowledged: the first one is being handled. */
-    peek: (topic: string, name: string): readonly SluiceEvent[] =>
+    /** Of each partition the second job that is not acknowledged, or one further on: the first one is being handled. */
+    peek: (topic: string, name: string, skip: number): readonly SluiceEvent[] =>
       rows<[body: string]>(
         `SELECT body FROM cursors JOIN log ON log.id = (
            SELECT id FROM log WHERE log.topic = cursors.topic AND log.partition = cursors.partition
              AND log.position > cursors.position AND (audience IS NULL OR audience = subscription)
-           ORDER BY log.position LIMIT 1 OFFSET 1)
+           ORDER BY log.position LIMIT 1 OFFSET ?)
          WHERE cursors.topic = ? AND subscription = ? ORDER BY cursors.partition`,
+        1 + skip,
         registry.idOf(topic) ?? -1,
         name,
       ).flatMap(([body]) => JSON.parse(body) as SluiceEvent[]),

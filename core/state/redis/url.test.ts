@@ -57,6 +57,7 @@ it.each([
   "redis+cluster://a/1",
   "redis+cluster://a,,b",
   "redis+cluster://a?replicas=many",
+  "redis://a?replicas=1&replicas=2",
   "redis+cluster://a?unknown=1",
   "redis://a?replicas=x",
   "redis://a?replicas=-1",

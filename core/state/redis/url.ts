@@ -107,7 +107,7 @@ function isKnown(name: string): name is keyof typeof known {
 /** Undefined where one of them is none of the kind, or is not what it may be. */
 function optionsOf(query: string, kind: RedisUrl["kind"]): RedisOptions | undefined {
   const all = new URLSearchParams(query);
-  if ([...all].some(([name, value]) => !mayBe(name, value, kind))) return undefined;
+  if (wrongIn(all, kind)) return undefined;
   const [replicas, sentinelPassword] = [all.get("replicas"), all.get("sentinelPassword")];
   return {
     ...(replicas !== null && { replicas: Number(replicas) }),
@@ -115,18 +115,23 @@ function optionsOf(query: string, kind: RedisUrl["kind"]): RedisOptions | undefi
   };
 }
 
-function mayBe(name: string, value: string, kind: RedisUrl["kind"]): boolean {
-  return isKnown(name) && known[name].of.split(" ").includes(kind) && known[name].may.test(value);
+/** The first one that is unknown, not what it may be, or said before. */
+function wrongIn(all: URLSearchParams, kind: RedisUrl["kind"]): string | undefined {
+  const names = [...all.keys()];
+  const mayBe = (name: string, value: string) =>
+    isKnown(name) && known[name].of.split(" ").includes(kind) && known[name].may.test(value);
+  return [...all].find(
+    ([name, value], at) => !mayBe(name, value) || names.indexOf(name) !== at,
+  )?.[0];
 }
 
 /** The first option of a Redis URL that it cannot have, and those that it can. Of values, which may be secret, nothing. */
 export function wrongRedisOption(text: string): string | undefined {
   const [, , form, , , , query = ""] = whole.exec(text) ?? [];
   const kind = form === "cluster" || form === "sentinel" ? form : "one";
-  const wrong = [...new URLSearchParams(query)].find(([name, value]) => !mayBe(name, value, kind));
+  const name = wrongIn(new URLSearchParams(query), kind);
   // An @ that is not encoded: this is part of a password.
-  if (!wrong || query.includes("@")) return undefined;
-  const [name] = wrong;
+  if (name === undefined || query.includes("@")) return undefined;
   const allowed = Object.values(known).filter(({ of }) => of.split(" ").includes(kind));
   const like = allowed.map((one) => one.like).join("; ");
   return `the option ${JSON.stringify(name)} of the URL is ${isKnown(name) ? "not what it may be here" : "unknown"}; allowed: ${like}`;
