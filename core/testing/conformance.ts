@@ -120,10 +120,12 @@ export async function through(outage: Outage, use: () => Promise<void>): Promise
 }
 
 /** What it resolves to; fails when it takes longer. */
-export async function within<T>(ms: number, promised: Promise<T>): Promise<T> {
+export async function within<T>(ms: number, promised: Promise<T>, what = "it"): Promise<T> {
   const timer = new AbortController();
   const { signal } = timer;
-  const late = sleep(ms, undefined, { signal }).then(() => assert.fail(`took more than ${ms} ms`));
+  const late = sleep(ms, undefined, { signal }).then(() =>
+    assert.fail(`${what} took more than ${ms} ms`),
+  );
   try {
     return await Promise.race([promised, late]);
   } finally {

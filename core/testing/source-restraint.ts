@@ -33,6 +33,7 @@ export function restraintCases(bench: SourceBench): readonly Case[] {
         await origin.put(word(), text);
         const idle = await start();
         await sees(idle, text);
+        await sleep(idleMs); // until it waits for what comes next
         assert.ok((await idle.stop()) < 1_000, "took too long while idle");
         const waiting = await start();
         waiting.pause();

@@ -106,6 +106,7 @@ export const expectedOfSources = {
     "leaves a listener on the process": [
       "leaves nothing open: no timer, socket, file, thread, child or listener",
     ],
+    "sleeps through its abort": ["returns within a second of an abort, idle or not asked"],
     "outlives its abort": ["returns within a second of an abort, idle or not asked"],
     "leaves a quiet timer": [
       "leaves nothing open: no timer, socket, file, thread, child or listener",

@@ -75,6 +75,7 @@ export const expected = {
     "fails as a whole": ["names the one input it refuses, and no other"],
     "names what did not fail": ["names the one input it refuses, and no other"],
     "settles late": ["settles within a second of an abort"],
+    "waits for its service whatever its abort": ["settles within a second of an abort"],
     "closes once": ["can be closed twice"],
     "leaves a quiet timer": [
       "leaves nothing open: no timer, socket, file, thread, child or listener",
@@ -82,6 +83,9 @@ export const expected = {
     "leaves a listener": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
     "leaves a timer": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
     "counts by its token": [
+      "tells no secret, in no line, error, finding, counter, state or output",
+    ],
+    "tells its token with what it refuses": [
       "tells no secret, in no line, error, finding, counter, state or output",
     ],
     "tells its token": ["tells no secret, in no line, error, finding, counter, state or output"],

@@ -35,6 +35,7 @@ const faults = [
   "reads ahead without bound",
   "drops what nobody asks for",
   "outlives its abort",
+  "sleeps through its abort",
   "gives what it reads at once one version",
   "takes an outage for silence",
   "takes an outage for deletes",
@@ -224,7 +225,8 @@ export const journal = defineSource({
         yield batch;
         yielded = batch.checkpoint.offset;
         aheadBytes -= JSON.stringify(batch).length;
-      } else await sleep(everyMs, undefined, { signal }).catch(() => {}); // it ends below
+      } else if (is("sleeps through its abort")) await sleep(2_500);
+      else await sleep(everyMs, undefined, { signal }).catch(() => {}); // it ends below
     }
     await Promise.all([listening, reading]);
     if (is("outlives its abort")) await sleep(1_200);

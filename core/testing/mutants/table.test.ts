@@ -48,6 +48,7 @@ const slowToEnd = [
   "begins with what is yet to come",
   "looks only once",
   "outlives its abort",
+  "sleeps through its abort",
   "empties before it writes",
   "writes a vector by halves",
   "answers late whatever its abort",

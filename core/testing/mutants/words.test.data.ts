@@ -6,6 +6,7 @@ import { defineTransform, type Applicable, type Output } from "../../connector.t
 import { PartialError, PoisonError, SluiceError } from "../../errors.ts";
 import { isUpsert, type JsonObject, type RecordUpserted } from "../../event.ts";
 import { record } from "../fakes/records.ts";
+import { openService } from "./service.test.data.ts";
 
 /** One thing each that the transform does wrong. */
 const faults = [
@@ -32,12 +33,14 @@ const faults = [
   "fails as a whole",
   "names what did not fail",
   "settles late",
+  "waits for its service whatever its abort",
   "closes once",
   "leaves a timer",
   "leaves a listener",
   "leaves a quiet timer",
   "tells its token",
   "counts by its token",
+  "tells its token with what it refuses",
 ] as const;
 
 const code = "words.refused";
@@ -59,6 +62,9 @@ export const words = defineTransform({
     if (is("leaves a quiet timer")) setInterval(() => {}, 1_000).unref();
     if (is("counts by its token")) meter("opened", 1, { token: String(token) });
     if (is("leaves a timer")) setInterval(() => {}, 1_000);
+    const service = is("waits for its service whatever its abort")
+      ? await openService()
+      : undefined;
     let [count, isClosed] = [0, false];
     const seen = new Map<string, JsonObject>();
     let current: readonly Applicable[] = [];
@@ -100,6 +106,7 @@ export const words = defineTransform({
       splits: !is("does not say that it splits"),
       apply: async (events, { signal }) => {
         if (is("leaves a listener")) signal.addEventListener("abort", () => {});
+        await service?.ask();
         if (is("settles late")) await sleep(2);
         if (is("settles late") && signal.aborted) await sleep(1_200);
         if (is("stumbles over nothing") && events.length === 0) throw new Error("words: nothing.");
@@ -108,7 +115,8 @@ export const words = defineTransform({
         const given = (is("mixes up partitions") ? current : events).filter(isRecord);
         const bad = given.flatMap(({ data }, at) => (data.after["bad"] === true ? [at] : []));
         if (bad.length > 0) {
-          const error = new PoisonError("words: refused.", { code });
+          const by = is("tells its token with what it refuses") ? ` Bearer ${token}` : "";
+          const error = new PoisonError(`words: refused${by}.`, { code });
           if (is("fails as a whole")) throw error;
           const failures = new Map(
             bad.map((at) => [is("names what did not fail") ? 0 : at, error]),
@@ -122,6 +130,7 @@ export const words = defineTransform({
         if (isClosed && is("closes once"))
           throw new SluiceError("words: closed already.", { code });
         isClosed = true;
+        await service?.close();
       },
     };
   },
