@@ -97,7 +97,8 @@ async function askQueue(pipeline: Pipeline, backend: Backend): Promise<Told> {
   return { subscriptions, requests, deadLetters: letters, durability };
 }
 
-async function counted(
+/** Something of each of the connectors, counted side by side. */
+export async function counted(
   connectors: Pipeline["connectors"],
   count: (name: string) => Promise<number>,
 ): Promise<Counts> {

@@ -5,6 +5,7 @@ import type { Log } from "../connector.ts";
 import { RetryableError } from "../errors.ts";
 import type { SubscriptionStatus } from "../queue/queue.ts";
 import type { StatePlace } from "../state/state.ts";
+import { counted } from "./pipeline-status.ts";
 import { listProcesses, type ProcessEntry } from "./processes.ts";
 import { readSubscriptions, type Standing } from "./standings.ts";
 import type { PipelineStatus } from "./status.ts";
@@ -39,10 +40,8 @@ export async function readStatus(pipeline: Pipeline, options: { log: Log }): Pro
 async function report(pipeline: Pipeline, backend: Backend): Promise<StatusReport> {
   const { processes, silent } = await askProcesses(backend.state);
   const subscriptions = await readSubscriptions(backend);
-  const deadLetters: Record<string, number> = {};
-  for (const { name } of pipeline.connectors)
-    deadLetters[name] = await backend.deadLetters.count(name);
-  return { processes, silent, subscriptions, deadLetters };
+  const deadLetters = await counted(pipeline.connectors, backend.deadLetters.count);
+  return { processes, silent, subscriptions, deadLetters: Object.fromEntries(deadLetters) };
 }
 
 /** Asks every registered process what it is doing. */
