@@ -11,7 +11,7 @@ export function anyConnectorOf({ connectors }: Pipeline, name: string): Resolved
   const close = nearest(name, names);
   throw new SluiceError(`sluice: the config has no connector ${JSON.stringify(name)}.`, {
     code: "cli.unknown-name",
-    fix: close ? `Write ${close}.` : `Name one of ${names.join(", ")}.`,
+    fix: fixOf(names, close),
   });
 }
 
@@ -36,8 +36,13 @@ export function connectorOf<K extends Kind>(
   const close = nearest(name, names);
   throw new SluiceError(`sluice: the config has no ${kind} ${JSON.stringify(name)}.`, {
     code: "cli.unknown-name",
-    fix: close
-      ? `Write ${close}.`
-      : `Name one of ${names.join(", ") || `its ${kind}s, once it has one`}.`,
+    fix: fixOf(names, close),
   });
+}
+
+function fixOf(names: readonly string[], close: string | undefined): string {
+  if (close) return `Write ${close}.`;
+  return names.length > 0
+    ? `Name one of ${names.join(", ")}.`
+    : "Name the config file that has it.";
 }

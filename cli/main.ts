@@ -29,6 +29,9 @@ import { exitCodeOf } from "./exit.ts";
 import { openOutput } from "./output.ts";
 import { isSystemError, toldBy } from "./system-error.ts";
 
+/** For what is still on its way out of the process. */
+const lingerMs = 1_000;
+
 const args = process.argv.slice(2);
 const output = openOutput(args, process.env);
 const { version } = JSON.parse(
@@ -96,6 +99,9 @@ try {
   process.exitCode = exitCodeOf(error);
   if (process.exitCode !== 0) output.failure(commandName(), toldTo(error));
 }
+
+// What a connector or its module left open does not keep a command that is done.
+setTimeout(() => process.exit(), lingerMs).unref();
 
 function commandName(): string {
   const known = program.commands.map((command) => command.name());

@@ -238,7 +238,7 @@ export interface TransformDefinition<C extends Config> extends ConnectorDefiniti
 
 /** What a sink's `write` may rely on while it lasts: the partition is its own until `deadline`. */
 export interface WriteRun {
-  /** Aborts when the connector stops or the partition is lost: settle within a second. */
+  /** Aborts when the connector stops or the partition is lost: settle within a second, and begin nothing after that. */
   readonly signal: AbortSignal;
   /** Pass it to every `StateStore` write. */
   readonly fence: Fence;

@@ -239,9 +239,14 @@ describe("what cannot run here is refused", () => {
 
   it.each([
     ["process.exit(0);", "it calls process.exit(0)", "Take that call out of"],
+    [
+      "setTimeout(() => process.exit(5), 20); await new Promise((wake) => setTimeout(wake, 300));",
+      "it calls process.exit(5)",
+      "Take that call out of",
+    ],
     ["await new Promise(() => {});", "it waits for what never comes", "Take the await"],
   ])("for what it does while it loads: %s", async (code, message, fix) => {
-    const file = `./${message.length}.mjs`;
+    const file = `./${code.length}.mjs`;
     await writeFile(join(dir, file), code);
     await config(file);
     for (const args of [
@@ -254,6 +259,22 @@ describe("what cannot run here is refused", () => {
       expect(stderr).toContain(`"${file}" cannot be loaded: ${message}`);
       expect(stderr).toContain(fix);
     }
+  });
+});
+
+describe("a module that leaves a timer", () => {
+  it("keeps no command that is done", async () => {
+    const words = packages["sluice-source-words"] ?? "";
+    await install("sluice-source-ticking", `setInterval(() => {}, 1_000);\n${words}`);
+    const source = { name: "in", source: "sluice-source-ticking", to: "t" };
+    const written = { ...source, config: { words: ["a"], token: "t" } };
+    await writeFile(join(dir, "ticking.json"), JSON.stringify(written));
+    for (const args of [
+      ["validate", "ticking.json"],
+      ["connectors", "sluice-source-ticking"],
+    ])
+      expect((await sluice(...args)).code).toBe(0);
+    await rm(join(dir, "node_modules/sluice-source-ticking"), { recursive: true });
   });
 });
 

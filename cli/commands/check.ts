@@ -7,9 +7,6 @@ import { exit } from "../exit.ts";
 import { quietLog, scrubber } from "../log.ts";
 import type { Output } from "../output.ts";
 
-/** What a check left open may keep the process alive for so long. */
-const lingerMs = 1_000;
-
 export function check(output: Output): Command {
   return newPipelineCommand(
     "check",
@@ -31,7 +28,6 @@ export function check(output: Output): Command {
       const result = { project: pipeline.project, groups };
       output.result("check", result, () => human(groups, output), { isOk });
       process.exitCode = isOk ? exit.done : exit.failed;
-      setTimeout(() => process.exit(), lingerMs).unref();
     });
 }
 

@@ -59,7 +59,7 @@ export function start(output: Output): Command {
         secrets: token ? [...secrets, token] : secrets,
       });
       const { project } = pipeline;
-      log.info({ project, admin: running.url, files }, "pipeline started");
+      log.info({ project, admin: running.url, files: pipeline.files }, "pipeline started");
       if (output.isLive)
         view = openLiveView(running.status, {
           paint: output.paint,

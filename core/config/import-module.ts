@@ -5,7 +5,13 @@ import { SluiceError } from "../errors.ts";
 const code = "config.broken-connector";
 
 /** Within what a module does while it loads, its timers included. */
-const loading = new AsyncLocalStorage<{ file: string | undefined }>();
+const loading = new AsyncLocalStorage<Load>();
+
+interface Load {
+  file: string | undefined;
+  /** Fails it. */
+  refuse: (error: SluiceError) => void;
+}
 
 /**
  * Loads somebody's module, which may neither end this process meanwhile nor keep it waiting: a command would say nothing
@@ -13,31 +19,40 @@ const loading = new AsyncLocalStorage<{ file: string | undefined }>();
  */
 export async function importModule(file: string, { maxMs = 30_000 } = {}): Promise<object> {
   refuseExits();
-  const load = { file };
-  const waits = new AbortController();
-  const late = new Promise<never>((_, reject) => {
-    const refuse = (what: string) =>
-      reject(
-        new SluiceError(`it ${what}.`, {
-          code,
-          fix: `Take the await at the top level of ${file} away: connect where it is opened.`,
-        }),
-      );
-    // Nothing is left that could wake it.
-    const idle = () => refuse("waits for what never comes");
-    process.once("beforeExit", idle);
-    const timer = setTimeout(() => refuse(`takes more than ${maxMs / 1_000} s`), maxMs).unref();
-    waits.signal.addEventListener("abort", () => {
-      process.off("beforeExit", idle);
-      clearTimeout(timer);
-    });
-  });
+  let reject = (_error: SluiceError): void => {};
+  const refused = new Promise<never>((_, no) => (reject = no));
+  const refusals = new Set<unknown>();
+  const load: Load = {
+    file,
+    refuse: (error) => {
+      refusals.add(error);
+      reject(error);
+    },
+  };
+  const refuseToWait = (what: string) =>
+    load.refuse(
+      new SluiceError(`it ${what}.`, {
+        code,
+        fix: `Take the await at the top level of ${file} away: connect where it is opened.`,
+      }),
+    );
+  // Nothing is left that could wake it.
+  const idle = () => refuseToWait("waits for what never comes");
+  // In a timer nobody catches it.
+  const thrown = (error: unknown) => {
+    if (!refusals.has(error)) throw error;
+  };
+  process.once("beforeExit", idle);
+  process.on("uncaughtException", thrown);
+  const timer = setTimeout(() => refuseToWait(`takes more than ${maxMs / 1_000} s`), maxMs).unref();
   try {
     const module = loading.run(load, () => import(pathToFileURL(file).href) as Promise<object>);
-    return await Promise.race([module, late]);
+    return await Promise.race([module, refused]);
   } finally {
-    Object.assign(load, { file: undefined });
-    waits.abort();
+    load.file = undefined;
+    process.off("beforeExit", idle);
+    process.off("uncaughtException", thrown);
+    clearTimeout(timer);
   }
 }
 
@@ -49,12 +64,14 @@ function refuseExits(): void {
   hasRefused = true;
   const real = process.exit.bind(process);
   process.exit = (...status) => {
-    const { file } = loading.getStore() ?? {};
+    const load = loading.getStore();
     // Without a status it is `process.exitCode`; `undefined` said aloud would be 0.
-    if (file === undefined) real(...status);
-    throw new SluiceError(`it calls process.exit(${status.join()}).`, {
+    if (load?.file === undefined) return real(...status);
+    const error = new SluiceError(`it calls process.exit(${status.join()}).`, {
       code,
-      fix: `Take that call out of ${file}: a connector throws instead.`,
+      fix: `Take that call out of ${load.file}: a connector throws instead.`,
     });
+    load.refuse(error);
+    throw error;
   };
 }

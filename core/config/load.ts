@@ -25,6 +25,8 @@ export interface LoadOptions {
 
 /** A pipeline with what is doubtful about it but may be meant. */
 export interface LoadedPipeline extends Pipeline {
+  /** As they were named. */
+  readonly files: readonly string[];
   readonly warnings: readonly Finding[];
 }
 
@@ -85,7 +87,7 @@ export async function loadPipeline(
   const errors = findings.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw invalid(errors);
   const warnings = findings.filter(({ severity }) => severity === "warning").toSorted(byPath);
-  return { ...settings, topics, connectors, warnings };
+  return { ...settings, topics, connectors, warnings, files };
 }
 
 function invalid(errors: readonly Finding[]): ConfigError {

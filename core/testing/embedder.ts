@@ -58,13 +58,14 @@ export function embedderConformance(given: {
 
   const whenModule = (from: string): readonly Case[] => [
     {
-      name: "gives the same vectors in another process",
+      name: "gives the same vectors in another process, under the same fingerprint",
       run: () =>
         opened(async (embedder) => {
           const { kind, name } = extension;
           const order = { module: from, kind, name, config, texts } as const;
-          const there = (await answeredElsewhere(order)) as readonly Float32Array[]; // as kit-child.ts sends them
-          assertAlike(there, await embed(embedder, texts));
+          const [fingerprint, ...vectors] = await answeredElsewhere(order);
+          assert.equal(fingerprint, embedder.fingerprint, "has two fingerprints");
+          assertAlike(vectors as Float32Array[], await embed(embedder, texts)); // as kit-child.ts sends them
         }),
     },
   ];

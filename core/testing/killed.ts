@@ -54,7 +54,7 @@ export async function killedAt(
     readonly state: StateStore;
     /**
      * `publish` of a source, with events; `opened` and `written` of a sink; `opened`, `upserted` and `removed` of a
-     * store; `answered` of a transform or an embedder, with what it answered.
+     * store; `answered` of a transform, with what it answered, or an embedder, with its fingerprint and its vectors.
      */
     readonly hear: (name: string, said: readonly unknown[]) => void;
     readonly isDone: () => boolean;
@@ -136,7 +136,7 @@ function textOf(child: ChildProcess): () => string {
   return () => text;
 }
 
-/** What a transform or an embedder answers in a process of its own. */
+/** What a transform or an embedder answers in a process of its own; the embedder's fingerprint comes first. */
 export async function answeredElsewhere(
   order: ChildOrder & { readonly kind: "transform" | "embedder" },
 ): Promise<readonly unknown[]> {

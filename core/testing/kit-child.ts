@@ -79,7 +79,8 @@ if (connector?.kind === "source" && order.kind === "source") {
 } else if (connector?.kind === "embedder" && order.kind === "embedder") {
   const config = connector.config.parse(order.config);
   const embedder = await connector.open(context({ config, state }));
-  await ask("answered", await embedder.embed(order.texts, { input: "passage", signal }));
+  const vectors = await embedder.embed(order.texts, { input: "passage", signal });
+  await ask("answered", [embedder.fingerprint, ...vectors]);
 } else if (connector?.kind === "store" && order.kind === "store") {
   const { dimensions, namespace, upsert, remove } = order;
   const config = connector.config.parse(order.config);

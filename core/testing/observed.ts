@@ -5,6 +5,7 @@ import {
   type RecordChange,
   type SluiceEvent,
 } from "../event.ts";
+import type { Version } from "../version.ts";
 import type { SourceRun } from "./fakes/run.ts";
 
 /** Uses a run and stops it, whatever happens. */
@@ -46,6 +47,11 @@ function written(event: SluiceEvent): string {
 /** The changes of one record. */
 export function of(events: readonly SluiceEvent[], subject: string): readonly RecordChange[] {
   return events.filter(isRecordChange).filter((event) => event.subject === subject);
+}
+
+/** The versions of one record's changes. */
+export function versionsOf(events: readonly SluiceEvent[], subject: string): readonly Version[] {
+  return of(events, subject).map(({ sequence }) => sequence);
 }
 
 /** True when the last that was said of a record is its delete. */

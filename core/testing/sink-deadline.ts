@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { WriteRun } from "../connector.ts";
 import type { RecordChange } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
@@ -6,8 +7,10 @@ import { writeRun } from "./fakes/context.ts";
 import type { SinkBench } from "./sink.ts";
 
 const batchOf = 12;
-/** Of the batch, once so many are begun the deadline passes. */
+/** Of the batch, once so many are begun the deadline passes, or the abort comes. */
 const before = 3;
+/** For what goes on behind a write that has settled. */
+const afterwardsMs = 300;
 
 /** What a sink may not do once its partition may be another worker's. */
 export function sinkDeadlineCases({ opened, assertHolds }: SinkBench): readonly Case[] {
@@ -57,6 +60,33 @@ export function sinkDeadlineCases({ opened, assertHolds }: SinkBench): readonly 
           });
           await assertHolds(Object.fromEntries(told));
           assert.ok(end === "refused" || late.size === 0, "said that it wrote what it did not");
+          await write(batch, { redelivered: true });
+          await assertHolds(Object.fromEntries(texts.map((text) => [text, true])));
+        }),
+    },
+    {
+      name: "begins nothing more once it has settled after an abort in the middle of a batch",
+      run: () =>
+        opened(async ({ put, write }) => {
+          const texts = Array.from({ length: batchOf }, word);
+          const batch = texts.map((text, at) => put(`r${at}`, 1, text));
+          const begun = new Set<RecordChange>();
+          const late = new Set<RecordChange>();
+          const aborter = new AbortController();
+          let isSettled = false;
+          const read = (event: RecordChange) => {
+            if (begun.has(event)) return;
+            begun.add(event);
+            if (isSettled) late.add(event);
+            if (begun.size === before) setImmediate(() => aborter.abort());
+          };
+          const given = batch.map((event) => heeded(event, () => read(event)));
+          // To refuse is fine: the batch comes again.
+          await Promise.allSettled([write(given, { signal: aborter.signal })]);
+          isSettled = true;
+          // From now on the partition may be another worker's.
+          await sleep(afterwardsMs);
+          assert.equal(late.size, 0, `began ${late.size} of ${batchOf} writes behind its abort`);
           await write(batch, { redelivered: true });
           await assertHolds(Object.fromEntries(texts.map((text) => [text, true])));
         }),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { VectorStoreExtension } from "../extension.ts";
-import { word, type Case } from "./conformance.ts";
+import { word, type Case, type WrittenConfig } from "./conformance.ts";
 import { context } from "./fakes/context.ts";
 import type { OpenedStore } from "./store.ts";
 
@@ -133,15 +133,15 @@ const orderBy = {
   euclidean: ["near", "along", "far"],
 };
 
-/** Opened twice to be read, an index that is not there is still not there. */
+/** Opened to be read, an index that is not there is still not there. */
 export function makesNothing(
   extension: VectorStoreExtension,
-  absent: Record<string, unknown>,
+  { absent, dimensions }: { readonly absent: WrittenConfig; readonly dimensions: number },
 ): Case {
-  const isThere = async () => {
+  const isThere = async (how: { readonly dimensions?: number } = {}) => {
     const told = context<unknown>({ config: extension.config.parse(absent) });
     try {
-      const store = await extension.open({ ...told, readOnly: true });
+      const store = await extension.open({ ...told, ...how, readOnly: true });
       try {
         await store.describe(told);
       } finally {
@@ -155,8 +155,8 @@ export function makesNothing(
   return {
     name: "makes nothing when it is opened to be read",
     run: async () => {
-      assert.equal(await isThere(), false, "made an index");
-      assert.equal(await isThere(), false, "made an index");
+      for (const how of [{}, { dimensions }, {}])
+        assert.equal(await isThere(how), false, "made an index");
     },
   };
 }

@@ -219,7 +219,7 @@ export function vectorStoreConformance(given: {
     ...storeListCases(opened),
     ...storeFilterCases(opened, filter),
     ...storeSharedCases({ dimensions, open, opened, handOf }),
-    ...(absent === undefined ? [] : [makesNothing(extension, absent)]),
+    ...(absent === undefined ? [] : [makesNothing(extension, { absent, dimensions })]),
     ...storeLimitCases(opened),
     ...storeAbortCases(opened),
     ...(module === undefined ? [] : storeKillCases({ ...shared, module: String(module) })),

@@ -89,7 +89,7 @@ export function chainCases(bench: TransformBench): readonly Case[] {
 }
 
 /** The record `identity`, at a version, with what `content` holds. */
-function as(identity: UpsertEvent, content: UpsertEvent, position: number): UpsertEvent {
+export function as(identity: UpsertEvent, content: UpsertEvent, position: number): UpsertEvent {
   const { source, subject, partitionkey } = identity;
   const sequence = version({ epoch: 9, position: BigInt(position), rank: 0, tail: 0 });
   const id = `${subject}@${sequence}`;

@@ -6,18 +6,23 @@ import { isRecordChange, isUpsert } from "../event.ts";
 import type { Case } from "./conformance.ts";
 import { answeredElsewhere } from "./killed.ts";
 import type { TransformBench } from "./transform.ts";
+import { as } from "./transform-chain.ts";
 
 /** What a transform answers with. */
 export function outputCases(bench: TransformBench): readonly Case[] {
   const { transform, config, samples, opened, module } = bench;
   const whenModule = (from: string): readonly Case[] => [
     {
-      name: "gives the same in another process",
+      name: "gives the same in another process, whatever came before",
       run: () =>
         opened(async (apply) => {
           const { kind, name } = transform;
-          const order = { module: from, kind, name, config, samples } as const;
-          assert.deepEqual(await answeredElsewhere(order), await apply(samples));
+          const records = samples.filter(isUpsert);
+          const changed = records.map((one, at) => as(one, records.at(at - 1) ?? one, 2));
+          for (const some of [samples, changed]) {
+            const order = { module: from, kind, name, config, samples: some } as const;
+            assert.deepEqual(await apply(some), await answeredElsewhere(order));
+          }
         }),
     },
   ];

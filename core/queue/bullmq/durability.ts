@@ -53,7 +53,13 @@ export function durabilityFindings(durability: Durability): readonly Finding[] {
   const code = "queue.durability";
   switch (durability) {
     case "disk":
-      return [{ severity: "ok", code, message: "queue: durability disk, nothing is ever lost." }];
+      return [
+        {
+          severity: "ok",
+          code,
+          message: "queue: durability disk, a power loss takes nothing that was acknowledged.",
+        },
+      ];
     case "second":
       return [
         {

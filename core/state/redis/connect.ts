@@ -34,6 +34,7 @@ export async function connectRedis(options: {
   const url = urlOf(options.url);
   const { place, replicas } = url;
   const client = clientOf(url, options.url);
+  reportOutages(client, place, log);
   try {
     await firstConnect(client, url);
     await refuseReplica(client, place);
@@ -42,7 +43,6 @@ export async function connectRedis(options: {
     client.disconnect();
     throw error;
   }
-  reportOutages(client, place, log);
   const probe = openProbe({ client, project, place });
   const replication = replicas === 0 ? unreplicated : replicationOf(url, options.url, log);
   return {

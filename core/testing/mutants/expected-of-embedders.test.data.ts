@@ -25,7 +25,10 @@ export const expectedOfEmbedders = {
     "answers one vector a text, in order, whatever stands beside it",
     "answers several calls at once, each with its own",
   ],
-  "differs by process": ["gives the same vectors in another process"],
+  "differs by process": ["gives the same vectors in another process, under the same fingerprint"],
+  "has a fingerprint by process": [
+    "gives the same vectors in another process, under the same fingerprint",
+  ],
   "is infinite for long texts": [
     "takes the longest text and refuses a longer one, which is never cut",
   ],

@@ -5,6 +5,7 @@ export const expectedOfSinks = {
     "keeps the order of each key while partitions write at once",
     "one bad event becomes a dead letter, and the others are written",
     "starts no write after a deadline that passes in the middle of a batch",
+    "begins nothing more once it has settled after an abort in the middle of a batch",
   ],
   "leaves out what a snapshot read": [
     "holds what it was given, whether it is new, has changed or was read in a snapshot",
@@ -138,6 +139,7 @@ export const expectedOfSinks = {
     "one bad event becomes a dead letter, and the others are written",
     "a clear removes what is of a lower version, by epoch, then position, rank and tail",
     "starts no write after a deadline that passes in the middle of a batch",
+    "begins nothing more once it has settled after an abort in the middle of a batch",
     "takes nothing for written that its target refused in an outage, and nothing for poison",
   ],
   "clears what is at it": [
@@ -151,6 +153,9 @@ export const expectedOfSinks = {
     "settles within a second of an abort while its target does not answer",
   ],
   "ignores its abort": ["refuses to write after an abort"],
+  "goes on behind its abort": [
+    "begins nothing more once it has settled after an abort in the middle of a batch",
+  ],
   "ignores its deadline": [
     "starts no write after its deadline",
     "starts no write after a deadline that passes in the middle of a batch",

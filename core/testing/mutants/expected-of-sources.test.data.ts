@@ -61,6 +61,11 @@ export const expectedOfSources = {
     ],
     "knows Latin letters only": ["first emits everything that exists, whatever letters it has"],
     "names events by process": ["names the same change alike in another process"],
+    "numbers versions by process": ["names the same change alike in another process"],
+    "numbers versions from one in each process": ["names the same change alike in another process"],
+    "ends versions at random": [
+      "killed between publishing and the checkpoint, it emits again, never with a lower version",
+    ],
     "tells when it read": [
       "names the same change alike in every run: one id a version, all of it alike",
     ],

@@ -54,7 +54,10 @@ export const expected = {
       "answers with sound events: what JSON can say, and the data of their type",
     ],
     "answers twenty-five at most": ["answers with one slot per input, of a type it says it emits"],
-    "differs by process": ["gives the same in another process"],
+    "differs by process": ["gives the same in another process, whatever came before"],
+    "remembers for ever what a subject was": [
+      "gives the same in another process, whatever came before",
+    ],
     remembers: [
       "gives the same for the same, at once, one by one and in a new worker",
       "mixes nothing up while partitions are worked on at once",

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomInt, randomUUID } from "node:crypto";
 import { spawn } from "node:child_process";
 import { existsSync, openSync } from "node:fs";
 import { createServer } from "node:net";
@@ -26,6 +26,9 @@ const faults = [
   "gives every change one version",
   "names events at random",
   "names events by process",
+  "numbers versions by process",
+  "numbers versions from one in each process",
+  "ends versions at random",
   "tells when it read",
   "partitions by version",
   "knows Latin letters only",
@@ -68,6 +71,7 @@ const faults = [
 const line = z.object({ key: z.string(), text: z.string().nullable() });
 const maxBytes = 2 ** 20;
 const code = "journal.refused";
+let readsOfProcess = 0;
 
 /** A file of changes, one JSON line each; a checkpoint is where the next line begins. */
 export const journal = defineSource({
@@ -111,6 +115,13 @@ export const journal = defineSource({
     const before = await linesFrom(path, 0, offset);
     const known = new Set(before.lines.map(({ key }) => key));
     const gone = new Set<string>();
+    readsOfProcess += 1;
+    const tails: Readonly<Record<string, number>> = {
+      "numbers versions by process": process.pid,
+      "numbers versions from one in each process": readsOfProcess,
+      "ends versions at random": randomInt(2 ** 32),
+    };
+    const tail = tails[String(broken)] ?? 0;
     const [ran] = await state.get(["ran"]);
     if (is("gives lower versions in later runs")) await state.each([{ key: "ran", value: true }]);
     if (is("skips what came while it was down") && checkpoint)
@@ -136,7 +147,7 @@ export const journal = defineSource({
       const position = is("gives every change one version") ? 7n : BigInt(at);
       const epoch = is("gives lower versions in later runs") && ran ? 0 : 1;
       const change = {
-        ...about(named(key, broken), version({ epoch, position, rank: 1, tail: 0 })),
+        ...about(named(key, broken), version({ epoch, position, rank: 1, tail })),
         ...(is("tells when it read") && { time: new Date().toISOString() }),
         ...(is("partitions by version") && { partitionkey: `${key}@${at}` }),
       };

@@ -15,6 +15,7 @@ const faults = [
   "adds noise",
   "differs by process",
   "is infinite for long texts",
+  "has a fingerprint by process",
   "has another fingerprint each time",
   "has one fingerprint for all dimensions",
   "has one fingerprint for all models",
@@ -168,8 +169,9 @@ let opened = 0;
 function fingerprintOf(dimensions: number, model: string, broken: string | undefined): string {
   if (broken === "has another fingerprint each time") return `letters@${++opened}/26/normalised`;
   const ofModel = broken === "has one fingerprint for all models" ? "1" : model;
+  const by = broken === "has a fingerprint by process" ? `${process.pid}-` : "";
   const isOne = broken === "has one fingerprint for all dimensions";
-  return `letters@${ofModel}/${isOne ? 26 : dimensions}/normalised`;
+  return `letters@${by}${ofModel}/${isOne ? 26 : dimensions}/normalised`;
 }
 
 function normalised(vector: Float32Array): Float32Array {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, openSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -49,6 +50,7 @@ const faults = [
   "clears other origins",
   "clears what is at it",
   "ignores its abort",
+  "goes on behind its abort",
   "ignores its deadline",
   "looks at its deadline once",
   "looks at its deadline before the first event only",
@@ -186,47 +188,53 @@ export const shelf = defineSink({
       }
     };
 
+    const write = async (events: readonly SluiceEvent[], run: WriteRun) => {
+      if (is("leaves a listener")) run.signal.addEventListener("abort", () => {});
+      if (is("leaves a file open")) openSync(path, "r");
+      const { deadline } = run;
+      const isTooLate = (at: number) => {
+        if (is("ignores its deadline")) return false;
+        if (is("looks at its deadline before the first event only") && at > 0) return false;
+        const now = performance.now();
+        return now >= (is("looks at its deadline once") ? deadline : run.deadline);
+      };
+      const waits = is("waits for its target through an abort");
+      await answering(path, waits ? undefined : run.signal);
+      if (is("settles late")) await sleep(2);
+      if (is("settles late") && run.signal.aborted) await sleep(1_200);
+      if (!is("ignores its abort")) run.signal.throwIfAborted();
+      current = events;
+      if (is("mixes up partitions")) await sleep(1);
+      const most = is("writes the first sixty of a batch") ? 60 : Infinity;
+      const given = (is("mixes up partitions") ? current : events).slice(0, most);
+      const changes = given.filter(isRecordChange);
+      const hasPuts = changes.some(({ type }) => type === "dev.sluice.record.upserted");
+      const failures = new Map<number, PoisonError>();
+      for (const [at, event] of changes.entries()) {
+        if (isTooLate(at)) throw new FencedError("shelf: the lease has ended.", { code });
+        const isDelete = event.type === "dev.sluice.record.deleted";
+        if (is("ignores deletes beside puts") && hasPuts && isDelete) continue;
+        const isClear = event.type === "dev.sluice.collection.cleared";
+        if (isClear || !JSON.stringify(event.data).includes("poison"))
+          await (isClear ? clear : put)(event, run).catch((cause: unknown) => {
+            if (is("takes what it cannot write for written")) return;
+            if (is("calls an outage poison")) throw new PoisonError("shelf: bad.", { code });
+            throw cause;
+          });
+        else if (!is("swallows what it refuses")) {
+          const wrong = is("names what did not fail") ? 0 : at;
+          failures.set(wrong, new PoisonError("shelf: refused.", { code }));
+          if (is("stops at what it refuses")) break;
+        }
+      }
+      if (failures.size > 0) throw new PartialError("shelf: some failed.", { code, failures });
+    };
     return {
       write: async (events, run) => {
-        if (is("leaves a listener")) run.signal.addEventListener("abort", () => {});
-        if (is("leaves a file open")) openSync(path, "r");
-        const { deadline } = run;
-        const isTooLate = (at: number) => {
-          if (is("ignores its deadline")) return false;
-          if (is("looks at its deadline before the first event only") && at > 0) return false;
-          const now = performance.now();
-          return now >= (is("looks at its deadline once") ? deadline : run.deadline);
-        };
-        const waits = is("waits for its target through an abort");
-        await answering(path, waits ? undefined : run.signal);
-        if (is("settles late")) await sleep(2);
-        if (is("settles late") && run.signal.aborted) await sleep(1_200);
-        if (!is("ignores its abort")) run.signal.throwIfAborted();
-        current = events;
-        if (is("mixes up partitions")) await sleep(1);
-        const most = is("writes the first sixty of a batch") ? 60 : Infinity;
-        const given = (is("mixes up partitions") ? current : events).slice(0, most);
-        const changes = given.filter(isRecordChange);
-        const hasPuts = changes.some(({ type }) => type === "dev.sluice.record.upserted");
-        const failures = new Map<number, PoisonError>();
-        for (const [at, event] of changes.entries()) {
-          if (isTooLate(at)) throw new FencedError("shelf: the lease has ended.", { code });
-          const isDelete = event.type === "dev.sluice.record.deleted";
-          if (is("ignores deletes beside puts") && hasPuts && isDelete) continue;
-          const isClear = event.type === "dev.sluice.collection.cleared";
-          if (isClear || !JSON.stringify(event.data).includes("poison"))
-            await (isClear ? clear : put)(event, run).catch((cause: unknown) => {
-              if (is("takes what it cannot write for written")) return;
-              if (is("calls an outage poison")) throw new PoisonError("shelf: bad.", { code });
-              throw cause;
-            });
-          else if (!is("swallows what it refuses")) {
-            const wrong = is("names what did not fail") ? 0 : at;
-            failures.set(wrong, new PoisonError("shelf: refused.", { code }));
-            if (is("stops at what it refuses")) break;
-          }
-        }
-        if (failures.size > 0) throw new PartialError("shelf: some failed.", { code, failures });
+        const writing = write(events, run);
+        if (!is("goes on behind its abort")) return writing;
+        const aborted = once(run.signal, "abort").then(() => run.signal.throwIfAborted());
+        return Promise.race([writing, aborted]);
       },
       close: async () => {
         if (isClosed && is("closes once")) throw new Error("shelf: closed already.");

@@ -38,8 +38,8 @@ const slow = [
   "records whose subjects look alike are strangers",
   "in another process, it knows what it wrote and deleted",
   "names the same change alike in another process",
-  "gives the same in another process",
-  "gives the same vectors in another process",
+  "gives the same in another process, whatever came before",
+  "gives the same vectors in another process, under the same fingerprint",
   secrets,
 ];
 

@@ -25,6 +25,7 @@ const faults = [
   "answers twenty-five at most",
   "differs by process",
   "remembers",
+  "remembers for ever what a subject was",
   "names events at random",
   "mixes up partitions",
   "changes its input",
@@ -44,6 +45,9 @@ const faults = [
 ] as const;
 
 const code = "words.refused";
+
+/** By subject, of whoever is open. */
+const seenByProcess = new Map<string, JsonObject>();
 
 /** Shouts; lets go what is hidden, splits what has parts, and refuses what is bad. */
 export const words = defineTransform({
@@ -72,8 +76,10 @@ export const words = defineTransform({
     const made = (event: RecordUpserted): Output => {
       const { subject } = event;
       const isStale = is("answers a record's change with what the record was");
-      const after = (isStale && seen.get(subject)) || event.data.after;
-      seen.set(subject, after);
+      const isKept = is("remembers for ever what a subject was");
+      const known = isKept ? seenByProcess : seen;
+      const after = ((isStale || isKept) && known.get(subject)) || event.data.after;
+      known.set(subject, after);
       if (after["hidden"] === true) return is("skips what it should let go") ? "skip" : null;
       const parts = after["parts"];
       if (Array.isArray(parts))

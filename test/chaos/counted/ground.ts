@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
+import Libsql from "libsql";
 import type { Place } from "../../../core/config/pipeline.ts";
 import { startRedisCluster } from "../../redis-cluster.ts";
 import { startRedisSentinels } from "../../redis-sentinels.ts";
@@ -19,9 +21,17 @@ export interface Ground {
   readonly primary: (key: string) => Promise<RedisServer>;
   /** Resolves when it would survive the loss of a primary. */
   readonly healed: () => Promise<void>;
+  /**
+   * Whether a process that stands still holds what all need: stopped in the midst of a write, it has the embedded file,
+   * and nobody can take over before it goes on or dies.
+   */
+  readonly isHeld: () => Promise<boolean>;
   readonly stop: () => Promise<void>;
 }
 
+const unheld = { isHeld: async () => false };
+/** Much longer than a write of those that run. */
+const lockedForMs = 3_000;
 const withReplicas: readonly RedisFault[] = ["redis-restart", "redis-stop", "cut"];
 
 /** Servers of its own; `dir` is for the embedded one. */
@@ -34,6 +44,7 @@ export async function openGround(kind: GroundKind, dir: string): Promise<Ground>
         servers: [],
         primary: () => Promise.reject(new Error("nothing runs that could be hit")),
         healed: async () => {},
+        isHeld: () => isLocked(join(dir, "sluice.db")),
         stop: async () => {},
       };
     case "redis": {
@@ -44,6 +55,7 @@ export async function openGround(kind: GroundKind, dir: string): Promise<Ground>
         servers: [server],
         primary: async () => server,
         healed: async () => {},
+        ...unheld,
         stop: server.stop,
       };
     }
@@ -55,6 +67,7 @@ export async function openGround(kind: GroundKind, dir: string): Promise<Ground>
         servers,
         primary: async (key) => (await holderOf(key)).primary,
         healed: () => healthy(3),
+        ...unheld,
         stop,
       };
     }
@@ -65,8 +78,26 @@ export async function openGround(kind: GroundKind, dir: string): Promise<Ground>
       const healed = async () => {
         while ((await primaryOf(servers)).online < servers.length - 1) await sleep(100);
       };
-      return { place, faults: withReplicas, servers, primary, healed, stop };
+      return { place, faults: withReplicas, servers, primary, healed, ...unheld, stop };
     }
+  }
+}
+
+/** Whether nobody gets to write for a while. */
+async function isLocked(path: string): Promise<boolean> {
+  const file = new Libsql(path, { timeout: 0 });
+  try {
+    for (const end = performance.now() + lockedForMs; performance.now() < end; await sleep(10))
+      try {
+        file.exec("BEGIN IMMEDIATE");
+        file.exec("ROLLBACK");
+        return false;
+      } catch {
+        // Somebody writes.
+      }
+    return true;
+  } finally {
+    file.close();
   }
 }
 

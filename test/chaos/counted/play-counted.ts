@@ -15,6 +15,7 @@ export interface CountedResult extends Tally {
   readonly seed: number;
   readonly faults: readonly Fault[];
   readonly takeOvers: readonly TakeOver[];
+  readonly held: number;
   /** What must not be, beside what is counted. */
   readonly wrong: readonly string[];
   /** From the end of the last fault until everything was handled. */
@@ -58,7 +59,7 @@ export async function playCounted(options: {
   const began = performance.now();
   const wrong: string[] = [];
   try {
-    const { takeOvers, never } = await playFaults(faults, {
+    const { takeOvers, never, held } = await playFaults(faults, {
       world,
       ground,
       processes: () => [...running].filter((one) => one.isRunning()),
@@ -86,7 +87,16 @@ export async function playCounted(options: {
       wrong,
     ];
     const ok = isExact.every((list) => list.length === 0);
-    return { ok, seed, faults, takeOvers, ...tally, wrong, settledMs: settledMs ?? settleWithinMs };
+    return {
+      ok,
+      seed,
+      faults,
+      takeOvers,
+      held,
+      ...tally,
+      wrong,
+      settledMs: settledMs ?? settleWithinMs,
+    };
   } finally {
     for (const one of running) one.signal("SIGCONT");
     await Promise.all([...running].map((one) => one.stop(5_000)));

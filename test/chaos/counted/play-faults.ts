@@ -23,21 +23,27 @@ export interface Stage {
   readonly told: (text: string) => void;
 }
 
+export interface Played {
+  readonly takeOvers: readonly TakeOver[];
+  readonly never: readonly string[];
+  /** How often one was stopped that held what all need (`Ground.isHeld`): they all wait for it then. */
+  readonly held: number;
+}
+
 const takenWithinMs = 60_000;
 
 /** Plays the faults at their times and resolves when the last is over, and each process that was hit is replaced. */
-export async function playFaults(
-  faults: readonly Fault[],
-  stage: Stage,
-): Promise<{ readonly takeOvers: readonly TakeOver[]; readonly never: readonly string[] }> {
+export async function playFaults(faults: readonly Fault[], stage: Stage): Promise<Played> {
   const began = performance.now();
   const takeOvers: TakeOver[] = [];
   const never: string[] = [];
+  let held = 0;
   const lasting: Promise<unknown>[] = [];
   const takenBy = (fault: Fault): Taken => {
     const isDisturbed = faults.some((one) => one !== fault && isNear(one, fault));
     return (after, ms) => {
-      if (ms === undefined) never.push(`nobody took over after ${after} at ${fault.atMs} ms`);
+      if (ms === "held") held += 1;
+      else if (ms === undefined) never.push(`nobody took over after ${after} at ${fault.atMs} ms`);
       else takeOvers.push({ after, ms, isDisturbed });
     };
   };
@@ -49,7 +55,7 @@ export async function playFaults(
     lasting.push(play(fault, stage, { turns, leaving, taken: takenBy(fault) }));
   }
   await Promise.all(lasting);
-  return { takeOvers, never };
+  return { takeOvers, never, held };
 }
 
 /** Within the time that a take-over may take. */
@@ -57,7 +63,7 @@ function isNear(one: Fault, fault: Fault): boolean {
   return one.atMs < fault.atMs + 15_000 && one.atMs + one.forMs + 3_000 > fault.atMs;
 }
 
-type Taken = (after: TakeOver["after"], ms: number | undefined) => void;
+type Taken = (after: TakeOver["after"], ms: number | undefined | "held") => void;
 
 async function play(fault: Fault, stage: Stage, hit: Hit): Promise<void> {
   const { world, ground } = stage;
@@ -84,7 +90,7 @@ interface Hit {
 async function hitProcess(
   kind: "kill" | "term" | "stop",
   { forMs, which }: Fault,
-  { world, processes, replace, told }: Stage,
+  { world, ground, processes, replace, told }: Stage,
   { leaving, taken }: Hit,
 ): Promise<void> {
   const all = processes().filter((one) => !leaving.has(one));
@@ -97,13 +103,21 @@ async function hitProcess(
   victim.signal(({ kill: "SIGKILL", term: "SIGTERM", stop: "SIGSTOP" } as const)[kind]);
   const patienceMs = kind === "stop" ? forMs : takenWithinMs;
   const overtaken = victim === reading ? takenOver(world, victim.pid, at, patienceMs) : undefined;
-  if (kind !== "stop") await victim.exited;
-  await sleep(forMs);
-  if (kind === "stop") victim.signal("SIGCONT");
-  else replace(victim);
+  let isHeld = false;
+  if (kind === "stop") {
+    const over = sleep(forMs);
+    isHeld = await ground.isHeld();
+    await over;
+    victim.signal("SIGCONT");
+  } else {
+    await victim.exited;
+    await sleep(forMs);
+    replace(victim);
+  }
   leaving.delete(victim);
   if (!overtaken) return;
   const ms = await overtaken;
+  if (isHeld) return taken(kind, "held");
   // Continued within its lease it goes on reading itself.
   if (ms !== undefined || kind !== "stop" || forMs > 15_000) taken(kind, ms);
 }
