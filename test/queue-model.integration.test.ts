@@ -7,7 +7,7 @@ import { openParty as openRedisParty } from "../core/queue/bullmq/index.integrat
 import type { Party, PartyOptions } from "../core/queue/conformance.ts";
 import { openParty as openEmbeddedParty } from "../core/queue/embedded/index.test.child.ts";
 import { commands } from "./queue-model/commands.ts";
-import { emptyWaiting, names, newModel } from "./queue-model/model.ts";
+import { emptyLines, names, newModel } from "./queue-model/model.ts";
 import { consume, openReal } from "./queue-model/real.ts";
 import { startRedis } from "./redis-server.ts";
 
@@ -42,12 +42,12 @@ describe.each(Object.keys(places))("a topic on %s", (kind) => {
         const { topics } = await real.party();
         for (const name of ["a", "b"] as const) {
           await topics.subscribe({ topic: real.topic, name });
-          model.waiting.set(name, emptyWaiting());
+          model.lines.set(name, emptyLines());
         }
         await fc.asyncModelRun(() => ({ model, real }), play);
         // What still waits comes as well, and nothing more.
         for (const name of names)
-          if (model.waiting.has(name))
+          if (model.lines.has(name))
             await consume(real, model, [await real.party()], name, { isEnough: () => false });
       } finally {
         await real.reopen();

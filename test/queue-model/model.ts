@@ -6,9 +6,15 @@ export const partitions = 3;
 export const names = ["a", "b", "c"] as const;
 export type Name = (typeof names)[number];
 
-/** What a topic must be like: for each subscription and partition what waits, in order. */
+/** A subscription's partition: what waits in it, and what of it was handled, in order. */
+export interface Line {
+  readonly waiting: string[];
+  readonly handled: string[];
+}
+
+/** What a topic must be like: for each subscription a line a partition. */
 export interface Model {
-  readonly waiting: Map<Name, readonly string[][]>;
+  readonly lines: Map<Name, readonly Line[]>;
   /** Of the last change; each has a number of its own. */
   last: number;
 }
@@ -19,11 +25,11 @@ export type Item =
   | { readonly is: "clear" };
 
 export function newModel(): Model {
-  return { waiting: new Map(), last: 0 };
+  return { lines: new Map(), last: 0 };
 }
 
-export function emptyWaiting(): readonly string[][] {
-  return Array.from({ length: partitions }, () => []);
+export function emptyLines(): readonly Line[] {
+  return Array.from({ length: partitions }, () => ({ waiting: [], handled: [] }));
 }
 
 /** Makes events of items and adds them to what waits. */
@@ -35,16 +41,36 @@ export function published(model: Model, items: readonly Item[]): readonly Sluice
       item.is === "clear"
         ? Array.from({ length: partitions }, (_, at) => at)
         : [partitionOf(event, partitions)];
-    for (const [name, waiting] of model.waiting) {
+    for (const [name, lines] of model.lines) {
       if (item.is === "change" && (item.audience ?? name) !== name) continue;
-      for (const place of places) waiting[place]?.push(String(n));
+      for (const place of places) lines[place]?.waiting.push(String(n));
     }
     return event;
   });
 }
 
 export function waitingOf(model: Model, name: Name): number {
-  return (model.waiting.get(name) ?? []).reduce((sum, { length }) => sum + length, 0);
+  return (model.lines.get(name) ?? []).reduce((sum, { waiting }) => sum + waiting.length, 0);
+}
+
+/**
+ * Takes a batch out of its line, and says what is wrong with it: it must be what waits first, in order. When a lease ran
+ * out before the queue heard that a batch was handled, a suffix comes again, said to be redelivered.
+ */
+export function taken(
+  { waiting, handled }: Line,
+  batch: readonly string[],
+  redelivered: boolean,
+): string | undefined {
+  const again = handled.indexOf(batch[0] ?? "");
+  if (again >= 0 && !redelivered) return `${batch[0]} came again as if it were new`;
+  if (again >= 0) waiting.unshift(...handled.splice(again));
+  for (const n of batch) {
+    const next = waiting.shift();
+    if (next !== n) return `${n} was handled, ${next} is next`;
+    handled.push(n);
+  }
+  return undefined;
 }
 
 /** Number and partition of an event that was handed over. */
