@@ -66,7 +66,7 @@ export async function consume(
     await run.before?.(events);
     batches += 1;
     const whats = events.map(whatIs);
-    const [{ partition = -1 } = {}] = whats;
+    const partition = whats[0]?.partition ?? -1;
     const line = model.lines.get(name)?.[partition];
     const numbers = whats.map(({ n }) => n);
     const isOne = line && whats.every((one) => one.partition === partition);
