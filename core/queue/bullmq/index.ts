@@ -28,7 +28,7 @@ export async function openBullmqTopics(
   const { project, scope, log } = options;
   const redis = await connectRedis(options);
   const { client } = redis;
-  await warnOfEviction(redis, log);
+  void warnOfEviction(redis, log);
 
   const refusals = openRefusals();
   const registry = openRegistry(redis, project);

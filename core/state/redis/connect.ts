@@ -2,7 +2,7 @@ import { Cluster } from "ioredis";
 import type { Log } from "../../connector.ts";
 import { ConfigError, RetryableError, SluiceError } from "../../errors.ts";
 import { clientOf, firstConnectMs, type RedisClient } from "./client.ts";
-import { openProbe } from "./probe.ts";
+import { answered, openProbe } from "./probe.ts";
 import { openReplication, unreplicated, type Replication } from "./replication.ts";
 import { parseRedisUrl, redisForms, wrongRedisOption, type RedisUrl } from "./url.ts";
 
@@ -21,8 +21,8 @@ export interface RedisPlace {
 }
 
 /**
- * Connects to the Redis at `url`: one server, a cluster or what sentinels call by a name (`redisForms`). Once open, commands wait for as long as Redis is away. The first connect does not: a
- * wrong address throws `RetryableError` `redis.unreachable` after 5 s, wrong credentials
+ * Connects to the Redis at `url`: one server, a cluster or what sentinels call by a name (`redisForms`). Once open, commands wait for as long as Redis is away. Opening does not: a
+ * wrong address throws `RetryableError` `redis.unreachable` after 5 s, a server that stands still after 3 s, wrong credentials
  * `ConfigError` `redis.unauthorized` at once, data of a newer Sluice `ConfigError` `state.format-newer`.
  */
 export async function connectRedis(options: {
@@ -37,8 +37,8 @@ export async function connectRedis(options: {
   reportOutages(client, place, log);
   try {
     await firstConnect(client, url);
-    await refuseReplica(client, place);
-    await checkFormat(client, project, place);
+    const checks = refuseReplica(client, place).then(() => checkFormat(client, project, place));
+    await answered(checks, place);
   } catch (error) {
     client.disconnect();
     throw error;

@@ -29,11 +29,29 @@ export function openProbe(options: {
   let asked: Promise<unknown> | undefined;
   return async () => {
     asked ??= ask().finally(() => (asked = undefined));
-    const patience = new AbortController();
-    const late = sleep(answerWithinMs, "late", { signal: patience.signal, ref: false });
-    const first = await Promise.race([asked, late]).finally(() => patience.abort());
-    if (first === "late") throw silent(place, reason);
+    await answered(asked, place, () => reason);
   };
+}
+
+/** What Redis answers; `RetryableError` `redis.unreachable` after 3 s without an answer. */
+export async function answered<T>(
+  answer: Promise<T>,
+  place: string,
+  why: () => string | undefined = () => undefined,
+): Promise<T> {
+  const patience = new AbortController();
+  const late = sleep(answerWithinMs, undefined, { signal: patience.signal, ref: false }).then(
+    () => {
+      throw silent(place, why());
+    },
+  );
+  answer.catch(() => {}); // when it is late
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    late.catch(() => {}); // it came in time
+    patience.abort();
+  }
 }
 
 function silent(place: string, reason: string | undefined): RetryableError {
