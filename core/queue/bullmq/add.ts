@@ -3,7 +3,7 @@ import type { Log } from "../../connector.ts";
 import { toRedisError } from "../../state/redis/connect.ts";
 import { backoffMs } from "../assign.ts";
 import type { Refusals } from "../refusals.ts";
-import type { NewJob } from "./new-jobs.ts";
+import { newJobId, type NewJob } from "./new-jobs.ts";
 import type { PartitionQueue } from "./queues.ts";
 import { restarted } from "./server-run.ts";
 
@@ -13,7 +13,7 @@ const maxPollMs = 250;
 
 /**
  * Adds jobs to one queue, one at a time and in order. While an add fails, the very same job is tried
- * again: nothing of the partition passes it. Waits while `maxWaiting` jobs wait, until half are left; where it is
+ * again, and while a fail-over may have taken it back: nothing of the partition passes it. Waits while `maxWaiting` jobs wait, until half are left; where it is
  * not to wait it resolves to "full", having added only a part.
  */
 export interface Adder {
@@ -49,22 +49,30 @@ export function openAdder(options: {
     room = Math.max(1, Math.min(jobsBetweenCounts, maxWaiting - waiting));
   }
 
-  async function addAll(
-    jobs: readonly NewJob[],
-    { signal, mayWait, serverRun }: AddRun,
-  ): Promise<"done" | "full"> {
-    for (const job of jobs) {
-      if (room <= 0) await insist(() => makeRoom(signal, mayWait), { signal, refusals });
-      if (room <= 0) return "full";
-      room--;
-      await insist(() => queue.add(job, serverRun), { signal, refusals });
-    }
-    return "done";
+  /** Invariant 1: what follows (a checkpoint, an acknowledgement, the next job) may lie on another server, or come to this one. */
+  async function addOne(job: NewJob, { signal, serverRun }: AddRun): Promise<void> {
+    let { id } = job;
+    let last: string | undefined;
+    const add = async (history: string) => {
+      // Part of it may be there: a job without its events, which was passed over and hides what has its id.
+      if (last !== undefined && last !== history) id = newJobId();
+      last = history;
+      await queue.add({ ...job, id }, { serverRun, history });
+    };
+    await insist(() => queue.kept(add), { signal, refusals });
   }
 
   return {
-    // Invariant 1: what follows (a checkpoint, an acknowledgement) may lie on another server.
-    add: (jobs, run) => insist(() => queue.kept(() => addAll(jobs, run)), { ...run, refusals }),
+    add: async (jobs, run) => {
+      const { signal, mayWait } = run;
+      for (const job of jobs) {
+        if (room <= 0) await insist(() => makeRoom(signal, mayWait), { signal, refusals });
+        if (room <= 0) return "full";
+        room--;
+        await addOne(job, run);
+      }
+      return "done";
+    },
   };
 }
 

@@ -4,7 +4,7 @@ import { bodiesOf } from "../bodies.ts";
 
 /** A job to add: part of one yield, for one partition. */
 export interface NewJob {
-  /** Kept by every repeat of this job: an add that was repeated adds once. */
+  /** Kept by every repeat of this job on one server: an add that was repeated adds once. */
   readonly id: string;
   readonly events: number;
   /** The events, in order: JSON arrays. */

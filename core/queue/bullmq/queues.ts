@@ -2,6 +2,7 @@ import { Queue, type JobJson } from "bullmq";
 import type { Log } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
 import { toRedisError, type RedisPlace } from "../../state/redis/connect.ts";
+import { failedOverReply, isInHistory } from "../../state/redis/replication.ts";
 import type { JobData } from "./events.ts";
 import { bodiesKey, jobOf, pieceKeys, queueNames, type QueuePlace } from "./names.ts";
 import type { Records } from "../queue.ts";
@@ -17,9 +18,12 @@ export interface PartitionQueue {
    * First the events, then the job that makes them visible. The same id again adds nothing, as long as the first one is known.
    * On a server in another run than `serverRun` it rejects with `redis.restarted`; the job may be there, without events.
    */
-  readonly add: (job: NewJob, serverRun: string) => Promise<void>;
-  /** Runs `add`s and resolves once no fail-over can take them back; runs them again where one did. */
-  readonly kept: <T>(add: () => Promise<T>) => Promise<T>;
+  readonly add: (
+    job: NewJob,
+    at: { readonly serverRun: string; readonly history: string },
+  ) => Promise<void>;
+  /** Runs `add` and resolves once no fail-over can take it back; runs it again, in another history, where one did. */
+  readonly kept: (add: (history: string) => Promise<void>) => Promise<void>;
   /** Jobs waiting; the one being worked on is not counted. */
   readonly waiting: () => Promise<number>;
   /** Jobs and events not yet acknowledged, and since when (`Date.now()`) the oldest is there. */
@@ -70,10 +74,11 @@ export function openQueues(
   };
 }
 
-/** KEYS: the events. ARGV: the run of the server, a piece's key, the piece. */
-const putScript = `${isInRun}
+/** KEYS: the events. ARGV: the run of the server, its history, a piece's key, the piece. */
+const putScript = `${isInRun}${isInHistory}
 if not isInRun(ARGV[1]) then return 0 end
-redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+if not isInHistory(ARGV[2]) then return ${failedOverReply} end
+redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
 return 1`;
 
 const replaceScript = `
@@ -105,12 +110,16 @@ async function openQueue(
   const backend = queue.getBackend();
 
   return {
-    add: async ({ id, events, pieces }, serverRun) => {
+    add: async ({ id, events, pieces }, { serverRun, history }) => {
       const puts = pieceKeys(id, pieces.length).map((key, at) =>
-        client.eval(putScript, 1, bodies, serverRun, key, pieces[at] ?? "[]"),
+        client.eval(putScript, 1, bodies, serverRun, history, key, pieces[at] ?? "[]"),
       );
       if ((await Promise.all(puts)).includes(0)) throw restarted();
-      const data = JSON.stringify({ pieces: pieces.length, serverRun } satisfies JobData);
+      const data = JSON.stringify({
+        pieces: pieces.length,
+        serverRun,
+        history,
+      } satisfies JobData);
       const job = { id, name: `${events} events`, data, opts: {}, progress: 0 };
       await backend.addJob({ ...job, attemptsMade: 0, timestamp: Date.now() } as JobJson, id);
     },

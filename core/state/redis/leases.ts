@@ -14,7 +14,7 @@ export function redisLeases(scripts: Scripts, scope: string, { kept }: Replicati
       const keys = [...keysOf(scope), `${scope}:l:${lease}`];
       const nonce = randomUUID();
       const sentAt = performance.now();
-      const acquire = () => scripts.acquire(...keys, lease, ttlMs, nonce);
+      const acquire = (history: string) => scripts.acquire(...keys, lease, ttlMs, nonce, history);
       const answer = await kept(scope, acquire, repeatedly).catch((error: unknown) => {
         throw toRedisError(error);
       });
@@ -26,7 +26,11 @@ export function redisLeases(scripts: Scripts, scope: string, { kept }: Replicati
         sentAt,
         inherited: inherited === 1,
         renew: async () =>
-          (await kept(scope, () => scripts.renew(...keys, token, ttlMs), repeatedly)) === 1,
+          (await kept(
+            scope,
+            (history) => scripts.renew(...keys, token, ttlMs, history),
+            repeatedly,
+          )) === 1,
         release: async () => {
           await scripts.release(...keys, lease, token).catch((error: unknown) => {
             throw toRedisError(error);

@@ -11,12 +11,17 @@ export interface Replication {
    * it wrote. Waits for them as long as it takes. Where the server's history changed meanwhile (a fail-over
    * or a restart), what was written may be gone: `write` is run again if it may be, else it rejects with
    * `RetryableError` `redis.failed-over`.
+   *
+   * `history` names the history that is written to, '' where that does not count. A script compares it
+   * (`isInHistory`): a primary that another one has replaced may not know that yet, and takes what is lost then.
    */
   readonly kept: <T>(
     tag: string,
-    write: () => Promise<T>,
+    write: (history: string) => Promise<T>,
     options: { readonly repeatable: boolean },
   ) => Promise<T>;
+  /** The history of the server that has the keys of `tag`; '' where that does not count. */
+  readonly history: (tag: string) => Promise<string>;
   readonly close: () => void;
 }
 
@@ -37,8 +42,24 @@ redis.call('SET', KEYS[1], '', 'PX', 60000)
 local told = redis.pcall('INFO', 'replication')
 return type(told) == 'string' and told or ''`;
 
+const failedOver = "FAILEDOVER";
+
+/** Lua: whether the server has the history that it is given; `failedOverReply` says that it has not. */
+export const isInHistory = `
+local function isInHistory(history)
+  if history == '' then return true end
+  local told = redis.pcall('INFO', 'replication')
+  return type(told) ~= 'string' or string.match(told, 'master_replid:(%w+)') == history
+end
+`;
+export const failedOverReply = `redis.error_reply('${failedOver} another server has these keys now')`;
+
 /** One server needs none of it: what it loses, it loses from the end of all that it has. */
-export const unreplicated: Replication = { kept: (_, write) => write(), close: () => {} };
+export const unreplicated: Replication = {
+  kept: (_, write) => write(""),
+  history: async () => "",
+  close: () => {},
+};
 
 /** `client` is used for nothing else, because WAIT blocks it; writes on other connections that were answered come before. */
 export function openReplication(options: {
@@ -125,7 +146,15 @@ export function openReplication(options: {
     kept: async (tag, write, { repeatable }) => {
       let before = known.get(tag)?.id ?? (await shared(tag));
       for (;;) {
-        const answer = await write();
+        let answer;
+        try {
+          answer = await write(before);
+        } catch (error) {
+          if (!(error instanceof Error && error.message.startsWith(failedOver))) throw error;
+          await sleep(retryMs); // our client has to learn who has the keys
+          before = await shared(tag);
+          continue;
+        }
         const after = await shared(tag);
         if (after === before) return answer;
         if (!repeatable)
@@ -136,6 +165,7 @@ export function openReplication(options: {
         before = after;
       }
     },
+    history: shared,
     close: () => {
       isClosed = true;
       client.disconnect();

@@ -1,4 +1,5 @@
 import type { RedisClient } from "./client.ts";
+import { failedOverReply, isInHistory } from "./replication.ts";
 
 /**
  * One scope's data, all under one hash tag so that one Lua call sees all of it, in a cluster too:
@@ -41,7 +42,7 @@ local function sweep()
 end
 `;
 
-const writing = `
+const writing = `${isInHistory}
 local function fits(at)
   local expect = ARGV[at + 1]
   return expect == '' or (find(ARGV[at]) or 0) == tonumber(expect)
@@ -55,17 +56,18 @@ local function write(at)
   redis.call('ZADD', O, 0, key)
   if expires == 0 then redis.call('ZREM', X, key) else redis.call('ZADD', X, expires, key) end
 end
+if not isInHistory(ARGV[3]) then return ${failedOverReply} end
 if ARGV[1] ~= '' and redis.call('HGET', T, ARGV[1]) ~= ARGV[2] then return redis.error_reply('FENCED') end
 sweep()
 `;
 
-/** ARGV: lease ('' = no fence), token, then four a write: key, expected revision or '', ttl or '', json ('' deletes). */
+/** ARGV: lease ('' = no fence), token, history, then four a write: key, expected revision or '', ttl or '', json ('' deletes). */
 const each =
   shared +
   writing +
   `
 local done = {}
-for at = 3, #ARGV, 4 do
+for at = 4, #ARGV, 4 do
   local fit = fits(at)
   if fit then write(at) end
   done[#done + 1] = fit and 1 or 0
@@ -76,8 +78,8 @@ const all =
   shared +
   writing +
   `
-for at = 3, #ARGV, 4 do if not fits(at) then return 0 end end
-for at = 3, #ARGV, 4 do write(at) end
+for at = 4, #ARGV, 4 do if not fits(at) then return 0 end end
+for at = 4, #ARGV, 4 do write(at) end
 return 1`;
 
 /** ARGV: keys. Answers revision and json a key, both false where absent. */
@@ -113,12 +115,14 @@ return found`;
 const leap = 1_000;
 
 /**
- * KEYS[6]: the lease. ARGV: its name, ttl, a nonce of this attempt: a command that was sent again
+ * KEYS[6]: the lease. ARGV: its name, ttl, a nonce of this attempt, the history: a command that was sent again
  * after a reconnect gets the answer of the first time. Answers token and whether it is inherited.
  */
 const acquire =
   shared +
+  isInHistory +
   `
+if not isInHistory(ARGV[4]) then return ${failedOverReply} end
 local held = redis.call('GET', KEYS[6])
 if held then
   local token, inherited, nonce = string.match(held, '^(%d+) (%d) (.*)$')
@@ -135,10 +139,12 @@ redis.call('HSET', H, ARGV[1], token)
 redis.call('SET', KEYS[6], string.format('%d %d ', token, inherited) .. ARGV[3], 'PX', ARGV[2])
 return { token, inherited }`;
 
-/** KEYS[6]: the lease. ARGV: token, ttl. */
+/** KEYS[6]: the lease. ARGV: token, ttl, the history. */
 const renew =
   shared +
+  isInHistory +
   `
+if not isInHistory(ARGV[3]) then return ${failedOverReply} end
 local held = redis.call('GET', KEYS[6])
 if not held or string.match(held, '^%d+') ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[6], ARGV[2])`;

@@ -23,7 +23,8 @@ export function redisStore(scripts: Scripts, scope: string, { kept }: Replicatio
     const repeatable = writes.every(({ expect }) => expect === undefined);
     return kept(
       scope,
-      () => scripts[script](...keys, fence?.lease ?? "", fence?.token ?? "", ...values),
+      (history) =>
+        scripts[script](...keys, fence?.lease ?? "", fence?.token ?? "", history, ...values),
       { repeatable },
     ).catch((error: unknown) => {
       throw toWriteError(error, fence);
