@@ -1,8 +1,10 @@
+import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { makeFolder, pipeline, runCli, startCli, until, type Cli } from "./run.test.data.ts";
 
@@ -231,6 +233,15 @@ describe("connectors and schema", () => {
     expect(Object.keys(plain.$defs)).toContain("sink.pinecone");
     const { stdout } = await run(["schema", "--json"]);
     expect(JSON.parse(stdout)).toEqual({ command: "schema", ok: true, result: plain });
+  });
+
+  it("tell all of it, however slowly it is read", async () => {
+    const main = fileURLToPath(new URL("./main.js", import.meta.url));
+    // A pipe of the shell holds 64 KB.
+    const line = `"${process.execPath}" "${main}" schema | (sleep 3; cat)`;
+    const { stdout: text } = await promisify(execFile)("sh", ["-c", line], { maxBuffer: 2 ** 22 });
+    expect(text.length).toBeGreaterThan(2 ** 17);
+    expect(JSON.parse(text)).toHaveProperty("$defs");
   });
 });
 

@@ -29,7 +29,6 @@ import { exitCodeOf } from "./exit.ts";
 import { openOutput } from "./output.ts";
 import { isSystemError, toldBy } from "./system-error.ts";
 
-/** For what is still on its way out of the process. */
 const lingerMs = 1_000;
 
 const args = process.argv.slice(2);
@@ -100,8 +99,16 @@ try {
   if (process.exitCode !== 0) output.failure(commandName(), toldTo(error));
 }
 
-// What a connector or its module left open does not keep a command that is done.
-setTimeout(() => process.exit(), lingerMs).unref();
+leaveSoon();
+
+/** What a connector or its module left open does not keep a command that is done; whoever reads its answer does. */
+function leaveSoon(): void {
+  setTimeout(() => {
+    const isTold = [process.stdout, process.stderr].every((one) => one.writableLength === 0);
+    if (isTold) process.exit();
+    leaveSoon();
+  }, lingerMs).unref();
+}
 
 function commandName(): string {
   const known = program.commands.map((command) => command.name());

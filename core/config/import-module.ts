@@ -21,14 +21,7 @@ export async function importModule(file: string, { maxMs = 30_000 } = {}): Promi
   refuseExits();
   let reject = (_error: SluiceError): void => {};
   const refused = new Promise<never>((_, no) => (reject = no));
-  const refusals = new Set<unknown>();
-  const load: Load = {
-    file,
-    refuse: (error) => {
-      refusals.add(error);
-      reject(error);
-    },
-  };
+  const load: Load = { file, refuse: reject };
   const refuseToWait = (what: string) =>
     load.refuse(
       new SluiceError(`it ${what}.`, {
@@ -38,12 +31,7 @@ export async function importModule(file: string, { maxMs = 30_000 } = {}): Promi
     );
   // Nothing is left that could wake it.
   const idle = () => refuseToWait("waits for what never comes");
-  // In a timer nobody catches it.
-  const thrown = (error: unknown) => {
-    if (!refusals.has(error)) throw error;
-  };
   process.once("beforeExit", idle);
-  process.on("uncaughtException", thrown);
   const timer = setTimeout(() => refuseToWait(`takes more than ${maxMs / 1_000} s`), maxMs).unref();
   try {
     const module = loading.run(load, () => import(pathToFileURL(file).href) as Promise<object>);
@@ -51,7 +39,6 @@ export async function importModule(file: string, { maxMs = 30_000 } = {}): Promi
   } finally {
     load.file = undefined;
     process.off("beforeExit", idle);
-    process.off("uncaughtException", thrown);
     clearTimeout(timer);
   }
 }
@@ -72,6 +59,12 @@ function refuseExits(): void {
       fix: `Take that call out of ${load.file}: a connector throws instead.`,
     });
     load.refuse(error);
+    // In a timer nobody catches it.
+    const caught = (thrown: unknown) => {
+      if (thrown !== error) throw thrown;
+    };
+    process.once("uncaughtException", caught);
+    setImmediate(() => process.off("uncaughtException", caught));
     throw error;
   };
 }

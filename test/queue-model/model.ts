@@ -6,10 +6,10 @@ export const partitions = 3;
 export const names = ["a", "b", "c"] as const;
 export type Name = (typeof names)[number];
 
-/** A subscription's partition: what waits in it, and what of it was handled, in order. */
+/** A subscription's partition: what waits in it, in order, and the batch that was handled last. */
 export interface Line {
   readonly waiting: string[];
-  readonly handled: string[];
+  last: readonly string[];
 }
 
 /** What a topic must be like: for each subscription a line a partition. */
@@ -17,6 +17,8 @@ export interface Model {
   readonly lines: Map<Name, readonly Line[]>;
   /** Of the last change; each has a number of its own. */
   last: number;
+  /** How many events came again. */
+  again: number;
 }
 
 /** What is published at once. */
@@ -25,11 +27,11 @@ export type Item =
   | { readonly is: "clear" };
 
 export function newModel(): Model {
-  return { lines: new Map(), last: 0 };
+  return { lines: new Map(), last: 0, again: 0 };
 }
 
 export function emptyLines(): readonly Line[] {
-  return Array.from({ length: partitions }, () => ({ waiting: [], handled: [] }));
+  return Array.from({ length: partitions }, () => ({ waiting: [], last: [] }));
 }
 
 /** Makes events of items and adds them to what waits. */
@@ -55,21 +57,25 @@ export function waitingOf(model: Model, name: Name): number {
 
 /**
  * Takes a batch out of its line, and says what is wrong with it: it must be what waits first, in order. When a lease ran
- * out before the queue heard that a batch was handled, a suffix comes again, said to be redelivered.
+ * out before the queue heard that a batch was handled, that batch comes again, said to be redelivered.
  */
 export function taken(
-  { waiting, handled }: Line,
+  model: Model,
+  line: Line,
   batch: readonly string[],
   redelivered: boolean,
 ): string | undefined {
-  const again = handled.indexOf(batch[0] ?? "");
-  if (again >= 0 && !redelivered) return `${batch[0]} came again as if it were new`;
-  if (again >= 0) waiting.unshift(...handled.splice(again));
+  const { waiting, last } = line;
+  if (last.length > 0 && batch[0] === last[0]) {
+    if (!redelivered) return `${batch[0]} came again as if it were new`;
+    model.again += last.length;
+    waiting.unshift(...last);
+  }
   for (const n of batch) {
     const next = waiting.shift();
     if (next !== n) return `${n} was handled, ${next} is next`;
-    handled.push(n);
   }
+  line.last = batch;
   return undefined;
 }
 

@@ -70,7 +70,9 @@ export async function consume(
     const line = model.lines.get(name)?.[partition];
     const numbers = whats.map(({ n }) => n);
     const isOne = line && whats.every((one) => one.partition === partition);
-    const fault = isOne ? taken(line, numbers, redelivered) : "a batch of several partitions";
+    const fault = isOne
+      ? taken(model, line, numbers, redelivered)
+      : "a batch of several partitions";
     if (fault) wrong.push(`${name}/${partition}: ${fault}`);
     await sleep(0);
   };

@@ -54,8 +54,16 @@ export function openAdder(options: {
     let { id } = job;
     let last: string | undefined;
     const add = async (history: string) => {
-      // Part of it may be there: a job without its events, which was passed over and hides what has its id.
-      if (last !== undefined && last !== history) id = newJobId();
+      signal.throwIfAborted(); // it may be another's turn since the last try
+      if (last !== undefined && last !== history) {
+        // Part of it may be there: a job without its events, which was passed over and hides what has its id.
+        const before = id;
+        id = newJobId();
+        log.info(
+          { before, id },
+          "redis failed over: a batch that it may have lost is published again",
+        );
+      }
       last = history;
       await queue.add({ ...job, id }, { serverRun, history });
     };

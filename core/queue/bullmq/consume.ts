@@ -1,6 +1,5 @@
 import { setMaxListeners } from "node:events";
 import type { RedisClient } from "../../state/redis/client.ts";
-import type { Replication } from "../../state/redis/replication.ts";
 import { pause, sharePartitions } from "../assign.ts";
 import type { TopicsOptions } from "../options.ts";
 import { partitionsChanged } from "../partitions-changed.ts";
@@ -26,7 +25,6 @@ export type Consume = (
 export function openConsumer(
   options: TopicsOptions & {
     readonly client: RedisClient;
-    readonly replication: Replication;
     readonly registry: Registry;
     readonly queueOf: (place: QueuePlace) => Promise<PartitionQueue>;
     readonly partitions: Partitions;
@@ -36,8 +34,7 @@ export function openConsumer(
   },
 ): Consume {
   const { project, scope, leaseMs, writeTimeoutMs, log } = options;
-  const { client, replication, registry, queueOf, partitions, currentRun, refusals, abandon } =
-    options;
+  const { client, registry, queueOf, partitions, currentRun, refusals, abandon } = options;
 
   /** Until the subscription is another one, or none, or its topic has another number of partitions, which is answered. */
   const changed = async (
@@ -89,7 +86,6 @@ export function openConsumer(
         await queue.sweep();
         await workPartition({
           client,
-          replication,
           names: queueNames(place),
           tenure,
           handle,

@@ -1,7 +1,6 @@
 import type { Log } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
 import type { RedisClient } from "../../state/redis/client.ts";
-import type { Replication } from "../../state/redis/replication.ts";
 import type { CurrentRun } from "./server-run.ts";
 import { bodiesKey, jobKey, pieceKeys, type QueueNames } from "./names.ts";
 
@@ -10,15 +9,14 @@ export interface JobData {
   readonly pieces: number;
   /** The run of the server that it was published in; empty: whatever that was. */
   readonly serverRun: string;
-  /** The history of the server that its events were put into; empty where nothing fails over. */
-  readonly history: string;
 }
 
 /** The events of one partition's jobs, which lie beside them. */
 export interface JobEvents {
   /**
    * Undefined when Redis does not have them: holding would stop the partition for ever. Loud when somebody took them out;
-   * where Redis was restarted or failed over between a job's events and the job, they are published again.
+   * where Redis was restarted between a job's events and the job, they are published again. So they are after
+   * a fail-over there, but that cannot be told apart here: it is loud too.
    */
   readonly read: (jobId: string, data: JobData) => Promise<readonly SluiceEvent[] | undefined>;
   /** The job is completed: its events go with the next `read` or `flush`, to save a round trip a job. */
@@ -34,12 +32,11 @@ return redis.call('HDEL', KEYS[1], unpack(ARGV))`;
 
 export function openJobEvents(options: {
   readonly client: RedisClient;
-  readonly replication: Replication;
   readonly names: QueueNames;
   readonly currentRun: CurrentRun;
   readonly log: Log;
 }): JobEvents {
-  const { client, replication, names, currentRun, log } = options;
+  const { client, names, currentRun, log } = options;
   const key = bodiesKey(names);
   let forgotten: (readonly [jobId: string, pieces: number])[] = [];
 
@@ -64,17 +61,13 @@ export function openJobEvents(options: {
   }
 
   return {
-    read: async (jobId, { pieces, serverRun, history }) => {
+    read: async (jobId, { pieces, serverRun }) => {
       const found = await fetch(pieceKeys(jobId, pieces));
       const texts = found.filter((piece) => piece !== null);
       if (texts.length === pieces)
         return texts.flatMap((text) => JSON.parse(text) as readonly SluiceEvent[]);
       if (serverRun && serverRun !== (await currentRun()).id) {
         log.info({ ...names, jobId }, "a batch lost its events with the last run of Redis");
-        return undefined;
-      }
-      if (history && history !== (await replication.history(names.prefix))) {
-        log.info({ ...names, jobId }, "a batch lost its events in a fail-over of Redis");
         return undefined;
       }
       const fix = "Set maxmemory-policy noeviction, and take a snapshot of the sources.";

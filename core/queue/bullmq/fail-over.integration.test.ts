@@ -1,10 +1,12 @@
 import { Redis } from "ioredis";
-import { expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { startRedis } from "../../../test/redis-server.ts";
 import type { Log } from "../../connector.ts";
 import { upserted, type SluiceEvent } from "../../event.ts";
-import { openReplication, unreplicated } from "../../state/redis/replication.ts";
-import { keysOf, scriptsOn } from "../../state/redis/scripts.ts";
+import { redisLeases } from "../../state/redis/leases.ts";
+import { openReplication, unreplicated, type Replication } from "../../state/redis/replication.ts";
+import { scriptsOn } from "../../state/redis/scripts.ts";
+import { redisStore } from "../../state/redis/store.ts";
 import { version } from "../../version.ts";
 import { openRefusals } from "../refusals.ts";
 import { openAdder } from "./add.ts";
@@ -100,26 +102,113 @@ it("a job whose events a fail-over lost, and which was passed over, is added ane
     },
     maxWaiting: 100,
     refusals: openRefusals(),
-    log: silent,
+    log,
   });
   const jobs = [event(1), event(2)].flatMap((one) => newJobs([one]));
   await adder.add(jobs, { signal, mayWait: true, serverRun: "" });
   await expect.poll(() => seen, { timeout: 5_000 }).toEqual([event(1).id, event(2).id]);
-  expect(told).toEqual(["a batch lost its events in a fail-over of Redis"]);
+  expect(told).toEqual([
+    "events lost: Redis no longer has them",
+    "redis failed over: a batch that it may have lost is published again",
+  ]);
 });
 
-it("a primary that was replaced takes no write of state, and the new one takes it once", async () => {
+it("who aborted publishes nothing again after a fail-over", async () => {
   const { client, replication, failOver } = await server();
-  const scripts = scriptsOn(client);
-  const keys = keysOf("scope");
-  await replication.history("scope");
-  const histories: string[] = [];
-  const write = async (history: string) => {
-    histories.push(history);
-    if (histories.length === 1) await failOver();
-    return await scripts.all(...keys, "", "", history, "key", "0", "", "1");
-  };
-  expect(await replication.kept("scope", write, { repeatable: false })).toBe(1);
-  expect(new Set(histories).size).toBe(2);
-  expect(await scripts.get(...keys, "key")).toEqual([1, "1"]);
+  const place = { project, topic, name, generation: "1", partition: 0 };
+  const queue = await openQueues(
+    { client, replication, replicas: 1, probe: async () => {}, close: () => {} },
+    silent,
+  )(place);
+  const aborter = new AbortController();
+  let adds = 0;
+  const adder = openAdder({
+    queue: {
+      ...queue,
+      add: async (job, at) => {
+        adds += 1;
+        await queue.add(job, at);
+        await failOver();
+        aborter.abort(new Error("another has the source"));
+      },
+    },
+    maxWaiting: 100,
+    refusals: openRefusals(),
+    log: silent,
+  });
+  const run = { signal: aborter.signal, mayWait: true, serverRun: "" };
+  await expect(adder.add(newJobs([event(1)]), run)).rejects.toThrow("another has the source");
+  expect(adds).toBe(1);
+  expect(await queue.waiting()).toBe(1);
 });
+
+describe("a primary that was replaced refuses, and the new one takes it once:", () => {
+  /** Fails over after `kept` has seen whose history it is, and before it is written to. */
+  const late = ({ replication, failOver }: Awaited<ReturnType<typeof server>>): Replication => ({
+    ...replication,
+    kept: async (tag, write, options) => {
+      let tries = 0;
+      const answer = await replication.kept(
+        tag,
+        async (history) => {
+          tries += 1;
+          if (tries === 1) await failOver();
+          return await write(history);
+        },
+        options,
+      );
+      expect(tries).toBe(2);
+      return answer;
+    },
+  });
+
+  it("a write of state, which could not be repeated", async () => {
+    const here = await server();
+    const { state } = scopeOn(here.client, late(here));
+    expect(await state.all([{ key: "key", value: 1, expect: 0 }])).toBe(true);
+    expect(await state.get(["key"])).toEqual([{ key: "key", value: 1, revision: 1 }]);
+  });
+
+  it("a lease, and its renewal", async () => {
+    const here = await server();
+    const lease = await scopeOn(here.client, late(here)).leases.acquire("lease", 300);
+    expect(lease?.token).toBe(1);
+    const before = lease?.until() ?? 0;
+    await expect.poll(() => lease?.until() ?? 0, { timeout: 5_000 }).toBeGreaterThan(before);
+    await lease?.release();
+  });
+
+  it("the events of a job", async () => {
+    const here = await server();
+    const { client } = here;
+    const place = { project, topic, name, generation: "1", partition: 0 };
+    const queue = await openQueues(
+      { client, replication: late(here), replicas: 1, probe: async () => {}, close: () => {} },
+      silent,
+    )(place);
+    const adder = openAdder({ queue, maxWaiting: 100, refusals: openRefusals(), log: silent });
+    const [job] = newJobs([event(1)]);
+    await adder.add(job ? [job] : [], { signal, mayWait: true, serverRun: "" });
+    expect(await client.hkeys(bodiesKey(queueNames(place)))).toHaveLength(1);
+    expect(await queue.waiting()).toBe(1);
+    expect(await queue.peek(0)).toEqual([event(1)]);
+  });
+
+  it("and whoever writes hears of it where nobody becomes the new one", async () => {
+    const here = await server();
+    const elsewhere = await server();
+    const { state } = scopeOn(here.client, elsewhere.replication);
+    await expect(state.all([{ key: "key", value: 1 }])).rejects.toMatchObject({
+      code: "redis.failed-over",
+    });
+    expect(await state.get(["key"])).toEqual([undefined]);
+  });
+});
+
+function scopeOn(client: Redis, replication: Replication) {
+  const scripts = scriptsOn(client);
+  return {
+    state: redisStore(scripts, "scope", replication),
+    leases: redisLeases(scripts, "scope", replication),
+  };
+}

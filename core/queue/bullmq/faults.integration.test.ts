@@ -5,7 +5,6 @@ import { startRedis, type RedisServer } from "../../../test/redis-server.ts";
 import type { Log } from "../../connector.ts";
 import { ConfigError } from "../../errors.ts";
 import { upserted, type SluiceEvent } from "../../event.ts";
-import { unreplicated } from "../../state/redis/replication.ts";
 import { version } from "../../version.ts";
 import type { Party } from "../conformance.ts";
 import { openParty } from "./index.integration.test.child.ts";
@@ -347,8 +346,8 @@ it("a completed job that waits again, because Redis went back, still has its eve
   const names = queueNames(place);
   const log: Log = { debug() {}, info() {}, warn() {}, error() {} };
   const currentRun = openServerRuns({ client, replicas: 0 }, log);
-  const events = openJobEvents({ client, replication: unreplicated, names, currentRun, log });
-  const data = { pieces: 1, serverRun: "", history: "" };
+  const events = openJobEvents({ client, names, currentRun, log });
+  const data = { pieces: 1, serverRun: "" };
   const held = () => client.hkeys(bodiesKey(names));
   await client.hset(bodiesKey(names), "job/0", "[]", "other/0", "[]");
   await client.hset(jobKey(names, "job"), "name", "1 events");

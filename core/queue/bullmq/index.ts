@@ -27,7 +27,7 @@ export async function openBullmqTopics(
 ): Promise<Topics> {
   const { project, scope, log } = options;
   const redis = await connectRedis(options);
-  const { client, replication } = redis;
+  const { client } = redis;
   void warnOfEviction(redis, log);
 
   const refusals = openRefusals();
@@ -43,7 +43,6 @@ export async function openBullmqTopics(
   const consume = openConsumer({
     ...options,
     client,
-    replication,
     registry,
     queueOf,
     partitions,

@@ -115,11 +115,7 @@ async function openQueue(
         client.eval(putScript, 1, bodies, serverRun, history, key, pieces[at] ?? "[]"),
       );
       if ((await Promise.all(puts)).includes(0)) throw restarted();
-      const data = JSON.stringify({
-        pieces: pieces.length,
-        serverRun,
-        history,
-      } satisfies JobData);
+      const data = JSON.stringify({ pieces: pieces.length, serverRun } satisfies JobData);
       const job = { id, name: `${events} events`, data, opts: {}, progress: 0 };
       await backend.addJob({ ...job, attemptsMade: 0, timestamp: Date.now() } as JobJson, id);
     },

@@ -2,7 +2,6 @@ import { WaitingError, type Job } from "bullmq";
 import type { Log, WriteRun } from "../../connector.ts";
 import { FencedError } from "../../errors.ts";
 import type { RedisClient } from "../../state/redis/client.ts";
-import type { Replication } from "../../state/redis/replication.ts";
 import { backoffMs, pause, type Tenure } from "../assign.ts";
 import type { Handle } from "../queue.ts";
 import { orAbort } from "./add.ts";
@@ -14,7 +13,6 @@ import { PartitionWorker } from "./worker.ts";
 
 export interface Work {
   readonly client: RedisClient;
-  readonly replication: Replication;
   readonly names: QueueNames;
   readonly tenure: Tenure;
   readonly handle: Handle;

@@ -1,4 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from "ioredis";
+import { isFailedOver } from "./replication.ts";
 import { SteadyCluster } from "./steady-cluster.ts";
 import type { RedisUrl } from "./url.ts";
 
@@ -18,8 +19,10 @@ export function clientOf(url: RedisUrl, text: string): RedisClient {
     ...(password !== undefined && { password }),
     ...(tls && { tls: {} }),
   } satisfies RedisOptions;
-  // A fail-over leaves us on a replica: the command is sent again to the new primary.
-  const reconnectOnError = (error: Error) => (error.message.startsWith("READONLY") ? 2 : false);
+  // A fail-over leaves us on a replica: the command is sent again to the new primary. Or on the old primary, which
+  // refused it: whoever sent it sends it again.
+  const reconnectOnError = (error: Error) =>
+    error.message.startsWith("READONLY") ? 2 : isFailedOver(error);
   switch (kind) {
     case "one":
       return new Redis(text, { ...common, lazyConnect: true, retryStrategy, reconnectOnError });

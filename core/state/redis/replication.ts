@@ -14,14 +14,13 @@ export interface Replication {
    *
    * `history` names the history that is written to, '' where that does not count. A script compares it
    * (`isInHistory`): a primary that another one has replaced may not know that yet, and takes what is lost then.
+   * It is written again for 3 s, and then rejects with `redis.failed-over`.
    */
   readonly kept: <T>(
     tag: string,
     write: (history: string) => Promise<T>,
     options: { readonly repeatable: boolean },
   ) => Promise<T>;
-  /** The history of the server that has the keys of `tag`; '' where that does not count. */
-  readonly history: (tag: string) => Promise<string>;
   readonly close: () => void;
 }
 
@@ -43,6 +42,10 @@ local told = redis.pcall('INFO', 'replication')
 return type(told) == 'string' and told or ''`;
 
 const failedOver = "FAILEDOVER";
+/** What a script says that was sent to a primary that was replaced. */
+export function isFailedOver(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith(failedOver);
+}
 
 /** Lua: whether the server has the history that it is given; `failedOverReply` says that it has not. */
 export const isInHistory = `
@@ -57,7 +60,6 @@ export const failedOverReply = `redis.error_reply('${failedOver} another server 
 /** One server needs none of it: what it loses, it loses from the end of all that it has. */
 export const unreplicated: Replication = {
   kept: (_, write) => write(""),
-  history: async () => "",
   close: () => {},
 };
 
@@ -142,30 +144,33 @@ export function openReplication(options: {
     return run;
   }
 
+  const failure = () =>
+    new RetryableError(`redis: ${place} failed over or restarted during a write.`, {
+      code: "redis.failed-over",
+      reason: "unreachable",
+    });
+
   return {
     kept: async (tag, write, { repeatable }) => {
+      const startedAt = performance.now();
       let before = known.get(tag)?.id ?? (await shared(tag));
       for (;;) {
         let answer;
         try {
           answer = await write(before);
         } catch (error) {
-          if (!(error instanceof Error && error.message.startsWith(failedOver))) throw error;
-          await sleep(retryMs); // our client has to learn who has the keys
+          if (!isFailedOver(error)) throw error;
+          if (performance.now() - startedAt > warnAfterMs) throw failure();
+          await sleep(retryMs); // whoever wrote has to learn who has the keys
           before = await shared(tag);
           continue;
         }
         const after = await shared(tag);
         if (after === before) return answer;
-        if (!repeatable)
-          throw new RetryableError(`redis: ${place} failed over or restarted during a write.`, {
-            code: "redis.failed-over",
-            reason: "unreachable",
-          });
+        if (!repeatable) throw failure();
         before = after;
       }
     },
-    history: shared,
     close: () => {
       isClosed = true;
       client.disconnect();
