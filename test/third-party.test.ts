@@ -228,9 +228,14 @@ describe("what cannot run here is refused", () => {
       "no schema of zod 4",
       'import { z } from "sluice"',
     ],
+    [
+      '{ kind: "source", name: "y", apiVersion: 1, config: { _zod: {}, parse() {} } }',
+      "no schema of zod 4",
+      'import { z } from "sluice"',
+    ],
   ])("for being %s", async (code, message, fix) => {
-    await writeFile(join(dir, `${message.length}.mjs`), `export const x = ${code};`);
-    await config(`./${message.length}.mjs`);
+    await writeFile(join(dir, `${code.length}.mjs`), `export const x = ${code};`);
+    await config(`./${code.length}.mjs`);
     const { stderr } = await sluice("validate", "one.json");
     expect(stderr).toContain("config.broken-connector");
     expect(stderr).toContain(message);

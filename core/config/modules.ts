@@ -97,7 +97,7 @@ function misfitOf({ kind, apiVersion, config }: Definition, type: string): Probl
           : `Update the connector: npm install ${type}@latest`,
     };
   }
-  if ("_zod" in config) return undefined;
+  if ("_zod" in config && "meta" in config) return undefined; // zod/mini has no `meta`
   return broken(
     `${show(type)} has a config that is no schema of zod 4.`,
     'Make it with the z of Sluice: import { z } from "sluice".',

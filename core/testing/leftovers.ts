@@ -75,13 +75,18 @@ export async function leavesNothing<T = void>(
 const holds =
   /^(Timeout|Immediate|TCPWRAP|TCPSERVERWRAP|PIPEWRAP|PIPESERVERWRAP|UDPWRAP|PROCESSWRAP|FSEVENTWRAP|STATWATCHER|FILEHANDLE|WORKER|MESSAGEPORT)$/i;
 
+/** The timer of an `AbortSignal.timeout`. It ends by itself; from Node 22 on it may be held until then. */
+function isOfSignal(kind: string): boolean {
+  return kind === "Timeout" && /node:internal\/abort_controller/.test(new Error().stack ?? "");
+}
+
 /** Watches what is made in some calls, and by what they started, and is not destroyed. */
 function resources() {
   const within = new AsyncLocalStorage<true>();
   const kinds = new Map<number, string>();
   const hook = createHook({
     init: (id, kind) => {
-      if (holds.test(kind) && within.getStore()) kinds.set(id, kind);
+      if (holds.test(kind) && within.getStore() && !isOfSignal(kind)) kinds.set(id, kind);
     },
     destroy: (id) => void kinds.delete(id),
   }).enable();

@@ -6,6 +6,8 @@ import type { SinkBench } from "./sink.ts";
 const many = 1_000;
 /** Texts that together have more than the 64 KiB that many a column holds. */
 const textsOfLong = 130;
+/** More than a page of what a database lists, or takes at once. */
+const pages = 130;
 const filler = "naïve 猫 🐈 ".repeat(50);
 
 /** How much a sink holds, and what must not become one: long records, many of them, and those that look alike. */
@@ -26,6 +28,10 @@ export function sinkExtentCases({ opened, assertHolds }: SinkBench): readonly Ca
           await assertHolds({ ...all([two, three, a, c], false), ...all([one, b, d], true) });
           await write([put("to-one", 3, three, four), put("to-two", 3, c)]);
           await assertHolds({ ...all([one, a, b, d], false), ...all([three, four, c], true) });
+          const [first = "", ...rest] = Array.from({ length: pages }, word);
+          await write([put("large", 1, first, ...rest)]);
+          await write([put("large", 2, first)]);
+          await assertHolds({ [first]: true, ...all(rest, false) });
         }),
     },
     {
@@ -45,6 +51,16 @@ export function sinkExtentCases({ opened, assertHolds }: SinkBench): readonly Ca
           });
           await write([clear(2)]);
           await assertHolds({ ...all([...below, ...beside], false), ...all(above, true) });
+          const many = () => Array.from({ length: pages }, word);
+          const [large, some] = [many(), many()];
+          await write([put("large", 3, ...large)]);
+          await write([remove("large", 4)]);
+          await assertHolds(all(large, false));
+          await write(some.map((text, at) => put(`some${at}`, 3, text)));
+          const everything = clear(4);
+          // A sink may guard itself against sweeps that go far; an emptied table is obeyed.
+          await write([{ ...everything, data: { ...everything.data, reason: "truncate" } }]);
+          await assertHolds(all(some, false));
         }),
     },
     {

@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import { PartialError, PoisonError } from "../errors.ts";
 import { isRecordChange, isUpsert, type SluiceEvent, type UpsertEvent } from "../event.ts";
-import { version } from "../version.ts";
 import type { Case } from "./conformance.ts";
 import { writeRun } from "./fakes/context.ts";
 import { consumer } from "./fakes/consumer.ts";
 import { state } from "./fakes/state.ts";
+import { as, manyOf } from "./transform-samples.ts";
 import type { TransformBench } from "./transform.ts";
+
+/** Far from the begin of a batch. */
+const badAt = 70;
 
 /** What is left of records once the runner has sent their changes through a transform, one after the other. */
 export function chainCases(bench: TransformBench): readonly Case[] {
@@ -76,6 +79,10 @@ export function chainCases(bench: TransformBench): readonly Case[] {
           const refused: unknown = await apply([good, bad, ...others]).catch((error) => error);
           assert.ok(refused instanceof PartialError, "not a PartialError");
           assert.deepEqual([...refused.failures.keys()], [1]);
+          const many = manyOf(samples).toSpliced(badAt, 0, bad);
+          const ofMany: unknown = await apply(many).catch((error) => error);
+          assert.ok(ofMany instanceof PartialError, "of many: not a PartialError");
+          assert.deepEqual([...ofMany.failures.keys()], [badAt]);
           const alone: unknown = await apply([bad]).catch((error) => error);
           const reason = alone instanceof PartialError ? alone.failures.get(0) : alone;
           assert.ok(reason instanceof PoisonError, "alone it is no PoisonError");
@@ -86,14 +93,6 @@ export function chainCases(bench: TransformBench): readonly Case[] {
   ];
 
   return [...(records.length > 1 ? whenRecords : []), ...(poison ? whenPoison(poison) : [])];
-}
-
-/** The record `identity`, at a version, with what `content` holds. */
-export function as(identity: UpsertEvent, content: UpsertEvent, position: number): UpsertEvent {
-  const { source, subject, partitionkey } = identity;
-  const sequence = version({ epoch: 9, position: BigInt(position), rank: 0, tail: 0 });
-  const id = `${subject}@${sequence}`;
-  return { ...content, source, subject, partitionkey, sequence, id };
 }
 
 /** Every two of the first samples, in both orders. */

@@ -6,7 +6,7 @@ import { isRecordChange, isUpsert } from "../event.ts";
 import type { Case } from "./conformance.ts";
 import { answeredElsewhere } from "./killed.ts";
 import type { TransformBench } from "./transform.ts";
-import { as } from "./transform-chain.ts";
+import { as, manyOf } from "./transform-samples.ts";
 
 /** What a transform answers with. */
 export function outputCases(bench: TransformBench): readonly Case[] {
@@ -166,17 +166,6 @@ function told(sample: Applicable): Applicable {
     audience: "kit",
     ...sample,
   };
-}
-
-/** As many as a batch may hold, all of them different. */
-function manyOf(samples: readonly Applicable[]): readonly Applicable[] {
-  const rounds = Math.ceil(100 / samples.length);
-  return Array.from({ length: rounds }, (_, round) =>
-    samples.map((one) => {
-      const subject = `${one.subject}~${round}`;
-      return { ...one, id: `${one.id}~${round}`, ...(isRecordChange(one) && { subject }) };
-    }),
-  ).flat();
 }
 
 /** A record that becomes a message keeps its own too. */

@@ -47,6 +47,10 @@ export const expectedOfSinks = {
   "clears the first part only": [
     "a record of several parts goes whole, by a delete, a filter or a clear",
   ],
+  "clears a page only": ["a record of several parts goes whole, by a delete, a filter or a clear"],
+  "names what failed among the puts": [
+    "a partial failure names just what failed, and the rest is complete",
+  ],
   "clears beyond its scope": ["a copy of a clear removes only what is in its scope"],
   "cuts what is long": ["a long record is whole, whatever letters it has"],
   "writes Latin letters only": ["a long record is whole, whatever letters it has"],
@@ -56,6 +60,7 @@ export const expectedOfSinks = {
   "writes the first sixty of a batch": [
     "a batch of a thousand events is written whole",
     "a delete removes what is of a lower version, by epoch, then position, rank and tail",
+    "a partial failure names just what failed, and the rest is complete",
   ],
   "keeps versions to itself": [
     "opened anew, it knows what it wrote and deleted",

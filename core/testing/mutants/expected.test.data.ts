@@ -76,6 +76,7 @@ export const expected = {
       "a record that becomes another sample leaves nothing of what it was",
     ],
     "fails as a whole": ["names the one input it refuses, and no other"],
+    "names what failed in its chunk": ["names the one input it refuses, and no other"],
     "names what did not fail": ["names the one input it refuses, and no other"],
     "settles late": ["settles within a second of an abort"],
     "waits for its service whatever its abort": ["settles within a second of an abort"],

@@ -20,6 +20,7 @@ const faults = [
   "deletes the first part only",
   "lets go of the first part only",
   "clears the first part only",
+  "clears a page only",
   "clears beyond its scope",
   "cuts what is long",
   "writes Latin letters only",
@@ -61,6 +62,7 @@ const faults = [
   "settles late",
   "swallows what it refuses",
   "names what did not fail",
+  "names what failed among the puts",
   "stops at what it refuses",
   "notes before it writes",
   "notes a clear before it is done",
@@ -174,6 +176,7 @@ export const shelf = defineSink({
       if (is("notes a clear before it is done") && (await isNoted("clear", event.sequence, run)))
         return;
       const { below, scope } = event.data;
+      let cleared = 0;
       for (const name of await readdir(path)) {
         const held = await read(join(path, name));
         if (!held || (held.sequence > below && !is("ignores the epoch of a clear"))) continue;
@@ -181,6 +184,7 @@ export const shelf = defineSink({
         if (held.sequence === below && !is("clears what is at it")) continue;
         if (!inScope(held.partitionkey, scope) && !is("clears beyond its scope")) continue;
         if (held.source !== event.source && !is("clears other origins")) continue;
+        if ((cleared += 1) > 100 && is("clears a page only")) return;
         const rest = is("clears the first part only") ? partsOf(held).slice(1) : [];
         if (rest.length > 0)
           await writeFile(join(path, name), JSON.stringify({ ...held, data: { after: {} }, rest }));
@@ -222,7 +226,9 @@ export const shelf = defineSink({
             throw cause;
           });
         else if (!is("swallows what it refuses")) {
-          const wrong = is("names what did not fail") ? 0 : at;
+          const deletes = changes.slice(0, at).filter(({ type }) => type.endsWith(".deleted"));
+          const ofPuts = is("names what failed among the puts") ? at - deletes.length : at;
+          const wrong = is("names what did not fail") ? 0 : ofPuts;
           failures.set(wrong, new PoisonError("shelf: refused.", { code }));
           if (is("stops at what it refuses")) break;
         }

@@ -33,6 +33,7 @@ const faults = [
   "skips what it should let go",
   "fails as a whole",
   "names what did not fail",
+  "names what failed in its chunk",
   "settles late",
   "waits for its service whatever its abort",
   "closes once",
@@ -124,9 +125,11 @@ export const words = defineTransform({
           const by = is("tells its token with what it refuses") ? ` Bearer ${token}` : "";
           const error = new PoisonError(`words: refused${by}.`, { code });
           if (is("fails as a whole")) throw error;
-          const failures = new Map(
-            bad.map((at) => [is("names what did not fail") ? 0 : at, error]),
-          );
+          const placeOf = (at: number) => {
+            if (is("names what failed in its chunk")) return at % 16;
+            return is("names what did not fail") ? 0 : at;
+          };
+          const failures = new Map(bad.map((at) => [placeOf(at), error]));
           throw new PartialError("words: some failed.", { code, failures });
         }
         const most = is("answers twenty-five at most") ? 25 : Infinity;
