@@ -249,6 +249,11 @@ describe("what cannot run here is refused", () => {
       "it calls process.exit(5)",
       "Take that call out of",
     ],
+    [
+      "async function main() { process.exit(0); } main().catch(() => process.exit(1)); await 0;",
+      "it calls process.exit(0)",
+      "Take that call out of",
+    ],
     ["await new Promise(() => {});", "it waits for what never comes", "Take the await"],
   ])("for what it does while it loads: %s", async (code, message, fix) => {
     const file = `./${code.length}.mjs`;
@@ -264,6 +269,20 @@ describe("what cannot run here is refused", () => {
       expect(stderr).toContain(`"${file}" cannot be loaded: ${message}`);
       expect(stderr).toContain(fix);
     }
+  });
+});
+
+describe("a module that throws in a timer while it loads", () => {
+  it("ends the command with 1, and what it threw", async () => {
+    const code = 'setTimeout(() => { throw new Error("not today"); }, 20);';
+    await writeFile(
+      join(dir, "late.mjs"),
+      `${code} await new Promise((wake) => setTimeout(wake, 300));`,
+    );
+    await writeFile(join(dir, "late.json"), '{ "name": "in", "source": "./late.mjs", "to": "t" }');
+    const { code: status, stderr } = await sluice("validate", "late.json");
+    expect(status).toBe(1);
+    expect(stderr).toContain("not today");
   });
 });
 

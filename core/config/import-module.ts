@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { pathToFileURL } from "node:url";
+import { inspect } from "node:util";
 import { SluiceError } from "../errors.ts";
 
 const code = "config.broken-connector";
@@ -59,12 +60,27 @@ function refuseExits(): void {
       fix: `Take that call out of ${load.file}: a connector throws instead.`,
     });
     load.refuse(error);
-    // In a timer nobody catches it.
-    const caught = (thrown: unknown) => {
-      if (thrown !== error) throw thrown;
-    };
-    process.once("uncaughtException", caught);
-    setImmediate(() => process.off("uncaughtException", caught));
+    catchLater(error, () => real(1));
     throw error;
   };
+}
+
+/** Thrown just now, and perhaps caught by nobody: in a timer, in a promise. They are told by who loads. */
+const refused = new Set<unknown>();
+
+/** Until the end of this turn what was refused ends no process; whatever else nobody catches does, as ever. */
+function catchLater(error: SluiceError, end: () => never): void {
+  const caught = (thrown: unknown) => {
+    if (refused.has(thrown)) return;
+    process.stderr.write(`${inspect(thrown)}\n`);
+    end();
+  };
+  if (refused.size === 0) {
+    process.on("uncaughtException", caught);
+    setImmediate(() => {
+      process.off("uncaughtException", caught);
+      refused.clear();
+    });
+  }
+  refused.add(error);
 }
