@@ -19,7 +19,8 @@ export async function during(reading: SourceRun, use: (reading: SourceRun) => Pr
 
 /** Waits until every text was published. */
 export function sees(reading: SourceRun, ...texts: readonly string[]) {
-  const wanted = `${texts.length} new text(s), ${texts.map((text) => text.slice(0, 30)).join(", ")}`;
+  const some = texts.slice(0, 5).map((text) => text.slice(0, 30));
+  const wanted = `${texts.length} new text(s), ${some.join(", ")}${texts.length > 5 ? ", …" : ""}`;
   return reading.until(hold(...texts), wanted);
 }
 

@@ -7,26 +7,15 @@ import type { SourceBench } from "./source.ts";
 /** What is easily lost between a text and another. */
 const marked = '  <b>&amp; "1" < 2 & 3</b>\n\n\tc:\\d  e\n<!-- f -->%20 ';
 
-/** More records than a page or two of what an origin lists. */
-const pages = 230;
-
 /** What every source does, whatever it can do besides. */
-export function streamCases({ source, origin, start }: SourceBench): readonly Case[] {
+export function streamCases({ origin, start }: SourceBench): readonly Case[] {
   return [
     {
       name: "first emits everything that exists, whatever letters it has",
       run: async () => {
-        const texts = Array.from({ length: pages }, () => `${word()} naïve 猫 🐈`);
-        const keys = texts.map(() => word());
-        const subjects: string[] = [];
-        for (const [at, key] of keys.entries())
-          subjects.push(await origin.put(key, texts[at] ?? ""));
-        await during(await start(), async (reading) => {
-          await sees(reading, ...texts);
-          const gone = subjects.filter((subject) => isGone(reading.events, subject));
-          assert.deepEqual(gone, [], "took for gone what is there");
-        });
-        if (source.capabilities.deletes) for (const key of keys) await origin.remove(key);
+        const texts = Array.from({ length: 5 }, () => `${word()} naïve 猫 🐈`);
+        for (const text of texts) await origin.put(word(), text);
+        await during(await start(), (reading) => sees(reading, ...texts));
       },
     },
     {

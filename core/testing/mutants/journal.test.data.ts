@@ -113,6 +113,8 @@ export const journal = defineSource({
     if (is("starts over")) offset = 0;
     if (is("begins with what is yet to come") && !checkpoint)
       offset = (await readFile(path)).length;
+    if (is("takes the newest page for all there is") && !checkpoint)
+      offset = (await linesFrom(path, 0, Infinity)).lines.at(-100)?.at ?? 0;
     const before = await linesFrom(path, 0, offset);
     const known = new Set(before.lines.map(({ key }) => key));
     const gone = new Set<string>();
@@ -165,8 +167,6 @@ export const journal = defineSource({
       const read = await linesFrom(path, offset, most);
       const one = is("gives what it reads at once one version") ? read.lines[0]?.at : undefined;
       let events = read.lines.flatMap(({ at, ...line }) => eventOf(line, one ?? at));
-      if (is("takes the newest page for all there is") && !isUnderWay && !checkpoint)
-        events = events.slice(-100);
       if (is("lets nothing come back"))
         events = events.filter(({ type, subject }) => {
           if (type === "dev.sluice.record.deleted") gone.add(subject);
