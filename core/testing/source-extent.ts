@@ -4,7 +4,7 @@ import { during, isGone, sees } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
 
 /** More records than a page or two of what an origin lists. */
-const records = 230;
+const records = 120;
 /** It may ask for each by itself, and tell of them once it has all. */
 const slower = 10;
 
@@ -12,7 +12,7 @@ const slower = 10;
 export function extentCases({ source, origin, patienceMs, start }: SourceBench): readonly Case[] {
   return [
     {
-      name: "emits every record of hundreds that exist, and takes none for gone",
+      name: "emits every record of a hundred and more, and takes none for gone",
       run: async () => {
         const texts = Array.from({ length: records }, word);
         const keys = texts.map(() => word());

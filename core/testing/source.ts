@@ -40,7 +40,7 @@ export interface SourceBench {
 /**
  * What the runner relies on in a source. `capabilities` decide which cases apply. An event must show
  * its text somewhere, as it was put; the first must come `patienceMs` (5 s) after a `put` or the start, ten times that
- * where 230 records wait to be read.
+ * where 120 records wait to be read.
  * `module`, the URL of the module that exports the source, has it killed at each step, in a process of its own. `outage`
  * has the origin refuse or fail every request, `stall` take requests and answer none: give what can be made, or neither is
  * tried. Nothing is put or removed meanwhile.

@@ -6,7 +6,7 @@ export const expectedOfSources = {
     ],
     "looks only once": ["emits what appears while it runs"],
     "takes the newest page for all there is": [
-      "emits every record of hundreds that exist, and takes none for gone",
+      "emits every record of a hundred and more, and takes none for gone",
     ],
     "lets nothing come back": ["a record that comes back is emitted again"],
     "gives lower versions in later runs": [
