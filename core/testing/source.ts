@@ -7,7 +7,6 @@ import { secretCases } from "./secrets.ts";
 import { checkpointCases } from "./source-checkpoints.ts";
 import { crashCases } from "./source-crashes.ts";
 import { deleteCases } from "./source-deletes.ts";
-import { extentCases } from "./source-extent.ts";
 import { killCases } from "./source-kills.ts";
 import { outageCases } from "./source-outages.ts";
 import { requestCases } from "./source-requests.ts";
@@ -39,8 +38,7 @@ export interface SourceBench {
 
 /**
  * What the runner relies on in a source. `capabilities` decide which cases apply. An event must show
- * its text somewhere, as it was put; the first must come `patienceMs` (5 s) after a `put` or the start, ten times that
- * where 120 records wait to be read.
+ * its text somewhere, as it was put; the first must come `patienceMs` (5 s) after a `put` or the start.
  * `module`, the URL of the module that exports the source, has it killed at each step, in a process of its own. `outage`
  * has the origin refuse or fail every request, `stall` take requests and answer none: give what can be made, or neither is
  * tried. Nothing is put or removed meanwhile.
@@ -77,6 +75,5 @@ export function sourceConformance(given: {
     ...(module === undefined ? [] : killCases(bench, String(module))),
     ...restraintCases(bench),
     ...outageCases(bench, { outage, stall }),
-    ...extentCases(bench),
   ];
 }
