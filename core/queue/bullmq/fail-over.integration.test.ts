@@ -4,14 +4,20 @@ import { startRedis } from "../../../test/redis-server.ts";
 import type { Log } from "../../connector.ts";
 import { upserted, type SluiceEvent } from "../../event.ts";
 import { redisLeases } from "../../state/redis/leases.ts";
-import { openReplication, unreplicated, type Replication } from "../../state/redis/replication.ts";
-import { scriptsOn } from "../../state/redis/scripts.ts";
+import { connectRedis } from "../../state/redis/connect.ts";
+import {
+  failedOverReply,
+  openReplication,
+  unreplicated,
+  type Replication,
+} from "../../state/redis/replication.ts";
+import { keysOf, scriptsOn } from "../../state/redis/scripts.ts";
 import { redisStore } from "../../state/redis/store.ts";
 import { version } from "../../version.ts";
 import { openRefusals } from "../refusals.ts";
 import { openAdder } from "./add.ts";
 import { openParty } from "./index.integration.test.child.ts";
-import { bodiesKey, queueNames } from "./names.ts";
+import { bodiesKey, queueNames, type QueuePlace } from "./names.ts";
 import { newJobs } from "./new-jobs.ts";
 import { openQueues } from "./queues.ts";
 import { openRegistry } from "./registry.ts";
@@ -40,6 +46,13 @@ async function server() {
   });
   const failOver = () => client.multi().replicaof("127.0.0.1", 1).replicaof("NO", "ONE").exec();
   return { ...redis, client, replication, failOver };
+}
+
+const placeOf = (generation: string) => ({ project, topic, name, generation, partition: 0 });
+
+function queueOn(client: Redis, replication: Replication, place: QueuePlace) {
+  const redis = { client, replication, replicas: 1, probe: async () => {}, close: () => {} };
+  return openQueues(redis, silent)(place);
 }
 
 function event(n: number): SluiceEvent {
@@ -80,11 +93,8 @@ it("a job whose events a fail-over lost, and which was passed over, is added ane
 
   const registry = openRegistry({ client, replication: unreplicated }, project);
   const generation = (await registry.read(topic)).subscriptions.get(name) ?? "";
-  const place = { project, topic, name, generation, partition: 0 };
-  const queue = await openQueues(
-    { client, replication, replicas: 1, probe: async () => {}, close: () => {} },
-    silent,
-  )(place);
+  const place = placeOf(generation);
+  const queue = await queueOn(client, replication, place);
   let adds = 0;
   const adder = openAdder({
     queue: {
@@ -115,11 +125,8 @@ it("a job whose events a fail-over lost, and which was passed over, is added ane
 
 it("who aborted publishes nothing again after a fail-over", async () => {
   const { client, replication, failOver } = await server();
-  const place = { project, topic, name, generation: "1", partition: 0 };
-  const queue = await openQueues(
-    { client, replication, replicas: 1, probe: async () => {}, close: () => {} },
-    silent,
-  )(place);
+  const place = placeOf("1");
+  const queue = await queueOn(client, replication, place);
   const aborter = new AbortController();
   let adds = 0;
   const adder = openAdder({
@@ -181,17 +188,36 @@ describe("a primary that was replaced refuses, and the new one takes it once:", 
   it("the events of a job", async () => {
     const here = await server();
     const { client } = here;
-    const place = { project, topic, name, generation: "1", partition: 0 };
-    const queue = await openQueues(
-      { client, replication: late(here), replicas: 1, probe: async () => {}, close: () => {} },
-      silent,
-    )(place);
+    const place = placeOf("1");
+    const queue = await queueOn(client, late(here), place);
     const adder = openAdder({ queue, maxWaiting: 100, refusals: openRefusals(), log: silent });
     const [job] = newJobs([event(1)]);
     await adder.add(job ? [job] : [], { signal, mayWait: true, serverRun: "" });
     expect(await client.hkeys(bodiesKey(queueNames(place)))).toHaveLength(1);
     expect(await queue.waiting()).toBe(1);
     expect(await queue.peek(0)).toEqual([event(1)]);
+  });
+
+  it("by the scripts themselves, each of them", async () => {
+    const { client } = await server();
+    const scripts = scriptsOn(client);
+    const keys = keysOf("scope");
+    for (const write of [
+      scripts.each(...keys, "", "", "another", "key", "", "", "1"),
+      scripts.all(...keys, "", "", "another", "key", "", "", "1"),
+      scripts.acquire(...keys, "scope:l:lease", "lease", 300, "nonce", "another"),
+      scripts.renew(...keys, "scope:l:lease", 1, 300, "another"),
+    ])
+      await expect(write).rejects.toThrow(/^FAILEDOVER /);
+  });
+
+  it("and the connection that it was written on is made anew", async () => {
+    const { url } = await server();
+    const { client, close } = await connectRedis({ url, project, log: silent });
+    onTestFinished(close);
+    const before = await client.client("ID");
+    await expect(client.eval(`return ${failedOverReply}`, 0)).rejects.toThrow(/^FAILEDOVER /);
+    await expect.poll(() => client.client("ID"), { timeout: 5_000 }).not.toBe(before);
   });
 
   it("and whoever writes hears of it where nobody becomes the new one", async () => {

@@ -144,10 +144,11 @@ export function openReplication(options: {
     return run;
   }
 
-  const failure = () =>
-    new RetryableError(`redis: ${place} failed over or restarted during a write.`, {
+  const failure = (what: string, fix: string) =>
+    new RetryableError(`redis: ${place} ${what}.`, {
       code: "redis.failed-over",
       reason: "unreachable",
+      fix,
     });
 
   return {
@@ -160,14 +161,22 @@ export function openReplication(options: {
           answer = await write(before);
         } catch (error) {
           if (!isFailedOver(error)) throw error;
-          if (performance.now() - startedAt > warnAfterMs) throw failure();
+          if (performance.now() - startedAt > warnAfterMs)
+            throw failure(
+              "leads to a server that another one has replaced, which would lose what is written",
+              "Stop the old primary, or make it a replica of the new one; everything goes on by itself then.",
+            );
           await sleep(retryMs); // whoever wrote has to learn who has the keys
           before = await shared(tag);
           continue;
         }
         const after = await shared(tag);
         if (after === before) return answer;
-        if (!repeatable) throw failure();
+        if (!repeatable)
+          throw failure(
+            "failed over or restarted during a write",
+            "Nothing is to be done: what was to be written is written again.",
+          );
         before = after;
       }
     },
