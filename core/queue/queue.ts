@@ -1,5 +1,6 @@
 import type { Finding, WriteRun } from "../connector.ts";
 import type { SluiceEvent } from "../event.ts";
+import type { Fence } from "../state/state.ts";
 
 /** What is lost: `memory` on any restart of Redis; `second` on power loss, the last 1–2 s; `disk` nothing. */
 export type Durability = "memory" | "second" | "disk";
@@ -59,11 +60,14 @@ export interface Topics {
    * adds to newcomers until it is stable: that last read is the moment of publication (Invariant 3).
    * Waits while a subscription is full, unless that is to be detached then (Invariants 9, 13), and while a topic that is not optional has no
    * subscription (Invariant 4). Calls for one topic must not overlap in one process: the caller has one batch in flight.
+   *
+   * `fence` says under which lease (of the whole project) the events were read. Once a later holder has published to a partition,
+   * nothing of an earlier one reaches it, be it on its way already: `FencedError` (Invariant 2).
    */
   readonly publish: (
     topic: string,
     events: readonly SluiceEvent[],
-    run: { readonly signal: AbortSignal },
+    run: { readonly signal: AbortSignal; readonly fence?: Fence },
   ) => Promise<void>;
   /**
    * These topics for as long as nothing of theirs can have been lost: for whoever publishes in order. When Redis is

@@ -11,6 +11,7 @@ import { openChildren } from "./children.ts";
 import { undertaker } from "./bury.ts";
 import { coalesce } from "./coalesce.ts";
 import { deliver, succeeds, type Delivery } from "./deliver.ts";
+import { fenceOf } from "./fence-of.ts";
 import { firstOther } from "./first-other.ts";
 import { guarded, type Failure } from "./failure.ts";
 import { ownPrefix } from "./keys.ts";
@@ -252,11 +253,12 @@ async function openWriter(connector: ConsumerConnector, run: TaskRun): Promise<O
   );
   // Partitions are handled in parallel, but a topic is published to one call at a time.
   let last: Promise<unknown> = Promise.resolve();
-  const write: Writer["write"] = async (events, { signal }) => {
+  const write: Writer["write"] = async (events, { signal, fence }) => {
+    const publishing = { signal, fence: fenceOf(name, fence) };
     const publish = async () => {
       await serving.begun({ signal });
       await tracedPublish({ connector: name, topic: to }, events.map(passedOn), (all) =>
-        backend.topics.publish(to, all, { signal }),
+        backend.topics.publish(to, all, publishing),
       );
       run.board.meter("published", events.length);
     };

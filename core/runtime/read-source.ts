@@ -10,6 +10,7 @@ import { prefixed } from "../state/prefixed.ts";
 import type { Lease, Scope } from "../state/state.ts";
 import { undertaker } from "./bury.ts";
 import { openServing } from "./catch-up.ts";
+import { fenceOf } from "./fence-of.ts";
 import { givenUp, producersOf } from "./given-up.ts";
 import { checkpointKey, ownPrefix } from "./keys.ts";
 import { listProducers, producerOf } from "./producers.ts";
@@ -96,6 +97,7 @@ export async function readSource(
     signal,
   };
   const bury = undertaker(connector.name, run);
+  const publishing = { signal, fence: fenceOf(connector.name, lease) };
   if (run.failures === 0) isWell();
   log.info({ resumed: resumed !== undefined }, "source started");
 
@@ -131,7 +133,7 @@ export async function readSource(
   async function publish(events: readonly SluiceEvent[]): Promise<void> {
     const topic = connector.to;
     try {
-      await backend.topics.publish(topic, events, { signal });
+      await backend.topics.publish(topic, events, publishing);
     } catch (error) {
       if (!isInvalid(error)) throw error;
       const sound: SluiceEvent[] = [];
@@ -140,7 +142,7 @@ export async function readSource(
         if (reason === undefined) sound.push(event);
         else await bury({ topic, event, stage: "publish", error: reason, attempts: 1 });
       }
-      await backend.topics.publish(topic, sound, { signal });
+      await backend.topics.publish(topic, sound, publishing);
     }
   }
 

@@ -20,6 +20,7 @@ import { z } from "../index.ts";
 import type { DeadLetter } from "../queue/queue.ts";
 import { commandEnding } from "./orphans.ts";
 import { askSnapshot, fateOf } from "./requests.ts";
+import { version } from "../version.ts";
 import { startPipeline, type Running } from "./runner.ts";
 import { sinkConnector } from "./sink.test.data.ts";
 
@@ -39,6 +40,20 @@ const record = (context: Reading, n: number) =>
     after: { n },
     meta: {},
   });
+
+/** Some of every partition. */
+const others = Array.from({ length: 10 }, (_, at) =>
+  upserted({
+    source: "/others",
+    key: at,
+    subject: `n${90 + at}`,
+    version: version({ epoch: 0, position: 0n, rank: 0, tail: 0 }),
+    time: "2026-01-01T00:00:00Z",
+    op: "update",
+    after: {},
+    meta: {},
+  }),
+);
 
 /** A source that is what `read` does. */
 function sourceOf(
@@ -717,6 +732,66 @@ describe.each(Object.keys(places))("a pipeline on %s", (kind) => {
     ).toEqual(range(20).filter((n) => n % 2 === 1));
     const scopes = clears().map(({ data }) => JSON.stringify((data as { scope: unknown }).scope));
     expect(new Set(scopes)).toEqual(new Set(['{"partition":0,"of":2}', '{"partition":1,"of":2}']));
+  });
+
+  it("publishes nothing from source or transform behind what a later holder of its lease published (Invariant 2)", async () => {
+    const pass: Stage = {
+      use: "pass",
+      config: {},
+      configHash: "00000000",
+      transform: defineTransform({
+        name: "pass",
+        version: "1.0.0",
+        summary: "",
+        config: z.strictObject({}),
+        accepts: [""],
+        emits: [""],
+        open: async () => ({ apply: async (events) => [...events] }),
+      }),
+    };
+    let goOn = 0;
+    let runs = 0;
+    const source = sourceOf(async function* (context) {
+      runs += 1;
+      for (let n = 0; n < 2; n++) {
+        while (goOn < n) await sleep(20, undefined, { signal: context.signal });
+        yield { events: [record(context, n)], checkpoint: { next: 0 } };
+      }
+      await sleep(3_600_000, undefined, { signal: context.signal });
+    });
+    const transform: ResolvedConnector = {
+      kind: "transform",
+      name: "passing",
+      from: ["numbers"],
+      to: "evens",
+      transforms: [pass],
+      retry: { attempts: 3, maxDelayMs: 50 },
+    };
+    const passed: number[] = [];
+    const read: number[] = [];
+    const note = (seen: number[]) => async (events: readonly SluiceEvent[]) =>
+      void seen.push(...events.map(numberOf));
+    const direct = { ...sinkOf(note(read)), name: "direct" };
+    const pipeline = pipelineOf([source, transform, direct, sinkOf(note(passed), [], "evens")]);
+    await start(pipeline);
+    await eventually(() => read.includes(0) && passed.includes(0), "the first at both ends");
+
+    const backend = await openBackend(pipeline, { log: silent });
+    const { signal } = new AbortController();
+    const later = (topic: string, lease: string) =>
+      backend.topics.publish(topic, others, { signal, fence: { lease, token: 2 ** 40 } });
+    for (const partition of [0, 1]) await later("evens", `passing/p/numbers/${partition}`);
+    await later("numbers", "numbers/source");
+    await backend.close(1_000);
+    goOn = 1;
+    await eventually(() => runs > 1, "the source to begin anew");
+    const isOther = (n: number) => n >= 90;
+    await eventually(() => [read, passed].every((all) => all.filter(isOther).length > 9), "others");
+    await eventually(() => runs > 2, "the source to be refused again");
+    expect(read.filter((n) => !isOther(n))).toEqual([0]);
+    expect(passed.filter((n) => !isOther(n))).toEqual([0]);
+    // Those that came under each of its two leases, and none that it read itself.
+    expect(passed.filter(isOther)).toHaveLength(2 * others.length);
   });
 
   it("answers on its admin API, to addresses only", async () => {

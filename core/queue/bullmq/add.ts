@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../../connector.ts";
+import { FencedError } from "../../errors.ts";
 import { toRedisError } from "../../state/redis/connect.ts";
+import type { Fence } from "../../state/state.ts";
 import { backoffMs } from "../assign.ts";
 import type { Refusals } from "../refusals.ts";
 import { newJobId, type NewJob } from "./new-jobs.ts";
@@ -25,6 +27,7 @@ interface AddRun {
   readonly mayWait: boolean;
   /** The run of the server outside of which nothing is added (`redis.restarted`); empty: whatever it is. */
   readonly serverRun: string;
+  readonly fence?: Fence;
 }
 
 export function openAdder(options: {
@@ -50,7 +53,7 @@ export function openAdder(options: {
   }
 
   /** Invariant 1: what follows (a checkpoint, an acknowledgement, the next job) may lie on another server, or come to this one. */
-  async function addOne(job: NewJob, { signal, serverRun }: AddRun): Promise<void> {
+  async function addOne(job: NewJob, { signal, serverRun, fence }: AddRun): Promise<void> {
     let { id } = job;
     let last: string | undefined;
     const add = async (history: string) => {
@@ -65,7 +68,7 @@ export function openAdder(options: {
         );
       }
       last = history;
-      await queue.add({ ...job, id }, { serverRun, history });
+      await queue.add({ ...job, id }, { serverRun, history, ...(fence && { fence }) });
     };
     await insist(() => queue.kept(add), { signal, refusals });
   }
@@ -84,7 +87,7 @@ export function openAdder(options: {
   };
 }
 
-/** Runs until it succeeds. An outage is no reason to lose events, so only an abort ends it, or a server in another run. */
+/** Runs until it succeeds. An outage is no reason to lose events, so only an abort ends it, a server in another run, or a successor. */
 export async function insist<T>(
   run: () => Promise<T>,
   options: { readonly signal: AbortSignal; readonly refusals: Refusals },
@@ -98,6 +101,7 @@ export async function insist<T>(
         return await run();
       } catch (error) {
         if (signal.aborted) throw signal.reason;
+        if (error instanceof FencedError) throw error;
         const told = toRedisError(error);
         if (told.code === restarted().code) throw told;
         refusals.note(call, told);

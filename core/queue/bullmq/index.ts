@@ -76,8 +76,11 @@ export async function openBullmqTopics(
 
   const publishIn =
     (serverRun: string): Topics["publish"] =>
-    (topic, events, { signal }) =>
-      tracked(signal, (signal) => orAbort(publish(topic, events, { signal, serverRun }), signal));
+    (topic, events, { signal, fence }) =>
+      tracked(signal, (signal) => {
+        const run = { signal, serverRun, ...(fence && { fence }) };
+        return orAbort(publish(topic, events, run), signal);
+      });
 
   const topics: Topics = {
     durability: () => durabilityOf(redis),

@@ -31,6 +31,11 @@ export function bodiesKey({ queue, prefix }: QueueNames): string {
   return `${prefix}:${queue}:bodies`;
 }
 
+/** The hash of who publishes to a queue: the publisher's lease → its newest token, and the job it last put events of. */
+export function publishersKey({ queue, prefix }: QueueNames): string {
+  return `${prefix}:${queue}:publishers`;
+}
+
 /** BullMQ's hash of a job. */
 export function jobKey({ queue, prefix }: QueueNames, jobId: string): string {
   return `${prefix}:${queue}:${jobId}`;

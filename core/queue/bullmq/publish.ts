@@ -1,6 +1,7 @@
 import { checkEvents } from "../../check-event.ts";
 import type { SluiceEvent } from "../../event.ts";
 import { pause } from "../assign.ts";
+import type { Fence } from "../../state/state.ts";
 import { addresseeOf } from "../audience.ts";
 import type { TopicsOptions } from "../options.ts";
 import { spread } from "../partition.ts";
@@ -20,7 +21,7 @@ const pollMs = 200;
 export type Publish = (
   topic: string,
   events: readonly SluiceEvent[],
-  run: { readonly signal: AbortSignal; readonly serverRun: string },
+  run: { readonly signal: AbortSignal; readonly serverRun: string; readonly fence?: Fence },
 ) => Promise<void>;
 
 export function openPublisher(
@@ -84,7 +85,7 @@ export function openPublisher(
   /** A publish begins with what the last one read at its end: the read that counts comes after adding. */
   const lastRead = new Map<string, TopicRecord>();
 
-  return async (topic, events, { signal, serverRun }) => {
+  return async (topic, events, { signal, serverRun, fence }) => {
     const checked = checkEvents(events);
     if (checked.length === 0) return;
     const read = async () => {
@@ -119,7 +120,8 @@ export function openPublisher(
             const place = { project, topic, name, generation, partition };
             const adder = await insist(() => adderOf(place), { signal, refusals });
             const mayWait = !record.detaching.has(name);
-            const outcome = await adder.add(jobs, { signal, mayWait, serverRun });
+            const mine = { signal, mayWait, serverRun, ...(fence && { fence }) };
+            const outcome = await adder.add(jobs, mine);
             if (outcome === "full") await detach({ topic, name, generation }, count, signal);
           }),
         ),

@@ -4,7 +4,17 @@ import type { SluiceEvent } from "../../event.ts";
 import { toRedisError, type RedisPlace } from "../../state/redis/connect.ts";
 import { failedOverReply, isInHistory } from "../../state/redis/replication.ts";
 import type { JobData } from "./events.ts";
-import { bodiesKey, jobOf, pieceKeys, queueNames, type QueuePlace } from "./names.ts";
+import {
+  bodiesKey,
+  jobKey,
+  jobOf,
+  pieceKeys,
+  publishersKey,
+  queueNames,
+  type QueuePlace,
+} from "./names.ts";
+import type { Fence } from "../../state/state.ts";
+import { fencedPublisher } from "../fenced-publisher.ts";
 import type { Records } from "../queue.ts";
 import { withoutRecords } from "../without.ts";
 import type { NewJob } from "./new-jobs.ts";
@@ -17,10 +27,11 @@ export interface PartitionQueue {
   /**
    * First the events, then the job that makes them visible. The same id again adds nothing, as long as the first one is known.
    * On a server in another run than `serverRun` it rejects with `redis.restarted`; the job may be there, without events.
+   * Rejects with `FencedError` once a later holder of the `fence`'s lease has added a job here.
    */
   readonly add: (
     job: NewJob,
-    at: { readonly serverRun: string; readonly history: string },
+    at: { readonly serverRun: string; readonly history: string; readonly fence?: Fence },
   ) => Promise<void>;
   /** Runs `add` and resolves once no fail-over can take it back; runs it again, in another history, where one did. */
   readonly kept: (add: (history: string) => Promise<void>) => Promise<void>;
@@ -74,11 +85,33 @@ export function openQueues(
   };
 }
 
-/** KEYS: the events. ARGV: the run of the server, its history, a piece's key, the piece. */
+/**
+ * KEYS: the events, the publishers. ARGV: the run of the server, its history, a piece's key, the piece, the publisher's
+ * lease ('' = nobody's), its token, the job, its pieces, what a job's key begins with.
+ *
+ * A client that lost its connection sends again what was on its way, also what its sender gave up long ago. So the first
+ * put of a lease's next holder looks for the job of the one before: if that is not there yet, its events are taken
+ * away, and it brings nothing when it comes. There is one at most, for a job is added before the next one's events are put.
+ */
 const putScript = `${isInRun}${isInHistory}
-if not isInRun(ARGV[1]) then return 0 end
-if not isInHistory(ARGV[2]) then return ${failedOverReply} end
-redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
+local run, history, piece, json, lease, token, job, pieces, jobs = unpack(ARGV)
+if not isInRun(run) then return 0 end
+if not isInHistory(history) then return ${failedOverReply} end
+if lease ~= '' then
+  local last = redis.call('HGET', KEYS[2], lease)
+  if last then
+    local lastToken, lastJob, lastPieces = string.match(last, '^(%d+) (%S+) (%d+)$')
+    if tonumber(lastToken) > tonumber(token) then return redis.error_reply('FENCED by a later holder') end
+    if lastToken ~= token and redis.call('EXISTS', jobs .. lastJob) == 0 then
+      for at = 0, lastPieces - 1 do
+        local key = lastJob .. '/' .. at
+        if redis.call('HEXISTS', KEYS[1], key) == 1 then redis.call('HSET', KEYS[1], key, '[]') end
+      end
+    end
+  end
+  redis.call('HSET', KEYS[2], lease, token .. ' ' .. job .. ' ' .. pieces)
+end
+redis.call('HSET', KEYS[1], piece, json)
 return 1`;
 
 const replaceScript = `
@@ -94,6 +127,7 @@ async function openQueue(
   const names = queueNames(place);
   const { prefix } = names;
   const bodies = bodiesKey(names);
+  const publishers = publishersKey(names);
   const queue = new Queue(names.queue, {
     connection: client,
     prefix,
@@ -110,11 +144,17 @@ async function openQueue(
   const backend = queue.getBackend();
 
   return {
-    add: async ({ id, events, pieces }, { serverRun, history }) => {
-      const puts = pieceKeys(id, pieces.length).map((key, at) =>
-        client.eval(putScript, 1, bodies, serverRun, history, key, pieces[at] ?? "[]"),
-      );
-      if ((await Promise.all(puts)).includes(0)) throw restarted();
+    add: async ({ id, events, pieces }, { serverRun, history, fence }) => {
+      const jobs = jobKey(names, "");
+      const by = [fence?.lease ?? "", fence?.token ?? 0, id, pieces.length, jobs];
+      const puts = pieceKeys(id, pieces.length).map((key, at) => {
+        const piece = pieces[at] ?? "[]";
+        return client.eval(putScript, 2, bodies, publishers, serverRun, history, key, piece, ...by);
+      });
+      const done = await Promise.all(puts).catch((error: unknown) => {
+        throw fence && isFenced(error) ? fencedPublisher(fence) : error;
+      });
+      if (done.includes(0)) throw restarted();
       const data = JSON.stringify({ pieces: pieces.length, serverRun } satisfies JobData);
       const job = { id, name: `${events} events`, data, opts: {}, progress: 0 };
       await backend.addJob({ ...job, attemptsMade: 0, timestamp: Date.now() } as JobJson, id);
@@ -162,13 +202,17 @@ async function openQueue(
     limitToOne,
     obliterate: async () => {
       // First and at once: BullMQ needs memory for what follows, and this is what fills it.
-      await client.del(bodies);
+      await client.del(bodies, publishers);
       // Two may do this at once: the other's end takes away that it is paused.
       await queue.obliterate({ force: true }).catch(async (error: unknown) => {
         if (!String(error).includes("non-paused")) throw error;
         await queue.obliterate({ force: true });
       });
-      await client.del(bodies);
+      await client.del(bodies, publishers);
     },
   };
+}
+
+function isFenced(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("FENCED");
 }

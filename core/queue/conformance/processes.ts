@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { FencedError } from "../../errors.ts";
+import type { Fence } from "../../state/state.ts";
 import { assertExact, change, inOrder, partitionsOf, summary } from "./events.ts";
 import { aborted, until } from "./until.ts";
-import { type Cases, leaseMs } from "./world.ts";
+import { type Cases, leaseMs, type Party } from "./world.ts";
 
 /** Several processes: crashes, hand-overs, stops, and holders that lost their lease. */
 export const processes: Cases = [
@@ -208,6 +210,28 @@ export const processes: Cases = [
       await topics.close(2_000);
       await reader.done;
       assert.ok(performance.now() - at < 2_000);
+    },
+  ],
+  [
+    "who published under a lease publishes nothing more once its next holder has",
+    async (world) => {
+      const [first, second] = [
+        await world.open({ partitions: 1 }),
+        await world.open({ partitions: 1 }),
+      ];
+      await first.topics.subscribe({ topic: world.topic, name: "s" });
+      const by = (lease: string, token: number) => ({ lease, token });
+      const { signal } = new AbortController();
+      const publish = ({ topics }: Party, key: string, n: number, fence: Fence) =>
+        topics.publish(world.topic, [change(key, n)], { signal, fence });
+      await publish(first, "x", 1, by("reader", 7));
+      await publish(second, "x", 2, by("reader", 8));
+      await assert.rejects(publish(first, "x", 1, by("reader", 7)), FencedError);
+      await publish(first, "y", 1, by("another reader", 7));
+      await publish(second, "x", 3, by("reader", 8));
+      const reader = world.consume(second.topics, "s");
+      await world.drained(second.topics);
+      assertExact(reader.seen, { x: 3, y: 1 });
     },
   ],
 ];

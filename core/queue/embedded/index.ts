@@ -40,7 +40,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
   const tapsOf = (topic: string) => `taps of ${topic}`;
   const jobsIn = (topic: string, partition: number) => `jobs in ${topic}/${partition}`;
 
-  const publish: Topics["publish"] = async (topic, events, { signal }) => {
+  const publish: Topics["publish"] = async (topic, events, { signal, fence }) => {
     const { partitions, maxWaiting, optional } = settings(topic);
     const checked = checkEvents(events);
     const jobs = toJobs(checked, partitions);
@@ -52,6 +52,7 @@ export function openEmbeddedTopics(options: TopicsOptions & { readonly dir: stri
         limit,
         optional,
         events: checked,
+        fence,
         detached: (subscription, count) =>
           options.log.error({ topic, subscription, events: count }, detachedMessage),
       });

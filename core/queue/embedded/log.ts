@@ -1,5 +1,7 @@
 import type { SluiceEvent } from "../../event.ts";
 import type { Database } from "../../state/embedded/database.ts";
+import type { Fence } from "../../state/state.ts";
+import { fencedPublisher } from "../fenced-publisher.ts";
 import type { Job } from "./jobs.ts";
 import type { Records } from "../queue.ts";
 import { withoutRecords } from "../without.ts";
@@ -43,6 +45,19 @@ export function openLog(database: Database, registry: Registry, taps: Taps) {
       limit - 1,
     ).length > 0;
 
+  /** Invariant 2: whoever stood still while somebody took over must not publish behind what is newer. */
+  const yieldTo = (topic: number, fence: Fence) => {
+    const { lease, token } = fence;
+    const [newest] = rows<[token: number]>(
+      "SELECT token FROM publishers WHERE topic = ? AND lease = ?",
+      topic,
+      lease,
+    );
+    if (newest && newest[0] > token) throw fencedPublisher(fence);
+    if (newest?.[0] !== token)
+      run("INSERT OR REPLACE INTO publishers VALUES (?, ?, ?)", topic, lease, token);
+  };
+
   return {
     enter: (topic: string, partitions: number): number => write(() => enter(topic, partitions)),
 
@@ -58,18 +73,22 @@ export function openLog(database: Database, registry: Registry, taps: Taps) {
         limit,
         optional,
         events,
+        fence,
         detached = () => {},
       }: {
         readonly limit: number;
         readonly optional: boolean;
         /** What the jobs hold, for those who tap. */
         readonly events: readonly SluiceEvent[];
+        /** Throws `FencedError` once a later holder of this lease has added something to the topic. */
+        readonly fence?: Fence | undefined;
         /** Told of each subscription that ended because it was full, with as many events. */
         readonly detached?: (name: string, events: number) => void;
       },
     ): "done" | "dropped" | "nobody" | "full" =>
       write(() => {
         const id = enter(topic, partitions);
+        if (fence) yieldTo(id, fence);
         const cursors = rows<[partition: number, name: string, position: number]>(
           "SELECT partition, subscription, position FROM cursors WHERE topic = ?",
           id,

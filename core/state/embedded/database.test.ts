@@ -45,7 +45,7 @@ it("leaves everything in the one file when it is closed", () => {
 it("opens a file of the format before, with its state and its revisions", async () => {
   const { database, dir } = opened();
   for (const sql of [
-    ...["taps", "tap_counts", "tapped", "detaching", "detached"].map(
+    ...["taps", "tap_counts", "tapped", "detaching", "detached", "publishers"].map(
       (table) => `DROP TABLE ${table}`,
     ),
     "DROP TABLE state",

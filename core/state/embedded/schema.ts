@@ -13,6 +13,7 @@ import type { Database } from "./database.ts";
  * - `heads.position` is the last one given in a partition, `cursors.position` the last one acknowledged.
  * - `subscriptions.generation` is another one when a subscription ended and began anew.
  * - `cursors.holder` is the token of the lease that last took the partition: only it may move the cursor.
+ * - `publishers.token` is the newest holder of a lease that has published under it: an earlier one no longer may.
  * - `detaching` names subscriptions that end when they are full, `detached` those that did, when, and with how much.
  * - `taps` says who listens to a topic, until when (wall-clock milliseconds); `tapped` holds what they are still to
  *   read, a JSON array a row. `first` counts the topic's events tapped before; `tap_counts` has the count after all.
@@ -90,6 +91,11 @@ const steps = [
   CREATE TABLE detached (
     topic INTEGER NOT NULL, name TEXT NOT NULL, at TEXT NOT NULL, events INTEGER NOT NULL,
     PRIMARY KEY (topic, name)
+  ) WITHOUT ROWID;
+  `,
+  `
+  CREATE TABLE publishers (
+    topic INTEGER NOT NULL, lease TEXT NOT NULL, token INTEGER NOT NULL, PRIMARY KEY (topic, lease)
   ) WITHOUT ROWID;
   `,
 ];
