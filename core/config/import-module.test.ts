@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { importModule } from "./import-module.ts";
 
@@ -35,6 +37,23 @@ describe("a module that is loaded", () => {
         message: "it calls process.exit(0).",
         fix: expect.stringMatching(/^Take that call out of /),
       });
+  });
+
+  it("prints to stderr, where no answer of a command is", async () => {
+    const file = await written(
+      "prints.mjs",
+      'process.stdout.write("at once "); await 1; console.log("and later");',
+    );
+    const code = `
+      import { importModule } from ${JSON.stringify(import.meta.resolve("./import-module.js"))};
+      await importModule(${JSON.stringify(file)});
+      console.log("an answer");`;
+    const printed = await promisify(execFile)(process.execPath, [
+      "--input-type=module",
+      "-e",
+      code,
+    ]);
+    expect(printed).toEqual({ stdout: "an answer\n", stderr: "at once and later\n" });
   });
 
   it("may take a while, and no longer", async () => {

@@ -16,10 +16,10 @@ interface Load {
 
 /**
  * Loads somebody's module, which may neither end this process meanwhile nor keep it waiting: a command would say nothing
- * of it, with exit code 0 even. Throws what it throws.
+ * of it, with exit code 0 even. Nor does it print into the command's answer: that goes to stderr. Throws what it throws.
  */
 export async function importModule(file: string, { maxMs = 30_000 } = {}): Promise<object> {
-  refuseExits();
+  keepToItself();
   let reject = (_error: SluiceError): void => {};
   const refused = new Promise<never>((_, no) => (reject = no));
   const load: Load = { file, refuse: reject };
@@ -44,12 +44,17 @@ export async function importModule(file: string, { maxMs = 30_000 } = {}): Promi
   }
 }
 
-let hasRefused = false;
+let isKept = false;
 
-/** Has `process.exit` throw for who is loading. Everybody else ends the process as ever. */
-function refuseExits(): void {
-  if (hasRefused) return;
-  hasRefused = true;
+/** Has `process.exit` throw, and stdout be stderr, for who is loading. Everybody else ends the process, and prints, as ever. */
+function keepToItself(): void {
+  if (isKept) return;
+  isKept = true;
+  const print = process.stdout.write.bind(process.stdout);
+  const aside = process.stderr.write.bind(process.stderr);
+  const write = (...printed: Parameters<typeof print>) =>
+    loading.getStore()?.file === undefined ? print(...printed) : aside(...printed);
+  process.stdout.write = write as typeof print; // either of its two signatures
   const real = process.exit.bind(process);
   process.exit = (...status) => {
     const load = loading.getStore();

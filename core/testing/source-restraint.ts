@@ -76,8 +76,15 @@ export function restraintCases(bench: SourceBench): readonly Case[] {
             assert.ok(signal);
             return listenersOn(signal);
           };
-          const more = -(await rounds()) + (await rounds());
-          assert.ok(more < 6, `${more} listeners more after 8 changes`);
+          // What a collection takes a little later is none: who leaves listeners behind does so each time.
+          let before = await rounds();
+          for (let tries = 1; ; tries += 1) {
+            const now = await rounds();
+            const more = now - before;
+            if (more < 6) return;
+            assert.ok(tries < 3, `${more} listeners more after 8 changes`);
+            before = now;
+          }
         });
       },
     },
