@@ -7,6 +7,7 @@ import { secretCases } from "./secrets.ts";
 import { checkpointCases } from "./source-checkpoints.ts";
 import { crashCases } from "./source-crashes.ts";
 import { deleteCases } from "./source-deletes.ts";
+import { extentCases } from "./source-extent.ts";
 import { killCases } from "./source-kills.ts";
 import { outageCases } from "./source-outages.ts";
 import { requestCases } from "./source-requests.ts";
@@ -41,7 +42,8 @@ export interface SourceBench {
  * its text somewhere, as it was put; the first must come `patienceMs` (5 s) after a `put` or the start.
  * `module`, the URL of the module that exports the source, has it killed at each step, in a process of its own. `outage`
  * has the origin refuse or fail every request, `stall` take requests and answer none: give what can be made, or neither is
- * tried. Nothing is put or removed meanwhile.
+ * tried. Nothing is put or removed meanwhile. `many` is how many records are more than a page or two of what the origin
+ * lists: so many are put before a start, and must come within ten times `patienceMs`. Without it no more than some thirty are there.
  */
 export function sourceConformance(given: {
   readonly source: Source;
@@ -51,8 +53,9 @@ export function sourceConformance(given: {
   readonly module?: URL | string;
   readonly outage?: Outage;
   readonly stall?: Outage;
+  readonly many?: number;
 }): readonly Case[] {
-  const { source, config, origin, patienceMs = 5_000, module, outage, stall } = given;
+  const { source, config, origin, patienceMs = 5_000, module, outage, stall, many } = given;
   const { deletes, snapshotOnRequest, replays } = source.capabilities;
   const start: SourceBench["start"] = (more = {}) => run(source, { config, patienceMs, ...more });
   const bench: SourceBench = { source, config, origin, patienceMs, start };
@@ -75,5 +78,6 @@ export function sourceConformance(given: {
     ...(module === undefined ? [] : killCases(bench, String(module))),
     ...restraintCases(bench),
     ...outageCases(bench, { outage, stall }),
+    ...(many === undefined ? [] : extentCases(bench, many)),
   ];
 }

@@ -22,6 +22,6 @@ describe("file keeps what a source must:", () => {
     begin: () => rename(path, `${path}.away`),
     end: () => rename(`${path}.away`, path),
   };
-  const given = { source: file, config: { path }, origin, module, outage };
+  const given = { source: file, config: { path }, origin, module, outage, many: 300 };
   for (const { name, run } of sourceConformance(given)) it(name, run, 60_000);
 });

@@ -28,6 +28,6 @@ describe("mongodb keeps what a source must:", () => {
     },
   };
   const stall = { begin: sent("SIGSTOP"), end: sent("SIGCONT") };
-  const given = { source: mongodb, config, origin, module, outage, stall };
+  const given = { source: mongodb, config, origin, module, outage, stall, many: 300 };
   for (const { name, run } of sourceConformance(given)) it(name, run, 60_000);
 });

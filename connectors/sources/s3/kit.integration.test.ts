@@ -38,7 +38,7 @@ for (const start of [startMinistack, startRadosgw]) {
         answer();
       },
     };
-    const given = { source: s3, config, origin, module, outage, stall };
+    const given = { source: s3, config, origin, module, outage, stall, many: 120 };
     for (const { name, run } of sourceConformance(given)) it(name, run, 60_000);
   });
 }

@@ -5,6 +5,9 @@ export const expectedOfSources = {
       "first emits everything that exists, whatever letters it has",
     ],
     "looks only once": ["emits what appears while it runs"],
+    "takes the newest page for all there is": [
+      "emits every record of many, and takes none for gone",
+    ],
     "lets nothing come back": ["a record that comes back is emitted again"],
     "gives lower versions in later runs": [
       "killed between publishing and the checkpoint, it emits again, never with a lower version",

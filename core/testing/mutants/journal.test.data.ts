@@ -14,6 +14,7 @@ import { version } from "../../version.ts";
 const faults = [
   "begins with what is yet to come",
   "looks only once",
+  "takes the newest page for all there is",
   "lets nothing come back",
   "gives lower versions in later runs",
   "passes over what came and went while it was down",
@@ -112,6 +113,8 @@ export const journal = defineSource({
     if (is("starts over")) offset = 0;
     if (is("begins with what is yet to come") && !checkpoint)
       offset = (await readFile(path)).length;
+    if (is("takes the newest page for all there is") && !checkpoint)
+      offset = (await linesFrom(path, 0, Infinity)).lines.at(-100)?.at ?? 0;
     const before = await linesFrom(path, 0, offset);
     const known = new Set(before.lines.map(({ key }) => key));
     const gone = new Set<string>();

@@ -43,6 +43,7 @@ export async function kitOf(
         outage: gone(path),
         stall: there(journalStalledBy(path)),
         patienceMs: 700,
+        many: 120,
       });
     }
     case "outbox":

@@ -34,6 +34,7 @@ const slow = [
   "killed at each step of a clear, written again it clears what is below, and nothing else",
   "killed at each step, what it answered is there, and every vector is whole",
   "written to from other processes at once, it loses nothing",
+  "emits every record of many, and takes none for gone",
   "a batch of a thousand events is written whole",
   "records whose subjects look alike are strangers",
   "in another process, it knows what it wrote and deleted",

@@ -33,6 +33,7 @@ onBoth((_, { version, server }) => {
         remove: async (key) => void (await bench.sql("DELETE FROM t WHERE id = $1", [key])),
       },
       patienceMs: 10_000,
+      many: 300,
       outage: { begin: () => line.outage.begin(), end: () => line.outage.end() },
       stall: { begin: () => line.stall.begin(), end: () => line.stall.end() },
       module: new URL("../postgres.js", import.meta.url),

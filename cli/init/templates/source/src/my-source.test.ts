@@ -47,7 +47,7 @@ const having = (what: typeof trouble) => ({
 });
 const module = new URL("./my-source.js", import.meta.url);
 const [outage, stall] = [having("outage"), having("stall")];
-const given = { source: mySource, config, origin, module, outage, stall };
+const given = { source: mySource, config, origin, module, outage, stall, many: 120 };
 for (const { name, run } of sourceConformance(given)) test(name, run);
 
 test("reads a feed again only when it has changed", { timeout: 10_000 }, async () => {
