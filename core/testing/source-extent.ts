@@ -6,7 +6,7 @@ import type { SourceBench } from "./source.ts";
 /** It may ask for each by itself, and tell of them once it has all. */
 const slower = 10;
 
-/** How much a source reads. The last of its cases: where nothing can be removed, all of that stays. */
+/** How much a source reads. Behind most of its cases: where nothing can be removed, all of that stays. */
 export function extentCases(
   { source, origin, patienceMs, start }: SourceBench,
   many: number,
