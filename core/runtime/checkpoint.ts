@@ -37,7 +37,6 @@ export async function writeCheckpoint(
       {
         code: "source.checkpoint-invalid",
         fix: `Write one as \`sluice checkpoint show ${name}\` does.`,
-        cause: parsed.error,
       },
     );
   const lease = await holdIdle(name, backend, log);

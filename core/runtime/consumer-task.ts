@@ -11,13 +11,13 @@ import { openChildren } from "./children.ts";
 import { undertaker } from "./bury.ts";
 import { coalesce } from "./coalesce.ts";
 import { deliver, succeeds, type Delivery } from "./deliver.ts";
-import { fenceOf } from "./fence-of.ts";
 import { firstOther } from "./first-other.ts";
 import { guarded, type Failure } from "./failure.ts";
 import { ownPrefix } from "./keys.ts";
 import { isAboutOne } from "./read-source.ts";
 import type { OpenStage } from "./outcome.ts";
 import { apart, isRelease, openParking } from "./parking.ts";
+import { openPublishing } from "./publishing.ts";
 import { staySubscribed, subscribe } from "./stay-subscribed.ts";
 import { isAccepted, throughStages, unaccepted, type Slot } from "./stages.ts";
 import type { TaskRun } from "./task.ts";
@@ -251,14 +251,15 @@ async function openWriter(connector: ConsumerConnector, run: TaskRun): Promise<O
     },
     { isAnew: false, asked: () => undefined },
   );
+  const { state } = backend.state.scope(name);
+  const publishing = openPublishing(name, { topics: backend.topics, state, log });
   // Partitions are handled in parallel, but a topic is published to one call at a time.
   let last: Promise<unknown> = Promise.resolve();
   const write: Writer["write"] = async (events, { signal, fence }) => {
-    const publishing = { signal, fence: fenceOf(name, fence) };
     const publish = async () => {
       await serving.begun({ signal });
       await tracedPublish({ connector: name, topic: to }, events.map(passedOn), (all) =>
-        backend.topics.publish(to, all, publishing),
+        publishing(to, all, { signal, fence }),
       );
       run.board.meter("published", events.length);
     };

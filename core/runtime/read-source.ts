@@ -10,10 +10,10 @@ import { prefixed } from "../state/prefixed.ts";
 import type { Lease, Scope } from "../state/state.ts";
 import { undertaker } from "./bury.ts";
 import { openServing } from "./catch-up.ts";
-import { fenceOf } from "./fence-of.ts";
 import { givenUp, producersOf } from "./given-up.ts";
 import { checkpointKey, ownPrefix } from "./keys.ts";
 import { listProducers, producerOf } from "./producers.ts";
+import { openPublishing } from "./publishing.ts";
 import { requestFeed } from "./requests.ts";
 import type { TaskRun } from "./task.ts";
 import { tracedPublish } from "./tracing.ts";
@@ -97,7 +97,8 @@ export async function readSource(
     signal,
   };
   const bury = undertaker(connector.name, run);
-  const publishing = { signal, fence: fenceOf(connector.name, lease) };
+  const { topics } = backend;
+  const publishing = openPublishing(connector.name, { topics, state: scope.state, log });
   if (run.failures === 0) isWell();
   log.info({ resumed: resumed !== undefined }, "source started");
 
@@ -133,7 +134,7 @@ export async function readSource(
   async function publish(events: readonly SluiceEvent[]): Promise<void> {
     const topic = connector.to;
     try {
-      await backend.topics.publish(topic, events, publishing);
+      await publishing(topic, events, { signal, fence: lease });
     } catch (error) {
       if (!isInvalid(error)) throw error;
       const sound: SluiceEvent[] = [];
@@ -142,7 +143,7 @@ export async function readSource(
         if (reason === undefined) sound.push(event);
         else await bury({ topic, event, stage: "publish", error: reason, attempts: 1 });
       }
-      await backend.topics.publish(topic, sound, publishing);
+      await publishing(topic, sound, { signal, fence: lease });
     }
   }
 

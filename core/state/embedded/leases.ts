@@ -3,10 +3,7 @@ import type { Leases } from "../state.ts";
 import type { Database } from "./database.ts";
 import type { Owner } from "./store.ts";
 
-/**
- * One connector's rows of the table `leases`. A row is never deleted: its token must never be given again. The first
- * token is the time in seconds: where the file was deleted, and what remembers them was not, they still grow.
- */
+/** One connector's rows of the table `leases`. A row is never deleted: its token must never be given again. */
 export function openLeases(database: Database, { project, connector }: Owner): Leases {
   const current = (lease: string) =>
     database.rows<[token: number, until: number | null]>(
@@ -39,7 +36,7 @@ export function openLeases(database: Database, { project, connector }: Owner): L
       if (isHeld(lease, ttlMs)) return undefined; // standing by must not cost writes
       const taken = database.write(() => {
         if (isHeld(lease, ttlMs)) return undefined;
-        const [token, until] = current(lease) ?? [Math.floor(Date.now() / 1_000), null];
+        const [token, until] = current(lease) ?? [0, null];
         database.run(
           "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)",
           project,

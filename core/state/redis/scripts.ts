@@ -116,8 +116,7 @@ const leap = 1_000;
 
 /**
  * KEYS[6]: the lease. ARGV: its name, ttl, a nonce of this attempt, the history: a command that was sent again
- * after a reconnect gets the answer of the first time. Answers token and whether it is inherited. The first
- * token is the time in seconds: where all of them were lost, and what remembers them was not, they still grow.
+ * after a reconnect gets the answer of the first time. Answers token and whether it is inherited.
  */
 const acquire =
   shared +
@@ -135,7 +134,6 @@ local told = redis.pcall('INFO', 'server')
 local run = type(told) == 'string' and string.match(told, 'run_id:(%w+)') or ''
 local last = redis.call('HGET', T, '\\n' .. ARGV[1])
 if last ~= run then redis.call('HSET', T, '\\n' .. ARGV[1], run) end
-redis.call('HSETNX', T, ARGV[1], time[1])
 local token = redis.call('HINCRBY', T, ARGV[1], (not last or last == run) and 1 or ${leap})
 redis.call('HSET', H, ARGV[1], token)
 redis.call('SET', KEYS[6], string.format('%d %d ', token, inherited) .. ARGV[3], 'PX', ARGV[2])

@@ -1,0 +1,145 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { startRedis, type RedisServer } from "../../test/redis-server.ts";
+import { openBackend } from "../backend.ts";
+import type { Place } from "../config/pipeline.ts";
+import { FencedError } from "../errors.ts";
+import { upserted, type SluiceEvent } from "../event.ts";
+import type { Topics } from "../queue/queue.ts";
+import type { Lease } from "../state/state.ts";
+import { version } from "../version.ts";
+import { publisherKey } from "./keys.ts";
+import { openPublishing } from "./publishing.ts";
+
+const [topic, subscription, connector] = ["numbers", "all", "reader"];
+const { signal } = new AbortController();
+let redis: RedisServer;
+let dir = "";
+beforeAll(async () => {
+  redis = await startRedis();
+  dir = await mkdtemp(join(tmpdir(), "sluice-publishing-"));
+});
+afterAll(async () => {
+  await redis.stop();
+  await rm(dir, { recursive: true });
+});
+
+function event(n: number): SluiceEvent {
+  const at = version({ epoch: 0, position: BigInt(n), rank: 1, tail: 0 });
+  const about = { source: "/x", key: "a", subject: "a", version: at, meta: {} };
+  return upserted({ ...about, time: "2026-01-01T00:00:00Z", op: "update", after: { n } });
+}
+
+const embedded = (name: string): Place => ({ kind: "embedded", dir: join(dir, name) });
+const onRedis = (): Place => ({ kind: "redis", url: redis.url });
+let projects = 0;
+
+describe.each([
+  ["one file", () => embedded("both"), () => embedded("both"), false],
+  ["Redis", onRedis, onRedis, false],
+  ["Redis and a file", onRedis, () => embedded("state"), true],
+])("publishing under a lease, with queue and state in %s", (_, queue, state, isApart) => {
+  const open = async (project: string, place = state()) => {
+    const topics = { [topic]: { partitions: 1, optional: false, maxWaiting: 100 } };
+    const warnings: string[] = [];
+    const log = {
+      debug() {},
+      info() {},
+      warn: (_: object, text: string) => void warnings.push(text),
+      error() {},
+    };
+    const pipeline = { project, queue: queue(), state: place, topics, connectors: [] };
+    const backend = await openBackend(pipeline, { log });
+    onTestFinished(() => backend.close(1_000));
+    await backend.topics.subscribe({ topic, name: subscription });
+    const scope = backend.state.scope(connector);
+    const publishing = openPublishing(connector, {
+      topics: backend.topics,
+      state: scope.state,
+      log,
+    });
+    const publish = (n: number, fence: Lease) => publishing(topic, [event(n)], { signal, fence });
+    const acquire = async () => {
+      const lease = await scope.leases.acquire("source", 60_000);
+      if (!lease) throw new Error("the lease is held");
+      return lease;
+    };
+    return { ...backend, scope, publish, acquire, warnings };
+  };
+  const projectOf = () => `publishing-${process.pid}-${projects++}`;
+
+  /** What the subscription is given, until as many have come. */
+  async function seen(topics: Topics, count: number): Promise<readonly unknown[]> {
+    const numbers: unknown[] = [];
+    const stop = new AbortController();
+    const consumed = topics.consume(
+      topic,
+      subscription,
+      async (events) => {
+        for (const { data } of events) numbers.push((data as { after: { n: number } }).after.n);
+      },
+      { signal: stop.signal },
+    );
+    await expect.poll(() => numbers.length, { timeout: 10_000 }).toBeGreaterThanOrEqual(count);
+    await expect
+      .poll(async () => (await topics.subscriptions(topic)).map(({ waiting }) => waiting))
+      .toEqual([0]);
+    stop.abort();
+    await consumed;
+    return numbers;
+  }
+
+  it("refuses who was succeeded", async () => {
+    const project = projectOf();
+    const [before, after] = [await open(project), await open(project)];
+    const first = await before.acquire();
+    await before.publish(1, first);
+    await first.release();
+    const second = await after.acquire();
+    await after.publish(2, second);
+    await expect(before.publish(1, first)).rejects.toThrow(FencedError);
+    await after.publish(3, second);
+    expect(await seen(after.topics, 3)).toEqual([1, 2, 3]);
+    expect([...before.warnings, ...after.warnings]).toEqual([]);
+    await second.release();
+  });
+
+  it("goes on at once where the state went back, and then refuses who was succeeded", async () => {
+    const { topics, scope, publish, acquire, warnings } = await open(projectOf());
+    const first = await acquire();
+    await publish(1, first);
+    await first.release();
+    // What a backup does not know of: many holders, and what they published.
+    const [stored] = await scope.state.get([publisherKey("source")]);
+    const lease = `${connector}/source/${String(stored?.value)}`;
+    await topics.publish(topic, [event(2)], { signal, fence: { lease, token: 1_000_000 } });
+    const second = await acquire();
+    for (const n of [3, 4]) await publish(n, second);
+    await second.release();
+    const third = await acquire();
+    await publish(5, third);
+    await expect(publish(3, second)).rejects.toThrow(FencedError);
+    expect(await seen(topics, 5)).toEqual([1, 2, 3, 4, 5]);
+    expect(warnings).toHaveLength(1);
+    await third.release();
+  });
+
+  if (isApart)
+    it("takes a state that is another one for a stranger, however far its leases are", async () => {
+      const project = projectOf();
+      const old = await open(project);
+      for (let holders = 0; holders < 5; holders++) await (await old.acquire()).release();
+      const [first, fresh] = [await old.acquire(), await open(project, embedded("another"))];
+      await old.publish(1, first);
+      const second = await fresh.acquire();
+      expect(second.token).toBeLessThan(first.token);
+      await fresh.publish(2, second);
+      await old.publish(3, first);
+      await fresh.publish(4, second);
+      expect(await seen(old.topics, 4)).toEqual([1, 2, 3, 4]);
+      expect([...old.warnings, ...fresh.warnings]).toEqual([]);
+      await Promise.all([first.release(), second.release()]);
+    });
+});
