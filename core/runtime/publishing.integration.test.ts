@@ -113,7 +113,9 @@ describe.each([
     await first.release();
     // What a backup does not know of: many holders, and what they published.
     const [stored] = await scope.state.get([publisherKey("source")]);
-    const lease = `${connector}/source/${String(stored?.value)}`;
+    const id = stored?.value;
+    if (typeof id !== "string") throw new Error("the lease has no id");
+    const lease = `${connector}/source/${id}`;
     await topics.publish(topic, [event(2)], { signal, fence: { lease, token: 1_000_000 } });
     const second = await acquire();
     for (const n of [3, 4]) await publish(n, second);
