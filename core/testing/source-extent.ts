@@ -1,21 +1,47 @@
 import assert from "node:assert/strict";
 import { word, type Case } from "./conformance.ts";
-import { during, isGone, sees } from "./observed.ts";
+import { state } from "./fakes/state.ts";
+import { during, hold, isGone, sees } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
 
+/** Of 24 such records no batch may hold all. */
+const large = "z".repeat(100_000);
 /** It may ask for each by itself, and tell of them once it has all. */
 const slower = 10;
 
 /** How much a source reads. Behind most of its cases: where nothing can be removed, all of that stays. */
 export function extentCases(
   { source, origin, patienceMs, start }: SourceBench,
-  many: number,
+  many: number | undefined,
 ): readonly Case[] {
-  return [
+  const { deletes, replays } = source.capabilities;
+
+  const whenReplays: readonly Case[] = [
+    {
+      name: "stopped after one batch of many large records, it goes on with the rest",
+      run: async () => {
+        const place = state();
+        const known = word();
+        await origin.put(word(), known);
+        await during(await start({ state: place }), (reading) => sees(reading, known));
+        const texts = Array.from({ length: 24 }, () => word() + large);
+        const keys = texts.map(() => word());
+        for (const [at, key] of keys.entries()) await origin.put(key, texts[at] ?? "");
+        const first = await start({ state: place });
+        first.pause();
+        await during(first, (reading) => reading.until(({ length }) => length > 0, "any event"));
+        const rest = texts.filter((text) => !hold(text)(first.events));
+        await during(await start({ state: place }), (reading) => sees(reading, ...rest));
+        if (deletes) for (const key of keys) await origin.remove(key);
+      },
+    },
+  ];
+
+  const whenMany = (count: number): readonly Case[] => [
     {
       name: "emits every record of many, and takes none for gone",
       run: async () => {
-        const texts = Array.from({ length: many }, word);
+        const texts = Array.from({ length: count }, word);
         const keys = texts.map(() => word());
         const subjects: string[] = [];
         for (const [at, key] of keys.entries())
@@ -25,8 +51,11 @@ export function extentCases(
           const gone = subjects.filter((subject) => isGone(reading.events, subject));
           assert.deepEqual(gone, [], "took for gone what is there");
         });
-        if (source.capabilities.deletes) for (const key of keys) await origin.remove(key);
+        if (deletes) for (const key of keys) await origin.remove(key);
       },
     },
   ];
+
+  // What is large last: an origin that keeps it is slower from then on.
+  return [...(many === undefined ? [] : whenMany(many)), ...(replays ? whenReplays : [])];
 }

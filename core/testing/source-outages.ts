@@ -67,15 +67,14 @@ export function outageCases(
         const place = state();
         const [text, fresh] = [word(), word()];
         await origin.put(word(), text);
-        await during(await start({ state: place }), async (running) => {
-          await sees(running, text);
-          await through(given, async () => {
-            await sleep(askingMs);
-            await within(promptMs, running.stop());
-            const starting = await start({ state: place });
-            await sleep(askingMs);
-            await within(promptMs, starting.stop());
-          });
+        const running = await start({ state: place });
+        await sees(running, text).catch(async (error: unknown) => {
+          await running.stop();
+          throw error;
+        });
+        await through(given, async () => {
+          await stopsAsking(running);
+          await stopsAsking(await start({ state: place }));
         });
         await origin.put(word(), fresh);
         await goesOn(() => start({ state: place }), fresh);
@@ -84,6 +83,24 @@ export function outageCases(
   ];
 
   return [...(outage ? whenOutage(outage) : []), ...(stall ? whenStall(stall) : [])];
+}
+
+/** Ends a run that asks and gets no answer; it may have lost patience before, and said so. */
+async function stopsAsking(reading: SourceRun): Promise<void> {
+  await sleep(askingMs);
+  await within(promptMs, reading.stop().catch(mayPass));
+}
+
+/** Throws what an origin that is away is not to be called. */
+function mayPass(error: unknown): void {
+  const isFinal =
+    error instanceof ConfigError ||
+    error instanceof PoisonError ||
+    error instanceof PositionLostError;
+  assert.ok(
+    !isFinal,
+    `calls an outage a ${error instanceof Error ? error.name : ""}: ${String(error)}`,
+  );
 }
 
 /** Waits until a run has told of an outage, by its error or in its log; lets it go on for a while, and ends it. */
@@ -106,13 +123,5 @@ async function tells(
   } finally {
     await reading.stop().catch(() => {}); // one of `errors`
   }
-  for (const error of errors)
-    assert.ok(
-      !(
-        error instanceof ConfigError ||
-        error instanceof PoisonError ||
-        error instanceof PositionLostError
-      ),
-      `calls an outage a ${error instanceof Error ? error.name : ""}: ${String(error)}`,
-    );
+  errors.forEach(mayPass);
 }

@@ -119,8 +119,11 @@ export function restraintCases(bench: SourceBench): readonly Case[] {
           await sees(reading, ...texts);
           for (const { events } of reading.batches) {
             const bytes = events.slice(1).reduce((sum, event) => sum + sizeOf(event), 0);
-            assert.ok(events.length <= 1_000, `a batch of ${events.length} events`);
-            assert.ok(bytes <= 2 ** 21, `a batch of ${bytes} bytes`);
+            assert.ok(
+              events.length <= 1_000,
+              `a batch of ${events.length} events: cut it at 1,000`,
+            );
+            assert.ok(bytes <= 2 ** 21, `a batch of ${bytes} bytes: cut it where it passes 1 MiB`);
           }
         });
       },

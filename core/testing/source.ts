@@ -76,7 +76,7 @@ export function sourceConformance(given: {
     ...(replays ? [...crashCases(bench), ...checkpointCases(bench, module)] : []),
     ...(snapshotOnRequest ? requestCases(bench) : []),
     ...(module === undefined ? [] : killCases(bench, String(module))),
-    ...(many === undefined ? [] : extentCases(bench, many)),
+    ...extentCases(bench, many),
     ...restraintCases(bench),
     ...outageCases(bench, { outage, stall }),
   ];

@@ -8,6 +8,9 @@ export const expectedOfSources = {
     "takes the newest page for all there is": [
       "emits every record of many, and takes none for gone",
     ],
+    "has its checkpoint run ahead of its batch": [
+      "stopped after one batch of many large records, it goes on with the rest",
+    ],
     "lets nothing come back": ["a record that comes back is emitted again"],
     "gives lower versions in later runs": [
       "killed between publishing and the checkpoint, it emits again, never with a lower version",
@@ -22,6 +25,7 @@ export const expectedOfSources = {
     ],
     "skips what came while it was down": [
       "a change it emitted just before a crash and is taken back while it is down, it takes back",
+      "stopped after one batch of many large records, it goes on with the rest",
       "resumes after its checkpoint: nothing old, nothing missed",
       "emits a delete that happened while it was down",
       "resumes from every checkpoint with all that followed",
@@ -36,6 +40,7 @@ export const expectedOfSources = {
     ],
     "keeps its position before it publishes": [
       "killed at each step, it loses nothing and brings nothing back",
+      "stopped after one batch of many large records, it goes on with the rest",
       "killed between publishing and the checkpoint, it emits again, never with a lower version",
     ],
     "forgets deletes": [
