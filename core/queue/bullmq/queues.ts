@@ -3,6 +3,7 @@ import type { Log } from "../../connector.ts";
 import type { SluiceEvent } from "../../event.ts";
 import { toRedisError, type RedisPlace } from "../../state/redis/connect.ts";
 import { failedOverReply, isInHistory } from "../../state/redis/replication.ts";
+import type { Fence } from "../../state/state.ts";
 import type { JobData } from "./events.ts";
 import {
   bodiesKey,
@@ -13,7 +14,6 @@ import {
   queueNames,
   type QueuePlace,
 } from "./names.ts";
-import type { Fence } from "../../state/state.ts";
 import { fencedPublisher } from "../fenced-publisher.ts";
 import type { Records } from "../queue.ts";
 import { withoutRecords } from "../without.ts";
