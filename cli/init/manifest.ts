@@ -43,7 +43,7 @@ export function manifestFor(
     scripts: {
       build: "tsc",
       lint: "oxlint",
-      test: `npm run build && node --test dist/*.test.js`,
+      test: `npm run build && node --test --test-force-exit dist/*.test.js`,
       start: `npm run build && ${kind === "source" ? "node example/start.mjs" : "sluice start"}`,
       schema: "npm run build && sluice schema --config sluice.json > sluice.schema.json",
       prepack: "npm run build",

@@ -251,8 +251,8 @@ async function openWriter(connector: ConsumerConnector, run: TaskRun): Promise<O
     },
     { isAnew: false, asked: () => undefined },
   );
-  const { state } = backend.state.scope(name);
-  const publishing = openPublishing(name, { topics: backend.topics, state, log });
+  const { topics, state: place } = backend;
+  const publishing = openPublishing(name, { topics, place, log });
   // Partitions are handled in parallel, but a topic is published to one call at a time.
   let last: Promise<unknown> = Promise.resolve();
   const write: Writer["write"] = async (events, { signal, fence }) => {

@@ -10,7 +10,7 @@ import { upserted, type SluiceEvent } from "../event.ts";
 import type { Topics } from "../queue/queue.ts";
 import type { Lease } from "../state/state.ts";
 import { version } from "../version.ts";
-import { publisherKey } from "./keys.ts";
+import { idOf } from "./place-id.ts";
 import { openPublishing } from "./publishing.ts";
 
 const [topic, subscription, connector] = ["numbers", "all", "reader"];
@@ -55,11 +55,8 @@ describe.each([
     onTestFinished(() => backend.close(1_000));
     await backend.topics.subscribe({ topic, name: subscription });
     const scope = backend.state.scope(connector);
-    const publishing = openPublishing(connector, {
-      topics: backend.topics,
-      state: scope.state,
-      log,
-    });
+    const { topics: queued, state: stored } = backend;
+    const publishing = openPublishing(connector, { topics: queued, place: stored, log });
     const publish = (n: number, fence: Lease) => publishing(topic, [event(n)], { signal, fence });
     const acquire = async () => {
       const lease = await scope.leases.acquire("source", 60_000);
@@ -107,16 +104,14 @@ describe.each([
   });
 
   it("goes on at once where the state went back, and then refuses who was succeeded", async () => {
-    const { topics, scope, publish, acquire, warnings } = await open(projectOf());
+    const { topics, state: place, publish, acquire, warnings } = await open(projectOf());
     const first = await acquire();
     await publish(1, first);
     await first.release();
     // What a backup does not know of: many holders, and what they published.
-    const [stored] = await scope.state.get([publisherKey("source")]);
-    const id = stored?.value;
-    if (typeof id !== "string") throw new Error("the lease has no id");
-    const lease = `${connector}/source/${id}`;
-    await topics.publish(topic, [event(2)], { signal, fence: { lease, token: 1_000_000 } });
+    const lease = `${connector}/source/${await idOf(place)}/`;
+    const token = first.token + 1_000_000;
+    await topics.publish(topic, [event(2)], { signal, fence: { lease, token } });
     const second = await acquire();
     for (const n of [3, 4]) await publish(n, second);
     await second.release();
@@ -126,6 +121,22 @@ describe.each([
     expect(await seen(topics, 5)).toEqual([1, 2, 3, 4, 5]);
     expect(warnings).toHaveLength(1);
     await third.release();
+  });
+
+  it("refuses who was succeeded when the connector was removed in between", async () => {
+    const project = projectOf();
+    const [before, after] = [await open(project), await open(project)];
+    const first = await before.acquire();
+    await before.publish(1, first);
+    await first.release();
+    const keys: string[] = [];
+    for await (const page of after.scope.state.scan("")) keys.push(...page.map(({ key }) => key));
+    await after.scope.state.each(keys.map((key) => ({ key, value: undefined })));
+    const second = await after.acquire();
+    await after.publish(2, second);
+    await expect(before.publish(1, first)).rejects.toThrow(FencedError);
+    expect(await seen(after.topics, 2)).toEqual([1, 2]);
+    await second.release();
   });
 
   if (isApart)

@@ -3,8 +3,9 @@ import type { Log } from "../connector.ts";
 import { FencedError } from "../errors.ts";
 import type { SluiceEvent } from "../event.ts";
 import type { Topics } from "../queue/queue.ts";
-import type { Fence, StateStore } from "../state/state.ts";
-import { publisherKey } from "./keys.ts";
+import type { Fence, StatePlace } from "../state/state.ts";
+import { aliasKey } from "./keys.ts";
+import { idOf } from "./place-id.ts";
 
 /** Publishes what was read under a lease of the connector; `FencedError` when somebody else has it by now. */
 export type Publishing = (
@@ -15,53 +16,43 @@ export type Publishing = (
 
 /**
  * Queues remember the newest holder of each lease, in a place that may be another than the state's. They know a lease by
- * an id that lies in the state, so that tokens are compared within one state only: another one that counts from the beginning
- * is a stranger. One that went back alone (a backup) gives old tokens to new holders; it says who holds the lease, so whom
- * it lets write takes a new id.
+ * the state's id too, so that tokens are compared within one state only: another one is a stranger. One that went back alone (a
+ * backup) may still have the lower token. It says who holds the lease, so whom it lets write takes another name for it.
  */
 export function openPublishing(
   connector: string,
-  {
-    topics,
-    state,
-    log,
-  }: { readonly topics: Topics; readonly state: StateStore; readonly log: Log },
+  given: { readonly topics: Topics; readonly place: StatePlace; readonly log: Log },
 ): Publishing {
-  const known = new Map<string, { readonly token: number; readonly id: string }>();
+  const { topics, place, log } = given;
+  const { state } = place.scope(connector);
+  const known = new Map<string, { readonly token: number; readonly name: string }>();
 
-  async function idOf({ lease, token }: Fence): Promise<string> {
+  async function nameOf({ lease, token }: Fence): Promise<string> {
     const last = known.get(lease);
-    if (last?.token === token) return last.id;
-    const [stored] = await state.get([publisherKey(lease)]);
-    if (typeof stored?.value !== "string") return renewed({ lease, token });
-    known.set(lease, { token, id: stored.value });
-    return stored.value;
-  }
-
-  async function renewed({ lease, token }: Fence): Promise<string> {
-    const id = randomUUID();
-    await state.all([{ key: publisherKey(lease), value: id }], { lease, token });
-    known.set(lease, { token, id });
-    return id;
+    if (last?.token === token) return last.name;
+    const [alias] = await state.get([aliasKey(lease)]);
+    const name = [connector, lease, await idOf(place), alias?.value ?? ""].join("/");
+    known.set(lease, { token, name });
+    return name;
   }
 
   return async (topic, events, { signal, fence }) => {
-    const publish = async (id: string) =>
-      topics.publish(topic, events, {
-        signal,
-        fence: { lease: `${connector}/${fence.lease}/${id}`, token: fence.token },
-      });
-    const id = await idOf(fence);
+    const publish = async () => {
+      const lease = await nameOf(fence);
+      await topics.publish(topic, events, { signal, fence: { lease, token: fence.token } });
+    };
     try {
-      await publish(id);
+      await publish();
     } catch (error) {
       if (!(error instanceof FencedError)) throw error;
-      const another = await renewed(fence);
+      const { lease } = fence;
+      await state.all([{ key: aliasKey(lease), value: randomUUID() }], fence);
+      known.delete(lease);
       log.warn(
-        { topic, lease: fence.lease },
-        "the queue knows a later holder of a lease than the state, which must have gone back: publishing under a new name",
+        { topic, lease },
+        "the queue knows a later holder of a lease than the state, which must have gone back: publishing under another name",
       );
-      await publish(another);
+      await publish();
     }
   };
 }

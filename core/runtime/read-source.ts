@@ -97,8 +97,8 @@ export async function readSource(
     signal,
   };
   const bury = undertaker(connector.name, run);
-  const { topics } = backend;
-  const publishing = openPublishing(connector.name, { topics, state: scope.state, log });
+  const { topics, state: place } = backend;
+  const publishing = openPublishing(connector.name, { topics, place, log });
   if (run.failures === 0) isWell();
   log.info({ resumed: resumed !== undefined }, "source started");
 

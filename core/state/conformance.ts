@@ -225,7 +225,7 @@ const cases: readonly (readonly [name: string, run: Run])[] = [
       await lease.release();
       assert.ok(lease.signal.aborted);
       const next = await acquire(other.leases, "l");
-      assert.equal(next.token, lease.token + 1);
+      assert.ok(next.token > lease.token);
       assert.equal(next.inherited, false);
       await lease.release();
       assert.equal(await leases.acquire("l", ttlMs), undefined, "a second release takes nothing");
@@ -261,7 +261,7 @@ const cases: readonly (readonly [name: string, run: Run])[] = [
       standStill(160);
       const next = await acquire(other.leases, "l");
       assert.ok(next.inherited);
-      assert.equal(next.token, old.token + 1);
+      assert.ok(next.token > old.token);
       if (!old.signal.aborted) await once(old.signal, "abort");
       assert.ok(old.until() <= performance.now());
       await old.release();

@@ -53,7 +53,7 @@ export interface Lease extends Fence {
 
 /** Who owns what, among all processes that share the state. */
 export interface Leases {
-  /** Resolves at once: `undefined` while somebody else holds it. The token grows with each holder, also where some of them were lost, and is never reset. */
+  /** Resolves at once: `undefined` while somebody else holds it. The token grows with each holder, also where some of them were lost, or all with the place: it is the time in seconds, or more. */
   readonly acquire: (lease: string, ttlMs: number) => Promise<Lease | undefined>;
 }
 

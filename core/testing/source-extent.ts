@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import type { SluiceEvent } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
+import type { SourceRun } from "./fakes/run.ts";
 import { state } from "./fakes/state.ts";
 import { during, hold, isGone, sees } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
@@ -14,7 +16,7 @@ export function extentCases(
   { source, origin, patienceMs, start }: SourceBench,
   many: number | undefined,
 ): readonly Case[] {
-  const { deletes, replays } = source.capabilities;
+  const { deletes, replays, snapshotOnRequest } = source.capabilities;
 
   const whenReplays: readonly Case[] = [
     {
@@ -32,6 +34,42 @@ export function extentCases(
         await during(first, (reading) => reading.until(({ length }) => length > 0, "any event"));
         const rest = texts.filter((text) => !hold(text)(first.events));
         await during(await start({ state: place }), (reading) => sees(reading, ...rest));
+        if (deletes) for (const key of keys) await origin.remove(key);
+      },
+    },
+  ];
+
+  const whenAsked: readonly Case[] = [
+    {
+      name: "a snapshot of many large records that is stopped after one batch goes on with the rest",
+      run: async () => {
+        const place = state();
+        const texts = Array.from({ length: 24 }, () => word() + large);
+        const keys = texts.map(() => word());
+        for (const [at, key] of keys.entries()) await origin.put(key, texts[at] ?? "");
+        await during(await start({ state: place }), (reading) => sees(reading, ...texts));
+        const isForLate = ({ audience }: SluiceEvent) => audience === "late";
+        const isOver = ({ batches }: SourceRun) =>
+          batches.some(({ completes }) => completes?.includes("late"));
+        const first: SourceRun = await start({
+          state: place,
+          // Once what comes of the request has begun to come.
+          publish: async (some) => {
+            if (some.some(isForLate)) first.pause();
+          },
+        });
+        await first.request({ id: "late", audience: "late" });
+        await during(first, () =>
+          first.until((events) => events.some(isForLate), "an event for the audience"),
+        );
+        const events = first.events.filter(isForLate);
+        if (!isOver(first))
+          await during(await start({ state: place }), async (reading) => {
+            await reading.until(() => isOver(reading), "a batch that completes late");
+            events.push(...reading.events.filter(isForLate));
+          });
+        const missing = texts.filter((text) => !hold(text)(events)).length;
+        assert.equal(missing, 0, `${missing} of ${texts.length} records were never told`);
         if (deletes) for (const key of keys) await origin.remove(key);
       },
     },
@@ -57,5 +95,9 @@ export function extentCases(
   ];
 
   // What is large last: an origin that keeps it is slower from then on.
-  return [...(many === undefined ? [] : whenMany(many)), ...(replays ? whenReplays : [])];
+  return [
+    ...(many === undefined ? [] : whenMany(many)),
+    ...(replays ? whenReplays : []),
+    ...(snapshotOnRequest ? whenAsked : []),
+  ];
 }

@@ -4,16 +4,17 @@ import type { SluiceEvent } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
 import type { SourceRun } from "./fakes/run.ts";
 import { state } from "./fakes/state.ts";
-import { during, isClear, of, rising, sees } from "./observed.ts";
+import { during, hold, isClear, isGone, of, rising, sees, versionsOf } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
 
 /** What a source that honours `requests` must keep. */
-export function requestCases({ origin, start }: SourceBench): readonly Case[] {
+export function requestCases({ source, origin, start }: SourceBench): readonly Case[] {
   /** Has a record that is known read again; gives its new event and the sweep behind it. */
   const readAgain = async (reading: SourceRun, request: SnapshotRequest) => {
     const text = word();
     const subject = await origin.put(word(), text);
     await sees(reading, text);
+    const removed = source.capabilities.deletes ? await putAndRemove(reading) : "";
     const asked = reading.events.length;
     // A first snapshot may still run, and ends with a sweep too.
     const sweepIn = (events: readonly SluiceEvent[]) => {
@@ -34,7 +35,22 @@ export function requestCases({ origin, start }: SourceBench): readonly Case[] {
     rising(of(before, subject));
     const read = of(before, subject).at(-1);
     assert.ok(read);
+    assert.ok(
+      sweep.data.below > removed,
+      "the sweep would leave what was removed before the request: `below` is too low",
+    );
     return { read, sweep };
+  };
+
+  /** Gives the version of a record that is gone again. */
+  const putAndRemove = async (reading: SourceRun) => {
+    const [key, text] = [word(), word()];
+    const subject = await origin.put(key, text);
+    await sees(reading, text);
+    const [known = ""] = versionsOf(reading.events, subject);
+    await origin.remove(key);
+    await reading.until((events) => isGone(events, subject), `the delete of ${subject}`);
+    return known;
   };
 
   return [
@@ -79,6 +95,23 @@ export function requestCases({ origin, start }: SourceBench): readonly Case[] {
       },
     },
     {
+      name: "requests at once are each read for their audience",
+      run: async () => {
+        await during(await start(), async (reading) => {
+          const text = word();
+          await origin.put(word(), text);
+          await sees(reading, text);
+          for (const id of ["east", "west"]) await reading.request({ id, audience: id });
+          await completed(reading, "east", "west");
+          for (const one of ["east", "west"]) {
+            const events = reading.events.filter(({ audience }) => audience === one);
+            assert.ok(hold(text)(events), `nothing was read for the audience ${one}`);
+            assert.ok(events.some(isClear), `no sweep for the audience ${one}`);
+          }
+        });
+      },
+    },
+    {
       name: "a snapshot that a crash ended is finished when it is asked for again, once",
       run: async () => {
         const place = state();
@@ -104,6 +137,8 @@ export function requestCases({ origin, start }: SourceBench): readonly Case[] {
           const sweeps = reading.events.filter(isClear).filter(isForLate);
           const origins = new Set(sweeps.map((sweep) => sweep.source));
           assert.ok(sweeps.length > 0 && origins.size === sweeps.length, "one sweep an origin");
+          const all = [...killed.events, ...reading.events].filter(isForLate);
+          assert.ok(hold(text)(all), "completed, and what is there was never told");
         });
         await during(await start({ state: place }), async (reading) => {
           const news = word();

@@ -71,7 +71,11 @@ export function streamCases({ source, origin, start }: SourceBench): readonly Ca
           const expected = source.capabilities.forgets
             ? again.filter((one) => told.includes(one))
             : [];
-          assert.deepEqual(again, expected, "told again what lies before its checkpoint");
+          assert.deepEqual(
+            again,
+            expected,
+            "told again what lies before its checkpoint: go on behind it",
+          );
         });
       },
     },

@@ -3,7 +3,10 @@ import type { Leases } from "../state.ts";
 import type { Database } from "./database.ts";
 import type { Owner } from "./store.ts";
 
-/** One connector's rows of the table `leases`. A row is never deleted: its token must never be given again. */
+/**
+ * One connector's rows of the table `leases`. A row is never deleted: its token must never be given again. A token is the
+ * time in seconds, or more than the last: also those of a file that was lost, or went back, grow (versions begin with them).
+ */
 export function openLeases(database: Database, { project, connector }: Owner): Leases {
   const current = (lease: string) =>
     database.rows<[token: number, until: number | null]>(
@@ -36,16 +39,17 @@ export function openLeases(database: Database, { project, connector }: Owner): L
       if (isHeld(lease, ttlMs)) return undefined; // standing by must not cost writes
       const taken = database.write(() => {
         if (isHeld(lease, ttlMs)) return undefined;
-        const [token, until] = current(lease) ?? [0, null];
+        const [last, until] = current(lease) ?? [0, null];
+        const token = Math.max(last + 1, Math.floor(Date.now() / 1_000));
         database.run(
           "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)",
           project,
           connector,
           lease,
-          token + 1,
+          token,
           Date.now() + ttlMs,
         );
-        return { token: token + 1, inherited: until !== null };
+        return { token, inherited: until !== null };
       });
       if (!taken) return undefined;
       const { token, inherited } = taken;

@@ -112,11 +112,12 @@ sweep()
 return found`;
 
 /** More holders than there were in what a restart of Redis may have lost: none of their tokens is given twice. */
-const leap = 1_000;
+const leap = 60;
 
 /**
  * KEYS[6]: the lease. ARGV: its name, ttl, a nonce of this attempt, the history: a command that was sent again
- * after a reconnect gets the answer of the first time. Answers token and whether it is inherited.
+ * after a reconnect gets the answer of the first time. Answers token and whether it is inherited. A token is the time in
+ * seconds, or more than the last: also those of a state that was lost, or went back, grow (versions begin with them).
  */
 const acquire =
   shared +
@@ -134,9 +135,12 @@ local told = redis.pcall('INFO', 'server')
 local run = type(told) == 'string' and string.match(told, 'run_id:(%w+)') or ''
 local last = redis.call('HGET', T, '\\n' .. ARGV[1])
 if last ~= run then redis.call('HSET', T, '\\n' .. ARGV[1], run) end
-local token = redis.call('HINCRBY', T, ARGV[1], (not last or last == run) and 1 or ${leap})
-redis.call('HSET', H, ARGV[1], token)
-redis.call('SET', KEYS[6], string.format('%d %d ', token, inherited) .. ARGV[3], 'PX', ARGV[2])
+local next = (redis.call('HGET', T, ARGV[1]) or 0) + ((not last or last == run) and 1 or ${leap})
+local token = math.max(next, tonumber(time[1]))
+local said = string.format('%d', token)
+redis.call('HSET', T, ARGV[1], said)
+redis.call('HSET', H, ARGV[1], said)
+redis.call('SET', KEYS[6], said .. ' ' .. inherited .. ' ' .. ARGV[3], 'PX', ARGV[2])
 return { token, inherited }`;
 
 /** KEYS[6]: the lease. ARGV: token, ttl, the history. */

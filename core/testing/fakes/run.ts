@@ -6,6 +6,7 @@ import type { SluiceEvent } from "../../event.ts";
 import { askedWrite, pendingRequests, requestFeed } from "../../runtime/requests.ts";
 import { prefixed } from "../../state/prefixed.ts";
 import { version, type Version } from "../../version.ts";
+import { within } from "../conformance.ts";
 import { context, type FakeContext } from "./context.ts";
 import { state as fakeState, type FakeState } from "./state.ts";
 
@@ -40,9 +41,11 @@ export interface SourceRun extends Pick<FakeContext<unknown>, "lines" | "counter
   readonly resume: () => void;
   /** Resolves when `read` has returned; rejects with what it threw. */
   readonly ended: Promise<void>;
-  /** Aborts, waits for the end and gives the lease back. Resolves to the milliseconds `read` took to return. */
+  /** Aborts, waits up to 5 s for the end and gives the lease back. Resolves to the milliseconds `read` took to return. */
   readonly stop: () => Promise<number>;
 }
+
+const returnWithinMs = 5_000;
 
 /**
  * Starts a source: one batch in flight, each published, then its checkpoint and writes stored in one
@@ -172,7 +175,11 @@ export async function run(
     stop: async () => {
       const start = performance.now();
       aborter.abort();
-      await ended;
+      await within(
+        returnWithinMs,
+        ended,
+        "to return after an abort (pass `signal` to whatever `read` waits for)",
+      );
       await lease.release();
       return performance.now() - start;
     },

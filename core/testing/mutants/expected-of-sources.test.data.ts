@@ -11,6 +11,7 @@ export const expectedOfSources = {
     "has its checkpoint run ahead of its batch": [
       "stopped after one batch of many large records, it goes on with the rest",
     ],
+    "never returns from its abort": ["returns within a second of an abort, idle or not asked"],
     "lets nothing come back": ["a record that comes back is emitted again"],
     "gives lower versions in later runs": [
       "killed between publishing and the checkpoint, it emits again, never with a lower version",
@@ -48,6 +49,9 @@ export const expectedOfSources = {
       "emits a delete that happened while it was down",
       "a record that comes back is emitted again",
       "what it emitted just before a crash and is removed while it is down, it deletes",
+      "a snapshot on request reads everything again and ends with a sweep",
+      "a catch-up snapshot is addressed to its audience",
+      "completes each request once, with its sweep or after it",
     ],
     "misses deletes while it is down": ["emits a delete that happened while it was down"],
     "gives every change one version": [
@@ -146,18 +150,33 @@ export const expectedOfSources = {
     "never completes": [
       "completes each request once, with its sweep or after it",
       "a snapshot that a crash ended is finished when it is asked for again, once",
+      "requests at once are each read for their audience",
     ],
     "completes too early": [
       "completes each request once, with its sweep or after it",
       "a snapshot that a crash ended is finished when it is asked for again, once",
+      "requests at once are each read for their audience",
     ],
     "forgets the audience": [
       "a catch-up snapshot is addressed to its audience",
       "a snapshot that a crash ended is finished when it is asked for again, once",
+      "requests at once are each read for their audience",
     ],
     "sweeps what it just read": [
       "a snapshot on request reads everything again and ends with a sweep",
     ],
+    "only sweeps when it has resumed": [
+      "a snapshot that a crash ended is finished when it is asked for again, once",
+    ],
+    "has a request run ahead of its batch": [
+      "a snapshot of many large records that is stopped after one batch goes on with the rest",
+    ],
+    "sweeps too low": [
+      "a snapshot on request reads everything again and ends with a sweep",
+      "a catch-up snapshot is addressed to its audience",
+      "completes each request once, with its sweep or after it",
+    ],
+    "reads once for all who asked": ["requests at once are each read for their audience"],
     "takes no request again after a crash": [
       "a snapshot that a crash ended is finished when it is asked for again, once",
     ],

@@ -68,6 +68,11 @@ const faults = [
   "forgets the audience",
   "sweeps what it just read",
   "takes no request again after a crash",
+  "only sweeps when it has resumed",
+  "has a request run ahead of its batch",
+  "sweeps too low",
+  "reads once for all who asked",
+  "never returns from its abort",
 ] as const;
 
 const line = z.object({ key: z.string(), text: z.string().nullable() });
@@ -211,7 +216,15 @@ export const journal = defineSource({
     while (!signal.aborted) {
       if (is("adds a listener a round")) signal.addEventListener("abort", () => {});
       const request = asked.shift();
-      if (request) yield* snapshot(path, offset, request, broken);
+      const isTold = request && (await state.get([`told-${request.id}`]))[0] !== undefined;
+      const isEmpty = isTold || (is("only sweeps when it has resumed") && checkpoint !== undefined);
+      if (request) yield* snapshot(path, isEmpty ? 0 : offset, request, { broken, isAt: offset });
+      if (request && is("reads once for all who asked"))
+        yield {
+          events: [],
+          checkpoint: { offset },
+          completes: asked.splice(0).map(({ id }) => id),
+        };
       const isOver = is("looks only once") && isUnderWay;
       const waits = is("waits for its origin through an abort");
       while (existsSync(stalledBy(path)) && !(signal.aborted && !waits)) await sleep(5);
@@ -245,6 +258,7 @@ export const journal = defineSource({
       else await sleep(everyMs, undefined, { signal }).catch(() => {}); // it ends below
     }
     await Promise.all([listening, reading]);
+    if (is("never returns from its abort")) await new Promise(() => {});
     if (is("outlives its abort")) await sleep(1_200);
   },
 });
@@ -286,22 +300,28 @@ async function* snapshot(
   path: string,
   end: number,
   { id, audience }: SnapshotRequest,
-  broken: (typeof faults)[number] | undefined,
+  { broken, isAt }: { readonly broken: (typeof faults)[number] | undefined; readonly isAt: number },
 ): AsyncGenerator<SourceBatch<{ offset: number }>> {
   const held = new Map<string, string>();
   for (const { key, text } of (await linesFrom(path, 0, end)).lines)
     if (text === null) held.delete(key);
     else held.set(key, text);
-  const at = version({ epoch: 1, position: BigInt(end), rank: 0, tail: 0 });
+  const at = version({ epoch: 1, position: BigInt(isAt), rank: 0, tail: 0 });
   const to = audience === undefined || broken === "forgets the audience" ? {} : { audience };
   const events = [...held].map(([key, text]) =>
     upserted({ ...about(key, at), ...to, op: "read", after: { text } }),
   );
-  const above = version({ epoch: 1, position: BigInt(end), rank: 0, tail: 1 });
-  const below = broken === "sweeps what it just read" ? above : at;
+  const above = version({ epoch: 1, position: BigInt(isAt), rank: 0, tail: 1 });
+  const lowest = version({ epoch: 1, position: 0n, rank: 0, tail: 0 });
+  const tooLow = broken === "sweeps too low" ? lowest : at;
+  const below = broken === "sweeps what it just read" ? above : tooLow;
   const { source, time } = about("*", at);
   const sweep = cleared({ source, below, time, reason: "sweep", meta: {}, ...to });
-  const checkpoint = { offset: end };
+  const checkpoint = { offset: isAt };
+  if (broken === "has a request run ahead of its batch" && events.length > 1) {
+    const writes = [{ key: `told-${id}`, value: true }];
+    yield { events: events.splice(0, 1), checkpoint, writes };
+  }
   if (broken === "completes too early") yield { events: [], checkpoint, completes: [id] };
   const isDone = broken !== "never completes" && broken !== "completes too early";
   yield { events: [...events, sweep], checkpoint, ...(isDone && { completes: [id] }) };
