@@ -169,7 +169,7 @@ export const expectedOfSources = {
       "a snapshot that a crash ended is finished when it is asked for again, once",
     ],
     "has a request run ahead of its batch": [
-      "a snapshot of many large records that is stopped after one batch goes on with the rest",
+      "a snapshot of many large records that is stopped after each batch goes on with the rest",
     ],
     "sweeps too low": [
       "a snapshot on request reads everything again and ends with a sweep",
