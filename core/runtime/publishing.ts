@@ -30,8 +30,9 @@ export function openPublishing(
   async function nameOf({ lease, token }: Fence): Promise<string> {
     const last = known.get(lease);
     if (last?.token === token) return last.name;
-    const [alias] = await state.get([aliasKey(lease)]);
-    const name = [connector, lease, await idOf(place), alias?.value ?? ""].join("/");
+    const [stored] = await state.get([aliasKey(lease)]);
+    const alias = typeof stored?.value === "string" ? stored.value : "";
+    const name = [connector, lease, await idOf(place), alias].join("/");
     known.set(lease, { token, name });
     return name;
   }
