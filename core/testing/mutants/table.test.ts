@@ -35,6 +35,7 @@ const slow = [
   "killed at each step, what it answered is there, and every vector is whole",
   "written to from other processes at once, it loses nothing",
   "emits every record of many, and takes none for gone",
+  "stopped after one batch of many large records, it goes on with the rest",
   "a snapshot of many large records that is stopped after each batch goes on with the rest",
   "a batch of a thousand events is written whole",
   "records whose subjects look alike are strangers",
