@@ -42,7 +42,7 @@ export async function kitOf(
         module,
         outage: gone(path),
         stall: there(journalStalledBy(path)),
-        patienceMs: 700,
+        patienceMs: 1_000,
         many: 120,
       });
     }
@@ -51,7 +51,7 @@ export async function kitOf(
         source: broken(outbox, fault),
         config: { path: home, ...wrong },
         origin: outboxOrigin(home),
-        patienceMs: 700,
+        patienceMs: 1_000,
       });
     case "words": {
       const isOther = fault === "says that it accepts something else";
