@@ -18,9 +18,9 @@ import { ConfigError, PoisonError, PositionLostError, RetryableError } from "../
 import { cleared, isUpsert, upserted, type SluiceEvent } from "../event.ts";
 import { z } from "../index.ts";
 import type { DeadLetter } from "../queue/queue.ts";
+import { version } from "../version.ts";
 import { commandEnding } from "./orphans.ts";
 import { askSnapshot, fateOf } from "./requests.ts";
-import { version } from "../version.ts";
 import { idOf } from "./place-id.ts";
 import { startPipeline, type Running } from "./runner.ts";
 import { sinkConnector } from "./sink.test.data.ts";

@@ -53,7 +53,6 @@ export async function runSource(connector: SourceConnector, run: TaskRun): Promi
       if (error instanceof FencedError || lease?.signal.aborted) {
         log.info({}, "the source's lease is held elsewhere now");
         isAnew = false; // whoever has it decides for itself
-        await sleep(standbyPollMs, undefined, { signal }).catch(() => undefined); // aborted: the loop ends
         continue;
       }
       failures = performance.now() - startedAt > healthyAfterMs ? 0 : failures + 1;

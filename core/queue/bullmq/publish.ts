@@ -1,7 +1,7 @@
 import { checkEvents } from "../../check-event.ts";
 import type { SluiceEvent } from "../../event.ts";
-import { pause } from "../assign.ts";
 import type { Fence } from "../../state/state.ts";
+import { pause } from "../assign.ts";
 import { addresseeOf } from "../audience.ts";
 import type { TopicsOptions } from "../options.ts";
 import { spread } from "../partition.ts";
