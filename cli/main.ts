@@ -2,31 +2,9 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../core/errors.ts";
-import { ask } from "./commands/ask.ts";
-import { check } from "./commands/check.ts";
-import { checkpoint } from "./commands/checkpoint.ts";
-import { connectors } from "./commands/connectors.ts";
-import { deadLetters } from "./commands/dead-letters.ts";
-import { demo } from "./commands/demo.ts";
-import { erase } from "./commands/erase.ts";
-import { init } from "./commands/init.ts";
-import { pause, restart, resume, stop } from "./commands/lifecycle.ts";
-import { feedback } from "./commands/feedback.ts";
-import { pinecone } from "./commands/pinecone.ts";
-import { plan } from "./commands/plan.ts";
-import { publish } from "./commands/publish.ts";
-import { remove } from "./commands/remove.ts";
-import { schema } from "./commands/schema.ts";
-import { search } from "./commands/search.ts";
-import { snapshot } from "./commands/snapshot.ts";
-import { start } from "./commands/start.ts";
-import { status } from "./commands/status.ts";
-import { subscriptions } from "./commands/subscriptions.ts";
-import { tap } from "./commands/tap.ts";
-import { validate } from "./commands/validate.ts";
-import { verify } from "./commands/verify.ts";
+import { commands } from "./commands/index.ts";
 import { exitCodeOf } from "./exit.ts";
-import { openOutput } from "./output.ts";
+import { openOutput, type Output } from "./output.ts";
 import { isSystemError, toldBy } from "./system-error.ts";
 
 const lingerMs = 1_000;
@@ -55,35 +33,7 @@ Examples:
   $ sluice start sluice.json
   $ sluice search NAME "a question"`,
   );
-for (const command of [
-  start,
-  validate,
-  plan,
-  check,
-  status,
-  pause,
-  resume,
-  stop,
-  restart,
-  snapshot,
-  checkpoint,
-  subscriptions,
-  deadLetters,
-  remove,
-  tap,
-  publish,
-  search,
-  ask,
-  feedback,
-  verify,
-  erase,
-  connectors,
-  schema,
-  pinecone,
-  init,
-  demo,
-])
-  program.addCommand(command(output));
+for (const load of wanted()) program.addCommand((await load())(output));
 
 // `sluice schema | head`: whoever read has gone, and there is nobody to tell.
 for (const stream of [process.stdout, process.stderr])
@@ -110,9 +60,16 @@ function leaveSoon(): void {
   }, lingerMs).unref();
 }
 
+/** The command that was named; all of them, where help or a suggestion may tell of each. */
+function wanted(): readonly (() => Promise<(output: Output) => Command>)[] {
+  const load = commands[commandName()];
+  if (load) return [load];
+  return args[0] === "-v" || args[0] === "--version" ? [] : Object.values(commands);
+}
+
 function commandName(): string {
-  const known = program.commands.map((command) => command.name());
-  return args.find((arg) => known.includes(arg)) ?? "sluice";
+  const first = args.find((arg) => !arg.startsWith("-"));
+  return first !== undefined && Object.hasOwn(commands, first) ? first : "sluice";
 }
 
 /** The operating system's and commander's complaints in our form. */

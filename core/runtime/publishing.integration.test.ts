@@ -1,12 +1,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { startRedis, type RedisServer } from "../../test/redis-server.ts";
 import { openBackend } from "../backend.ts";
 import type { Place } from "../config/pipeline.ts";
 import { FencedError } from "../errors.ts";
 import { upserted, type SluiceEvent } from "../event.ts";
+import { partitionOf } from "../queue/partition.ts";
 import type { Topics } from "../queue/queue.ts";
 import type { Lease } from "../state/state.ts";
 import { version } from "../version.ts";
@@ -26,9 +28,9 @@ afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-function event(n: number): SluiceEvent {
+function event(n: number, key = "a"): SluiceEvent {
   const at = version({ epoch: 0, position: BigInt(n), rank: 1, tail: 0 });
-  const about = { source: "/x", key: "a", subject: "a", version: at, meta: {} };
+  const about = { source: "/x", key, subject: key, version: at, meta: {} };
   return upserted({ ...about, time: "2026-01-01T00:00:00Z", op: "update", after: { n } });
 }
 
@@ -156,4 +158,40 @@ describe.each([
       expect([...old.warnings, ...fresh.warnings]).toEqual([]);
       await Promise.all([first.release(), second.release()]);
     });
+});
+
+it("is refused by one partition once nothing is on its way to another", async () => {
+  const topics = { [topic]: { partitions: 2, optional: false, maxWaiting: 2 } };
+  const project = `publishing-${process.pid}-${projects++}`;
+  const pipeline = { project, queue: onRedis(), state: onRedis(), topics, connectors: [] };
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const backend = await openBackend(pipeline, { log });
+  onTestFinished(() => backend.close(1_000));
+  await backend.topics.subscribe({ topic, name: subscription });
+  const keyOf = (partition: number) =>
+    ["a", "b", "c", "d", "e"].find((key) => partitionOf(event(0, key), 2) === partition);
+  const [known, full] = [keyOf(0), keyOf(1)];
+  const publish = (events: readonly SluiceEvent[], token?: number) => {
+    const fence = token === undefined ? {} : { fence: { lease: "reader/source", token } };
+    return backend.topics.publish(topic, events, { signal, ...fence });
+  };
+  for (const n of [1, 2]) await publish([event(n, full)]);
+  await publish([event(3, known)], 8);
+  let outcome: unknown = "pending";
+  const refused = publish([event(4, known), event(5, full)], 7).catch((error: unknown) => {
+    outcome = error;
+  });
+  await sleep(500);
+  expect(outcome).toBe("pending");
+  const got: number[] = [];
+  const stop = new AbortController();
+  const take = async (events: readonly SluiceEvent[]) => {
+    for (const { data } of events) got.push((data as { after: { n: number } }).after.n);
+  };
+  const consumed = backend.topics.consume(topic, subscription, take, { signal: stop.signal });
+  await refused;
+  expect(outcome).toBeInstanceOf(FencedError);
+  await expect.poll(() => got.toSorted((a, b) => a - b), { timeout: 10_000 }).toEqual([1, 2, 3, 5]);
+  stop.abort();
+  await consumed;
 });

@@ -114,7 +114,7 @@ export function openPublisher(
       );
       // Invariant 3: read after adding, and nobody new: this is the moment of publication.
       if (newcomers.length === 0) break;
-      await Promise.all(
+      await allEnded(
         newcomers.flatMap(([name, generation]) =>
           [...jobsFor(name)].map(async ([partition, jobs]) => {
             const place = { project, topic, name, generation, partition };
@@ -138,6 +138,12 @@ export function openPublisher(
           await (await queueOf({ project, topic, name, generation, partition })).obliterate();
       }
   };
+}
+
+/** Fails where one failed, once all have ended: who publishes again, under another name, has nothing on its way before that. */
+async function allEnded(works: readonly Promise<void>[]): Promise<void> {
+  const outcomes = await Promise.allSettled(works);
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
 }
 
 /** The jobs of each partition for a subscription: everything but what names another one as its audience. */
