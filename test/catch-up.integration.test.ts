@@ -70,18 +70,18 @@ describe.each(["embedded", "redis"])("a late subscription on %s", (kind) => {
   };
 
   it("gets under load what the first one has", { timeout: 120_000 }, async () => {
-    await fill(600);
+    await fill(300);
     const sources = await file("sources", notes, printing("early"));
     const sinks = await file("sinks", printing("late"));
     start(sources);
-    await eventually(async () => held("early").size === 600, "the first snapshot");
+    await eventually(async () => held("early").size === 300, "the first snapshot");
 
     const over = new AbortController();
     const writing = (async () => {
-      for (let n = 0; !over.signal.aborted; n = (n + 1) % 600) {
+      for (let n = 0; !over.signal.aborted; n = (n + 1) % 300) {
         if (n % 7 === 3) await rm(join(dir, "notes", `${n}.md`), { force: true });
         else await put(`${n % 5 === 0 ? `new-${n}` : n}.md`, `changed ${performance.now()}`);
-        await sleep(2);
+        await sleep(10);
       }
     })();
     try {
@@ -102,11 +102,11 @@ describe.each(["embedded", "redis"])("a late subscription on %s", (kind) => {
   });
 
   it("is caught up although everybody dies in the middle", { timeout: 180_000 }, async () => {
-    await fill(6_000);
+    await fill(2_000);
     const sources = await file("sources", notes, printing("early"));
     const sinks = await file("sinks", printing("late"));
     const first = start(sources);
-    await eventually(async () => held("early").size === 6_000, "the first snapshot");
+    await eventually(async () => held("early").size === 2_000, "the first snapshot");
     const second = start(sinks);
     await eventually(async () => held("late").size > 0, "the catch-up to begin");
     for (const one of [first, second]) one.signal("SIGKILL");
@@ -277,6 +277,6 @@ async function eventually(isTrue: () => Promise<boolean>, what: string, withinMs
       throw new Error(
         `not within ${withinMs} ms: ${what}\n${processes.map((one) => one.stderr().slice(-1_500)).join("\n")}`,
       );
-    await sleep(100);
+    await sleep(250);
   }
 }

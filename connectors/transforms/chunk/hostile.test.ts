@@ -51,10 +51,10 @@ const nested = (levels: number, line: (level: number) => string) =>
 const sentences = "The river runs under the stone market, and the light is quick. It is paper.\n";
 
 const hostile: Readonly<Record<string, string>> = {
-  "a list nested 1,500 deep": nested(1_500, (level) => `${"  ".repeat(level)}- x\n`),
+  "a list nested 1,000 deep": nested(1_000, (level) => `${"  ".repeat(level)}- x\n`),
   "a nested list with lazy lines": nested(400, (level) => `${"  ".repeat(level)}- x\nlazy\n`),
   "a numbered list nested deep": nested(400, (level) => `${"   ".repeat(level)}1. x\n\n`),
-  "lists up to the bound": nested(6_000, (level) => `${"  ".repeat(level % 31)}- x\n`),
+  "lists up to the bound": nested(2_400, (level) => `${"  ".repeat(level % 31)}- x\n`),
   "5,000 quotes in one": `${">".repeat(5_000)} x`,
   "deep quotes, line by line": `${">".repeat(32)} a\n\n`.repeat(2_000),
   "lazy lines of a quote": `${"> ".repeat(32)}a\n${"lazy\n".repeat(20_000)}`,
@@ -66,24 +66,24 @@ const hostile: Readonly<Record<string, string>> = {
   "100,000 tag openers": `${"<a ".repeat(100_000)}x`,
   "a heading of brackets": `# ${"[".repeat(100_000)}\n\nx`,
   "headings of nested marks": `# ${"*_".repeat(490)}x\n\nx\n\n`.repeat(20),
-  "10,000 underlined headings": "a\n=\nx\n".repeat(10_000),
-  "20,000 fences": "```\nx\n".repeat(20_000),
+  "4,000 underlined headings": "a\n=\nx\n".repeat(4_000),
+  "10,000 fences": "```\nx\n".repeat(10_000),
   "a fence never closed": `\`\`\`\n${filled("call(me);\n", 300_000)}`,
   "a comment never closed": `<!-- ${filled("never closed\n", 300_000)}`,
   "tags never closed": filled("<a\n", 60_000),
   "a table of 400 KB": `| a | b |\n|---|---|\n${filled("| river | market 12.5 |\n", 400_000)}`,
-  "a row of a million dashes": `| a |\n|${"-".repeat(1_000_000)}x\n`,
+  "a row of 300,000 dashes": `| a |\n|${"-".repeat(300_000)}x\n`,
   "a line of a million characters": filled("word ", 1_000_000),
   "a word of a million characters": "x".repeat(1_000_000),
   "a letter with a million accents": `e${"\u0301".repeat(1_000_000)}`,
   "a million characters of Japanese": filled("猫が窓の外を見ています", 300_000),
-  "a list of 300 KB": filled("- item with words\n", 300_000),
-  "an item of 300 KB": `- a\n${filled("  b is c.\n\n", 300_000)}`,
-  "200,000 blank lines": `x${"\n".repeat(200_000)}x`,
-  "carriage returns alone": filled("a\r", 100_000),
-  "100,000 short lines": "x\n".repeat(100_000),
-  "prose of 2 MB": filled(`${sentences}\n`, 2_000_000),
-  "wrapped prose of 1 MB": filled(sentences, 1_000_000),
+  "a list of 120 KB": filled("- item with words\n", 120_000),
+  "an item of 120 KB": `- a\n${filled("  b is c.\n\n", 120_000)}`,
+  "100,000 blank lines": `x${"\n".repeat(100_000)}x`,
+  "carriage returns alone": filled("a\r", 50_000),
+  "40,000 short lines": "x\n".repeat(40_000),
+  "prose of 700 KB": filled(`${sentences}\n`, 700_000),
+  "wrapped prose of 500 KB": filled(sentences, 500_000),
 };
 
 describe("chunk, for texts made to hurt", () => {
@@ -124,11 +124,11 @@ describe("chunk, for texts made to hurt", () => {
     const script = `
       const { pack } = await import(${pack});
       const { linesOf } = await import(${prose});
-      const text = "> ".repeat(700_000);
+      const text = "> ".repeat(300_000);
       const scale = { room: 200, weigh: (start, end) => end - start, breathe: async () => {} };
       console.log((await pack(text, linesOf(text, 0, text.length), scale)).length);`;
-    const small = ["--max-old-space-size=200", "--input-type=module", "--eval", script];
+    const small = ["--max-old-space-size=90", "--input-type=module", "--eval", script];
     const { stdout } = await promisify(execFile)(process.execPath, small);
-    expect(Number(stdout)).toBeGreaterThan(7_000);
+    expect(Number(stdout)).toBeGreaterThan(3_000);
   }, 60_000);
 });
