@@ -23,7 +23,7 @@ describe("postgres keeps what a source must:", () => {
   });
   afterAll(async () => {
     await bench.close();
-    await line.stop();
+    line.stop();
     await server.stop();
   });
   for (const { name, run } of sourceConformance({
