@@ -61,7 +61,7 @@ export async function until(
   const deadline = Date.now() + 15_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`it did not happen: ${told()}`);
-    await sleep(50);
+    await sleep(150); // what is asked is often a process, which takes a processor while it starts
   }
 }
 
