@@ -4,11 +4,13 @@ import { inspect } from "node:util";
 import { z } from "zod";
 import { mapMarked, secretsIn } from "../config/marks.ts";
 import type { Config, Connector } from "../connector.ts";
-import { word, type Case, type WrittenConfig } from "./conformance.ts";
+import { within, word, type Case, type WrittenConfig } from "./conformance.ts";
 import { context, type FakeContext } from "./fakes/context.ts";
 import { entriesOf, overhear } from "./overheard.ts";
 
 const patienceMs = 1_500;
+/** For all that was begun to end after its abort; other cases ask for a second. */
+const endsWithinMs = 5_000;
 
 /**
  * Has a connector work with secrets that nobody knows, which mostly means that it is refused, and looks for
@@ -38,7 +40,8 @@ export function secretCases(
         const work = Promise.all([tried(connector.check?.(here)), tried(use(here))]);
         await Promise.race([work, sleep(patienceMs, undefined, { ref: false })]);
         aborter.abort();
-        await work.finally(overheard.end);
+        const what = "to end after the abort of its signal (pass `signal` to all that waits)";
+        await within(endsWithinMs, work, what).finally(overheard.end);
         const kept = await entriesOf(here.state);
         const counted = [...here.counters.keys()];
         const all = inspect([said, here.lines, counted, kept, overheard.written()], {

@@ -65,7 +65,7 @@ function poisonCases(
       name: "a partial failure names just what failed, and the rest is complete",
       run: () =>
         opened(async (one) => {
-          const [before, after] = [word(), word()];
+          const [before, after, last] = [word(), word(), word()];
           const bad = one.poison(poison, "bad", 1, word());
           const batch = [
             one.remove("absent", 1), // not counted among what is put
@@ -73,13 +73,16 @@ function poisonCases(
             ...Array.from({ length: 118 }, (_, at) => one.put(`r${at}`, 1, word())),
             bad,
             one.put("after", 1, after),
+            // Those of later requests, for a sink that writes a hundred or so at once.
+            ...Array.from({ length: 280 }, (_, at) => one.put(`s${at}`, 1, word())),
+            one.put("last", 1, last),
           ];
           const error: unknown = await one.write(batch).catch((thrown: unknown) => thrown);
           assert.ok(error instanceof Error, "wrote what was meant to be refused");
           // A batch may also fail as a whole: then it comes again in halves.
           if (!(error instanceof PartialError)) return;
           assert.deepEqual([...error.failures.keys()], [batch.indexOf(bad)]);
-          await assertHolds({ [before]: true, [after]: true });
+          await assertHolds({ [before]: true, [after]: true, [last]: true });
         }),
     },
   ];

@@ -6,8 +6,8 @@ import { settles, through, within, word, type Case, type Outage } from "./confor
 import type { Hand } from "./sample.ts";
 import type { SinkBench } from "./sink.ts";
 
-/** How long a sink may try by itself before it hands its batch back. */
-const triesMs = 2_000;
+/** How long a sink may try by itself before it is aborted. */
+const triesMs = 600;
 /** After the outage. */
 const recoversMs = 5_000;
 /** For a write to be on its way. */

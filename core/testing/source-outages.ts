@@ -121,7 +121,8 @@ async function tells(
     );
     await sleep(askingMs);
   } finally {
-    await reading.stop().catch(() => {}); // one of `errors`
+    const stopped = reading.stop().catch(() => {}); // one of `errors`
+    await within(promptMs, stopped, "to return from an abort in an outage");
   }
   errors.forEach(mayPass);
 }

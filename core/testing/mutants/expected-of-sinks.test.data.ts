@@ -177,6 +177,9 @@ export const expectedOfSinks = {
   "takes what it cannot write for written": [
     "takes nothing for written that its target refused in an outage, and nothing for poison",
   ],
+  "sleeps through its abort in an outage": [
+    "takes nothing for written that its target refused in an outage, and nothing for poison",
+  ],
   "calls an outage poison": [
     "takes nothing for written that its target refused in an outage, and nothing for poison",
   ],
@@ -195,6 +198,9 @@ export const expectedOfSinks = {
   "stops at what it refuses": [
     "a partial failure names just what failed, and the rest is complete",
     "one bad event becomes a dead letter, and the others are written",
+  ],
+  "stops behind the chunk of what it refuses": [
+    "a partial failure names just what failed, and the rest is complete",
   ],
   "notes before it writes": [
     "killed at each step, it keeps what stays, and its batch written again makes it whole",

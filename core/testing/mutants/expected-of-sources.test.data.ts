@@ -106,6 +106,9 @@ export const expectedOfSources = {
     "takes an outage for deletes": [
       "tells of an outage, takes nothing for gone because of it, and goes on after it",
     ],
+    "sleeps through its abort in an outage": [
+      "tells of an outage, takes nothing for gone because of it, and goes on after it",
+    ],
     "gives up in an outage": [
       "tells of an outage, takes nothing for gone because of it, and goes on after it",
     ],

@@ -45,6 +45,7 @@ const faults = [
   "takes an outage for silence",
   "takes an outage for deletes",
   "gives up in an outage",
+  "sleeps through its abort in an outage",
   "waits for its origin through an abort",
   "takes the ends of lines for blanks",
   "takes what is empty for gone",
@@ -230,6 +231,11 @@ export const journal = defineSource({
       while (existsSync(stalledBy(path)) && !(signal.aborted && !waits)) await sleep(5);
       if (!existsSync(path)) {
         if (is("gives up in an outage")) throw new ConfigError("journal: no file.", { code });
+        if (is("sleeps through its abort in an outage")) {
+          log.warn({}, "no file, trying again");
+          await sleep(2_500);
+          continue;
+        }
         if (is("takes an outage for deletes")) {
           log.warn({}, "no file");
           const epoch = 2;

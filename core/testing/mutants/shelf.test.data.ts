@@ -58,12 +58,14 @@ const faults = [
   "reads once what is there",
   "takes what it cannot write for written",
   "calls an outage poison",
+  "sleeps through its abort in an outage",
   "waits for its target through an abort",
   "settles late",
   "swallows what it refuses",
   "names what did not fail",
   "names what failed among the puts",
   "stops at what it refuses",
+  "stops behind the chunk of what it refuses",
   "notes before it writes",
   "notes a clear before it is done",
   "empties before it writes",
@@ -215,13 +217,16 @@ export const shelf = defineSink({
       const hasPuts = changes.some(({ type }) => type === "dev.sluice.record.upserted");
       const failures = new Map<number, PoisonError>();
       for (const [at, event] of changes.entries()) {
+        if (is("stops behind the chunk of what it refuses") && failures.size > 0 && at % 200 === 0)
+          break;
         if (isTooLate(at)) throw new FencedError("shelf: the lease has ended.", { code });
         const isDelete = event.type === "dev.sluice.record.deleted";
         if (is("ignores deletes beside puts") && hasPuts && isDelete) continue;
         const isClear = event.type === "dev.sluice.collection.cleared";
         if (isClear || !JSON.stringify(event.data).includes("poison"))
-          await (isClear ? clear : put)(event, run).catch((cause: unknown) => {
+          await (isClear ? clear : put)(event, run).catch(async (cause: unknown) => {
             if (is("takes what it cannot write for written")) return;
+            if (is("sleeps through its abort in an outage")) await sleep(2_500);
             if (is("calls an outage poison")) throw new PoisonError("shelf: bad.", { code });
             throw cause;
           });
