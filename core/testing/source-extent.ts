@@ -3,7 +3,7 @@ import type { SluiceEvent } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
 import type { SourceRun } from "./fakes/run.ts";
 import { state } from "./fakes/state.ts";
-import { during, hold, isGone, sees } from "./observed.ts";
+import { during, heldAfter, hold, isGone, sees } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
 
 /** Of 24 such records no batch may hold all. */
@@ -42,6 +42,51 @@ export function extentCases(
   ];
 
   const whenAsked: readonly Case[] = [
+    {
+      name: "what changes while a snapshot on request is read is told, and stands",
+      run: async () => {
+        const keys = Array.from({ length: 24 }, word);
+        const texts = keys.map(() => word() + large);
+        const subjects: string[] = [];
+        for (const [at, key] of keys.entries())
+          subjects.push(await origin.put(key, texts[at] ?? ""));
+        let isAsked = false;
+        const isRead = (event: SluiceEvent) => subjects.includes(String(event.subject));
+        const started: SourceRun = await start({
+          publish: async (some) => {
+            if (!isAsked || !some.some(isRead)) return;
+            isAsked = false;
+            started.pause();
+          },
+        });
+        await during(started, async (reading) => {
+          await sees(reading, ...texts);
+          const before = reading.events.filter(isRead).length;
+          isAsked = true;
+          await reading.request({ id: "meanwhile" });
+          await reading.until(
+            (events) => events.filter(isRead).length > before,
+            "a record to be read again",
+          );
+          // Of those that were read by now, and of those that were not.
+          const changes = new Map<string, string>();
+          for (const at of [0, 11, 23]) {
+            const text = word();
+            changes.set(subjects[at] ?? "", text);
+            await origin.put(keys[at] ?? "", text);
+          }
+          reading.resume();
+          const isCompleted = () =>
+            reading.batches.some(({ completes }) => completes?.includes("meanwhile"));
+          await reading.until((events) => {
+            if (!isCompleted()) return false;
+            const held = heldAfter(events);
+            return [...changes].every(([subject, text]) => held.get(subject)?.includes(text));
+          }, "the end of the snapshot and what changed meanwhile, at a higher version than what the snapshot read");
+        });
+        if (deletes) for (const key of keys) await origin.remove(key);
+      },
+    },
     {
       name: "a snapshot of many large records that is stopped after each batch goes on with the rest",
       run: async () => {

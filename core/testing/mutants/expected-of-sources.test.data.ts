@@ -106,6 +106,9 @@ export const expectedOfSources = {
     "takes an outage for deletes": [
       "tells of an outage, takes nothing for gone because of it, and goes on after it",
     ],
+    "jumps ahead behind a snapshot": [
+      "what changes while a snapshot on request is read is told, and stands",
+    ],
     "sleeps through its abort in an outage": [
       "tells of an outage, takes nothing for gone because of it, and goes on after it",
     ],

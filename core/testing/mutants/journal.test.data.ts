@@ -46,6 +46,7 @@ const faults = [
   "takes an outage for deletes",
   "gives up in an outage",
   "sleeps through its abort in an outage",
+  "jumps ahead behind a snapshot",
   "waits for its origin through an abort",
   "takes the ends of lines for blanks",
   "takes what is empty for gone",
@@ -220,6 +221,7 @@ export const journal = defineSource({
       const isTold = request && (await state.get([`told-${request.id}`]))[0] !== undefined;
       const isEmpty = isTold || (is("only sweeps when it has resumed") && checkpoint !== undefined);
       if (request) yield* snapshot(path, isEmpty ? 0 : offset, request, { broken, isAt: offset });
+      if (request && is("jumps ahead behind a snapshot")) offset = (await readFile(path)).length;
       if (request && is("reads once for all who asked"))
         yield {
           events: [],

@@ -36,6 +36,7 @@ const slow = [
   "written to from other processes at once, it loses nothing",
   "emits every record of many, and takes none for gone",
   "stopped after one batch of many large records, it goes on with the rest",
+  "what changes while a snapshot on request is read is told, and stands",
   "a snapshot of many large records that is stopped after each batch goes on with the rest",
   "a batch of a thousand events is written whole",
   "records whose subjects look alike are strangers",
