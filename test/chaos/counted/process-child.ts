@@ -63,7 +63,6 @@ const counted = defineSource({
   async *read({ checkpoint: from, signal, settled }) {
     let after = from?.after ?? 0;
     await ask({ ask: "begin", after }, signal);
-    if (after > 0) confirm(after); // nothing more may come
     while (!signal.aborted) {
       const answer = await ask({ ask: "more", after }, signal);
       if (answer.is !== "more") throw new Error(`an answer to "more": ${answer.is}`);
@@ -73,10 +72,6 @@ const counted = defineSource({
       );
       yield { events, checkpoint: { after: upTo, by: process.pid } };
       after = upTo;
-      confirm(upTo);
-    }
-
-    function confirm(upTo: number): void {
       void settled()
         .then(() => send({ tell: "confirm", upTo, ...(markOf && { mark: markOf() }) }))
         .catch(() => {}); // aborted: whoever reads next confirms it
