@@ -8,7 +8,7 @@ import type { SinkBench } from "./sink.ts";
 const maxMoments = 16;
 const patienceMs = 20_000;
 /** Milliseconds after it began to write: in the middle of what the kit does not see. */
-const delaysMs = [0, 3, 10, 30];
+const delaysMs = [0, 3, 10, 30, 100];
 
 type Held = Readonly<Record<string, boolean>>;
 

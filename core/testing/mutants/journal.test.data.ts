@@ -255,7 +255,7 @@ export const journal = defineSource({
       for (const { subject } of batch?.events ?? []) emitted.add(String(subject));
       isUnderWay = true;
       if (batch && is("spins while nothing happens") && batch.events.length === 0) {
-        yield batch;
+        for (let times = 0; times < 10; times += 1) yield batch;
         await sleep(1);
       } else if (batch && batch.checkpoint.offset > yielded) {
         const end = is("has its checkpoint run ahead of its batch") && (await stat(path)).size;

@@ -166,7 +166,7 @@ export const shelf = defineSink({
         extra.push(...before.slice(1));
       if (is("empties before it writes") && held && !isDelete) {
         await rm(file);
-        await sleep(100);
+        await sleep(500);
       }
       const whole = JSON.stringify({ ...event, ...(extra.length > 0 && { extra }) });
       const text = is("cuts what is long") ? withoutTail(event) : whole;
