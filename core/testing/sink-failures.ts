@@ -57,6 +57,7 @@ function poisonCases(
           assert.deepEqual(
             letters.map(({ event }) => event),
             [bad],
+            "the one bad event is the one dead letter",
           );
           await assertHolds(Object.fromEntries(texts.map((text) => [text, true])));
         }),
@@ -81,7 +82,11 @@ function poisonCases(
           assert.ok(error instanceof Error, "wrote what was meant to be refused");
           // A batch may also fail as a whole: then it comes again in halves.
           if (!(error instanceof PartialError)) return;
-          assert.deepEqual([...error.failures.keys()], [batch.indexOf(bad)]);
+          assert.deepEqual(
+            [...error.failures.keys()],
+            [batch.indexOf(bad)],
+            "`failures` names the places in the batch of what was refused",
+          );
           await assertHolds({ [before]: true, [after]: true, [last]: true });
         }),
     },

@@ -63,6 +63,32 @@ export function sinkOutageCases(
           await assertHolds(after);
         }),
     },
+    {
+      name: "writes nothing behind a deadline that passes in an outage",
+      run: () =>
+        opened(async (hand) => {
+          const { batches, before, after } = await prepared(hand);
+          const [batch = []] = batches;
+          let writing: Promise<string> | undefined;
+          await through(given, async () => {
+            const deadline = performance.now() + triesMs;
+            writing = hand.write(batch, { deadline }).then(
+              () => "written",
+              () => "refused",
+            );
+            await sleep(triesMs + onItsWayMs);
+          });
+          // Its target is back, and its partition may be another worker's.
+          assert.equal(
+            writing && (await within(recoversMs, writing)),
+            "refused",
+            "a write that tries by itself has to look at `deadline` before each request",
+          );
+          await assertHolds(before);
+          await writtenAgain(hand, batches);
+          await assertHolds(after);
+        }),
+    },
   ];
 
   const whenStall = (given: Outage): readonly Case[] => [

@@ -61,8 +61,10 @@ export function sinkConformance(given: {
   };
   const assertHolds: SinkBench["assertHolds"] = async (expected) => {
     const all = JSON.stringify(await read());
-    const found = Object.keys(expected).map((text) => [text, all.includes(text)] as const);
-    assert.deepEqual(Object.fromEntries(found), expected);
+    const wrong = Object.entries(expected).flatMap(([text, isThere]) =>
+      all.includes(text) === isThere ? [] : [isThere ? `lacks "${text}"` : `still holds "${text}"`],
+    );
+    assert.deepEqual(wrong, [], `by what \`read\` answers, the target ${wrong.join(", ")}`);
   };
   const countOf = async (text: string) => JSON.stringify(await read()).split(text).length - 1;
   const bench: SinkBench = { sink, config, sample, opened, assertHolds };
@@ -97,7 +99,7 @@ export function sinkConformance(given: {
           await write(batch);
           const once = await countOf(text);
           await write(batch, { redelivered: true });
-          assert.equal(await countOf(text), once);
+          assert.equal(await countOf(text), once, "the batch, written twice, is there twice");
         }),
     },
     {

@@ -41,7 +41,10 @@ export function checkpointCases(
         const { before } = await traced([text, word()]);
         const [first] = before;
         await during(await start({ ...(first && { state: first }), settled: never }), (reading) =>
-          sees(reading, text),
+          reading.until(
+            hold(text),
+            `${text} again, which was not settled: confirm at the origin only behind \`await settled()\``,
+          ),
         );
       },
     },

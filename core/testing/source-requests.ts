@@ -59,8 +59,13 @@ export function requestCases({ source, origin, start }: SourceBench): readonly C
       run: async () => {
         await during(await start(), async (reading) => {
           const { read, sweep } = await readAgain(reading, { id: "again" });
-          assert.equal(read.type === "dev.sluice.record.upserted" && read.data.op, "read");
-          assert.equal(sweep.data.reason, "sweep");
+          const op = read.type === "dev.sluice.record.upserted" && read.data.op;
+          assert.equal(op, "read", 'what a snapshot reads has `op: "read"`');
+          assert.equal(
+            sweep.data.reason,
+            "sweep",
+            'the clear behind a snapshot has `reason: "sweep"`',
+          );
           assert.ok(read.sequence >= sweep.data.below, "the sweep removes what was just read");
         });
       },
@@ -70,8 +75,12 @@ export function requestCases({ source, origin, start }: SourceBench): readonly C
       run: async () => {
         await during(await start(), async (reading) => {
           const { read, sweep } = await readAgain(reading, { id: "late", audience: "newcomer" });
-          assert.equal(read.audience, "newcomer");
-          assert.equal(sweep.audience, "newcomer");
+          const audiences = [read.audience, sweep.audience];
+          assert.deepEqual(
+            audiences,
+            ["newcomer", "newcomer"],
+            "what is read for a request, and its sweep, have the request's `audience`",
+          );
         });
       },
     },
@@ -88,9 +97,13 @@ export function requestCases({ source, origin, start }: SourceBench): readonly C
           const swept = at(({ events }) => events.includes(sweep));
           const done = at(({ completes }) => completes?.includes("first") ?? false);
           assert.ok(done >= swept, "completed before the sweep was published");
-          assert.deepEqual(await reading.pending(), []);
+          assert.deepEqual(await reading.pending(), [], "asked again for what was completed");
           const all = reading.batches.flatMap(({ completes = [] }) => completes);
-          assert.deepEqual(all.toSorted(), ["first", "second"]);
+          assert.deepEqual(
+            all.toSorted(),
+            ["first", "second"],
+            "`completes` names each request once",
+          );
         });
       },
     },

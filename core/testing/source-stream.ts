@@ -102,7 +102,11 @@ export function streamCases({ source, origin, start }: SourceBench): readonly Ca
           await sees(reading, second);
           const changes = of(reading.events, subject);
           rising(changes);
-          assert.equal(new Set(changes.map(({ id }) => id)).size, changes.length);
+          assert.equal(
+            new Set(changes.map(({ id }) => id)).size,
+            changes.length,
+            "two changes of one record have one id",
+          );
           assert.ok(hold(second)(changes.slice(-1)), "the last event holds the last text");
         });
       },

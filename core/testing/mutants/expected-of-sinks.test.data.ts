@@ -30,6 +30,7 @@ export const expectedOfSinks = {
     "what was written before, written again by itself, changes nothing",
     "of two puts the higher version stands, by epoch, then position, rank and tail",
     "takes nothing for written that its target refused in an outage, and nothing for poison",
+    "writes nothing behind a deadline that passes in an outage",
     "settles within a second of an abort while its target does not answer",
   ],
   "leaves orphans of what shrinks": [
@@ -146,6 +147,7 @@ export const expectedOfSinks = {
     "starts no write after a deadline that passes in the middle of a batch",
     "begins nothing more once it has settled after an abort in the middle of a batch",
     "takes nothing for written that its target refused in an outage, and nothing for poison",
+    "writes nothing behind a deadline that passes in an outage",
   ],
   "clears what is at it": [
     "a clear removes what is below it, of its origin only",
@@ -155,6 +157,7 @@ export const expectedOfSinks = {
     "a clear removes what is below it, of its origin only",
     "a clear removes what is of a lower version, by epoch, then position, rank and tail",
     "takes nothing for written that its target refused in an outage, and nothing for poison",
+    "writes nothing behind a deadline that passes in an outage",
     "settles within a second of an abort while its target does not answer",
   ],
   "ignores its abort": ["refuses to write after an abort"],
@@ -176,9 +179,13 @@ export const expectedOfSinks = {
   ],
   "takes what it cannot write for written": [
     "takes nothing for written that its target refused in an outage, and nothing for poison",
+    "writes nothing behind a deadline that passes in an outage",
   ],
   "sleeps through its abort in an outage": [
     "takes nothing for written that its target refused in an outage, and nothing for poison",
+  ],
+  "tries by itself past its deadline": [
+    "writes nothing behind a deadline that passes in an outage",
   ],
   "calls an outage poison": [
     "takes nothing for written that its target refused in an outage, and nothing for poison",
@@ -208,6 +215,7 @@ export const expectedOfSinks = {
     "of equal versions the later one stands",
     "a record that a filter lets go, at the version it is held in, is gone, and may return",
     "takes nothing for written that its target refused in an outage, and nothing for poison",
+    "writes nothing behind a deadline that passes in an outage",
   ],
   "notes a clear before it is done": [
     "killed at each step of a clear, written again it clears what is below, and nothing else",

@@ -59,6 +59,7 @@ const faults = [
   "takes what it cannot write for written",
   "calls an outage poison",
   "sleeps through its abort in an outage",
+  "tries by itself past its deadline",
   "waits for its target through an abort",
   "settles late",
   "swallows what it refuses",
@@ -194,6 +195,17 @@ export const shelf = defineSink({
       }
     };
 
+    const insistently = async (event: RecordChange, run: WriteRun): Promise<void> => {
+      for (;;) {
+        await sleep(20, undefined, { signal: run.signal });
+        const isWritten = await put(event, run).then(
+          () => true,
+          () => false,
+        );
+        if (isWritten) return;
+      }
+    };
+
     const write = async (events: readonly SluiceEvent[], run: WriteRun) => {
       if (is("leaves a listener")) run.signal.addEventListener("abort", () => {});
       if (is("leaves a file open")) openSync(path, "r");
@@ -227,6 +239,7 @@ export const shelf = defineSink({
           await (isClear ? clear : put)(event, run).catch(async (cause: unknown) => {
             if (is("takes what it cannot write for written")) return;
             if (is("sleeps through its abort in an outage")) await sleep(2_500);
+            if (is("tries by itself past its deadline")) return await insistently(event, run);
             if (is("calls an outage poison")) throw new PoisonError("shelf: bad.", { code });
             throw cause;
           });
