@@ -61,11 +61,12 @@ export async function killedAt(
     readonly patienceMs: number;
     /** Counts moments only from `opened` on. */
     readonly sinceOpened?: boolean;
-    /** Kills it so long after `opened`, whatever it does then. */
-    readonly afterOpenedMs?: number;
+    /** Called once it has `opened`: kills it, whatever it does then, when this resolves. `over` aborts when it is dead. */
+    readonly midway?: (over: AbortSignal) => Promise<unknown>;
   },
 ): Promise<"killed" | "done"> {
-  const { state, hear, isDone, patienceMs, sinceOpened = false, afterOpenedMs } = world;
+  const { state, hear, isDone, patienceMs, sinceOpened = false, midway } = world;
+  const over = new AbortController();
   const child = fork(new URL("./kit-child.js", import.meta.url), {
     serialization: "advanced",
     stdio: ["ignore", "ignore", "pipe", "ipc"],
@@ -97,14 +98,18 @@ export async function killedAt(
     if (!isAlive()) return;
     if (isDone()) return kill("done");
     if (name === "opened") isCounted = true;
-    if (name === "opened" && afterOpenedMs !== undefined)
-      setTimeout(() => kill("killed"), afterOpenedMs);
+    if (name === "opened")
+      midway?.(over.signal).then(
+        () => kill("killed"),
+        () => {}, // it is dead
+      );
     child.send(said, () => {}); // one that was killed meanwhile hears nothing
   };
   child.on("message", (call) => void answer(call as ChildCall)); // only kit-child.ts sends
   const timer = setTimeout(() => child.kill("SIGKILL"), patienceMs);
   await new Promise((closed) => child.once("close", closed));
   clearTimeout(timer);
+  over.abort();
   if (end === undefined)
     throw new Error(
       `the connector's process ended, or did nothing for ${patienceMs} ms: ${complaint()}`,

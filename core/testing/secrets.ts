@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { z } from "zod";
-import { mapMarked, secretsIn } from "../config/marks.ts";
+import { mapMarked, redact, secretsIn } from "../config/marks.ts";
 import type { Config, Connector } from "../connector.ts";
 import { within, word, type Case, type WrittenConfig } from "./conformance.ts";
 import { context, type FakeContext } from "./fakes/context.ts";
@@ -13,50 +13,59 @@ const patienceMs = 1_500;
 const endsWithinMs = 5_000;
 
 /**
- * Has a connector work with secrets that nobody knows, which mostly means that it is refused, and looks for
- * them in all that it says. No case where no option is marked `secret`.
+ * Has a connector work with secrets that nobody knows, which mostly means that it is refused, then with those it was given,
+ * and looks for them in all that it says. No case where no option is marked `secret`.
  */
 export function secretCases(
-  connector: { readonly config: Config; readonly check?: Connector["check"] },
+  connector: {
+    readonly name: string;
+    readonly config: Config;
+    readonly check?: Connector["check"];
+  },
   config: WrittenConfig,
   use: (context: FakeContext<unknown>) => Promise<readonly unknown[] | void>,
 ): readonly Case[] {
-  if (withMarks(connector.config, config).secrets.length === 0) return [];
+  const ways = [withMarks(connector.config, config), asGiven(connector, config)];
+  if (ways.every(({ secrets }) => secrets.length === 0)) return [];
   return [
     {
       name: "tells no secret, in no line, error, finding, counter, state or output",
       run: async () => {
-        const { written, secrets } = withMarks(connector.config, config);
-        const aborter = new AbortController();
-        const { signal } = aborter;
-        const here = context({ config: connector.config.parse(written), signal });
-        const said: unknown[] = [];
-        const tried = (call: Promise<unknown> | undefined) =>
-          Promise.resolve(call).then(
-            (answer) => said.push(answer),
-            (error: unknown) => said.push(error),
-          );
-        const overheard = overhear();
-        const work = Promise.all([tried(connector.check?.(here)), tried(use(here))]);
-        await Promise.race([work, sleep(patienceMs, undefined, { ref: false })]);
-        aborter.abort();
-        const what = "to end after the abort of its signal (pass `signal` to all that waits)";
-        await within(endsWithinMs, work, what).finally(overheard.end);
-        const kept = await entriesOf(here.state);
-        const counted = [...here.counters.keys()];
-        const all = inspect([said, here.lines, counted, kept, overheard.written()], {
-          depth: 12,
-          maxStringLength: 10_000,
-          maxArrayLength: 1_000,
-        });
-        for (const text of [all, ...decoded(all)])
-          for (const secret of secrets) {
-            const at = text.indexOf(secret);
-            assert.ok(at < 0, `told a secret: ${text.slice(Math.max(0, at - 300), at + 100)}`);
-          }
+        for (const { written, secrets } of ways)
+          if (secrets.length > 0) await keeps(secrets, written);
       },
     },
   ];
+
+  async function keeps(secrets: readonly string[], written: unknown): Promise<void> {
+    const aborter = new AbortController();
+    const { signal } = aborter;
+    const here = context({ config: connector.config.parse(written), signal });
+    const said: unknown[] = [];
+    const tried = (call: Promise<unknown> | undefined) =>
+      Promise.resolve(call).then(
+        (answer) => said.push(answer),
+        (error: unknown) => said.push(error),
+      );
+    const overheard = overhear();
+    const work = Promise.all([tried(connector.check?.(here)), tried(use(here))]);
+    await Promise.race([work, sleep(patienceMs, undefined, { ref: false })]);
+    aborter.abort();
+    const what = "to end after the abort of its signal (pass `signal` to all that waits)";
+    await within(endsWithinMs, work, what).finally(overheard.end);
+    const kept = await entriesOf(here.state);
+    const counted = [...here.counters.keys()];
+    const all = inspect([said, here.lines, counted, kept, overheard.written()], {
+      depth: 12,
+      maxStringLength: 10_000,
+      maxArrayLength: 1_000,
+    });
+    for (const text of [all, ...decoded(all)])
+      for (const secret of secrets) {
+        const at = text.indexOf(secret);
+        assert.ok(at < 0, `told a secret: ${text.slice(Math.max(0, at - 300), at + 100)}`);
+      }
+  }
 }
 
 /** What was encoded as Base64 in a text: `user:password` is in headers. */
@@ -76,8 +85,19 @@ function withMarks(schema: Config, config: WrittenConfig) {
   const secrets: string[] = [];
   const marked = mapMarked(schema, written, "secret", (part) => withMark(part, secrets));
   if (schema.safeParse(marked).success) return { written: marked, secrets };
-  // They must look like something: then as they are.
-  return { written, secrets: secretsIn(schema, written).filter(({ length }) => length >= 8) };
+  return { written, secrets: [] }; // they must look like something: then as they are
+}
+
+/** The config as it is, with those of its secrets that can be told from what else stands there. */
+function asGiven(
+  { name, config: schema }: { readonly name: string; readonly config: Config },
+  written: WrittenConfig,
+) {
+  const known = `${name} ${JSON.stringify(redact(schema, written))}`.toLowerCase();
+  const secrets = secretsIn(schema, written)
+    .map((secret) => (URL.canParse(secret) ? decodeURIComponent(new URL(secret).password) : secret))
+    .filter((secret) => secret.length >= 8 && !known.includes(secret.toLowerCase()));
+  return { written, secrets };
 }
 
 function withMark(part: unknown, secrets: string[]): unknown {

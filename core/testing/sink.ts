@@ -25,6 +25,7 @@ export interface SinkBench {
     use: (origin: Hand) => Promise<void>,
     over?: { readonly state: FakeState },
   ) => Promise<void>;
+  readonly read: () => Promise<unknown>;
   /** Which texts the target shows now. */
   readonly assertHolds: (expected: Readonly<Record<string, boolean>>) => Promise<void>;
 }
@@ -67,7 +68,7 @@ export function sinkConformance(given: {
     assert.deepEqual(wrong, [], `by what \`read\` answers, the target ${wrong.join(", ")}`);
   };
   const countOf = async (text: string) => JSON.stringify(await read()).split(text).length - 1;
-  const bench: SinkBench = { sink, config, sample, opened, assertHolds };
+  const bench: SinkBench = { sink, config, sample, opened, read, assertHolds };
 
   return [
     ...definitionCases(sink, config),

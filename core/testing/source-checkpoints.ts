@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { RecordChange, SluiceEvent } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
 import { state, type FakeState } from "./fakes/state.ts";
@@ -8,6 +9,10 @@ import type { SourceBench } from "./source.ts";
 
 /** Power fails, and what was not settled is lost, checkpoint and all: the source starts from an earlier one. */
 const never = () => new Promise<void>(() => {});
+
+/** For what is settled to be confirmed at its origin, and how often it may come again before that. */
+const confirmsMs = 500;
+const confirmTries = 4;
 
 /** What a source that replays does from its earlier checkpoints. */
 export function checkpointCases(
@@ -46,6 +51,31 @@ export function checkpointCases(
             `${text} again, which was not settled: confirm at the origin only behind \`await settled()\``,
           ),
         );
+      },
+    },
+    {
+      name: "confirms at its origin what is settled",
+      run: async () => {
+        const place = state();
+        const text = word();
+        const subject = await origin.put(word(), text);
+        await during(await start({ state: place }), (reading) => sees(reading, text));
+        // What it could not confirm in time comes again, but not each time.
+        for (let tries = 1; ; tries += 1) {
+          const marker = word();
+          await origin.put(word(), marker);
+          let isAgain = false;
+          await during(await start({ state: place }), async (reading) => {
+            await sees(reading, marker);
+            isAgain = of(reading.events, subject).length > 0;
+            if (isAgain) await sleep(confirmsMs);
+          });
+          if (!isAgain) return;
+          assert.ok(
+            tries < confirmTries,
+            `${subject} came in each of ${tries + 1} runs, though it was settled in the first: confirm it behind \`await settled()\``,
+          );
+        }
       },
     },
   ];

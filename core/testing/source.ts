@@ -1,5 +1,11 @@
 import type { Source } from "../connector.ts";
-import { definitionCases, type Case, type Outage, type WrittenConfig } from "./conformance.ts";
+import {
+  definitionCases,
+  type Case,
+  type Outage,
+  type WrittenConfig,
+  word,
+} from "./conformance.ts";
 import { run } from "./fakes/run.ts";
 import { state } from "./fakes/state.ts";
 import { entriesOf } from "./overheard.ts";
@@ -64,6 +70,7 @@ export function sourceConformance(given: {
     ...definitionCases(source, config),
     ...secretCases(source, config, async (context) => {
       const place = state();
+      await origin.put(word(), word());
       const reading = await start({ using: context, state: place });
       context.signal.addEventListener("abort", () => void reading.stop().catch(() => {}));
       await reading.until(({ length }) => length > 0).catch(() => reading.ended);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { VectorStoreExtension } from "../extension.ts";
 import type { Vector } from "../vectors.ts";
@@ -91,7 +92,7 @@ export function storeKillCases(given: {
           count = Math.min(most, limits.maxVectors, limits.maxDeleteIds, limits.maxFetchIds);
         });
 
-        const round = async (moment: number, afterOpenedMs?: number) => {
+        const round = async (moment: number, delayMs?: number) => {
           rounds += 1;
           // One is left alone, the others change, and then every second of those goes.
           const text = `round ${rounds}`;
@@ -109,7 +110,9 @@ export function storeKillCases(given: {
               hear: (call) => void heard.add(call),
               isDone: () => heard.has("removed"),
               patienceMs: childMs,
-              ...(afterOpenedMs !== undefined && { afterOpenedMs }),
+              ...(delayMs !== undefined && {
+                midway: (over) => sleep(delayMs, undefined, { signal: over }),
+              }),
             },
           );
           const allowed = (one: Vector) => {

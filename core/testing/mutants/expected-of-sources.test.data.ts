@@ -148,6 +148,9 @@ export const expectedOfSources = {
     "adds a listener a round": ["adds no listener to its signal with every round"],
     "leaves a timer": ["leaves nothing open: no timer, socket, file, thread, child or listener"],
     "prints its token": ["tells no secret, in no line, error, finding, counter, state or output"],
+    "tells a token that is taken": [
+      "tells no secret, in no line, error, finding, counter, state or output",
+    ],
     "tells its token in Base64": [
       "tells no secret, in no line, error, finding, counter, state or output",
     ],
@@ -188,6 +191,7 @@ export const expectedOfSources = {
     ],
   },
   outbox: {
+    "confirms nothing": ["confirms at its origin what is settled"],
     "confirms what is not settled": [
       "confirms nothing at its origin before it is settled",
       "resumes from every checkpoint with all that followed",

@@ -64,6 +64,7 @@ const faults = [
   "tells its token",
   "prints its token",
   "tells its token in Base64",
+  "tells a token that is taken",
   "keeps its token",
   "never completes",
   "completes too early",
@@ -114,6 +115,7 @@ export const journal = defineSource({
         { authorization: `Basic ${Buffer.from(`me:${token}`).toString("base64")}` },
         "asked",
       );
+    if (is("tells a token that is taken") && token === rightToken) log.info({ config }, "taken");
     if (is("keeps its token")) await state.each([{ key: `of/${token}`, value: true }]);
     if (is("leaves a timer")) setInterval(() => {}, 1_000);
     const aside = `${path}.position`;
@@ -270,6 +272,9 @@ export const journal = defineSource({
     if (is("outlives its abort")) await sleep(1_200);
   },
 });
+
+/** As if its origin knew it. */
+export const rightToken = "the-one-it-knows";
 
 /** Hands at the journal. */
 export function journalOrigin(path: string) {

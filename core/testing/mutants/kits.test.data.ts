@@ -12,7 +12,12 @@ import {
 } from "../index.ts";
 import { drawers } from "./drawers.test.data.ts";
 import { expected } from "./expected.test.data.ts";
-import { journal, journalOrigin, stalledBy as journalStalledBy } from "./journal.test.data.ts";
+import {
+  journal,
+  journalOrigin,
+  rightToken,
+  stalledBy as journalStalledBy,
+} from "./journal.test.data.ts";
 import { letters } from "./letters.test.data.ts";
 import { broken, misdefined } from "./misdefined.test.data.ts";
 import { outbox, outboxOrigin } from "./outbox.test.data.ts";
@@ -37,7 +42,7 @@ export async function kitOf(
       await writeFile(path, "");
       return sourceConformance({
         source: broken(journal, fault),
-        config: { path, everyMs: 5, ...wrong },
+        config: { path, everyMs: 5, token: rightToken, ...wrong },
         origin: journalOrigin(path),
         module,
         outage: gone(path),

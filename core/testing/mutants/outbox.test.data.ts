@@ -15,13 +15,17 @@ export const outbox = defineSource({
   summary: "Files of a folder, once each.",
   config: z.strictObject({
     path: z.string().min(1).describe("The folder."),
-    broken: z.enum(["confirms what is not settled"]).optional().describe("What it does wrong."),
+    broken: z
+      .enum(["confirms what is not settled", "confirms nothing"])
+      .optional()
+      .describe("What it does wrong."),
   }),
   checkpoint: z.strictObject({ after: z.string() }),
   emits: ["dev.sluice.record."],
   capabilities: { deletes: false, snapshotOnRequest: false, replays: true, forgets: true },
   async *read({ config: { path, broken }, checkpoint, settled, signal }) {
-    let after = checkpoint?.after ?? "";
+    const confirmsNothing = broken === "confirms nothing"; // as whoever leaves its place to its origin
+    let after = (confirmsNothing ? undefined : checkpoint?.after) ?? "";
     const confirm = (names: readonly string[]) =>
       Promise.all(names.map((name) => rm(join(path, name), { force: true })));
     // What was confirmed before this run may go while it looks.
@@ -46,6 +50,7 @@ export const outbox = defineSource({
         continue;
       }
       yield { events: events.flat(), checkpoint: { after } };
+      if (confirmsNothing) continue;
       const safe = broken === undefined ? settled() : Promise.resolve();
       void safe.then(() => confirm(some)).catch(() => {}); // unconfirmed it comes again
     }

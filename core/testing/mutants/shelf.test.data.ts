@@ -167,7 +167,7 @@ export const shelf = defineSink({
         extra.push(...before.slice(1));
       if (is("empties before it writes") && held && !isDelete) {
         await rm(file);
-        await sleep(500);
+        await sleep(5);
       }
       const whole = JSON.stringify({ ...event, ...(extra.length > 0 && { extra }) });
       const text = is("cuts what is long") ? withoutTail(event) : whole;
