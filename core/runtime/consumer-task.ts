@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { SinkConnector, TransformConnector } from "../config/pipeline.ts";
 import type { Context, Writer, WriteRun } from "../connector.ts";
 import { ConfigError, FencedError, SluiceError } from "../errors.ts";
@@ -52,6 +53,7 @@ export async function runConsumer(connector: ConsumerConnector, run: TaskRun): P
 
   const handle = async (topic: string, batch: readonly SluiceEvent[], write: WriteRun) => {
     const { filter } = connector;
+    setMaxListeners(0, write.signal); // one a request, of a writer that makes one an event
     await run.gate(write.signal);
     const events = batch.filter((event) => !isRelease(event));
     const wanted = filter ? events.filter((event) => matchesFilter(filter, event)) : events;

@@ -1,9 +1,13 @@
 import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import type { Applicable } from "../connector.ts";
 import type { SluiceEvent } from "../event.ts";
 import type { Fence, StateStore, StateWrite } from "../state/state.ts";
 import type { Vector } from "../vectors.ts";
 import { state } from "./fakes/state.ts";
+
+/** For a child to start, on a busy machine too. */
+export const childMs = 20_000;
 
 /** What a child does. Comes as its first message, so that no list of processes shows its config. */
 export type ChildOrder = {
@@ -11,6 +15,8 @@ export type ChildOrder = {
   readonly module: string;
   readonly name: string;
   readonly config: unknown;
+  /** Of a sink or a store: ahead of which of its steps (`watchSteps`), once it is open, it kills itself. */
+  readonly diesAt?: number;
 } & (
   | {
       readonly kind: "source";
@@ -45,7 +51,7 @@ export type ChildAnswer = { readonly id: number } & (
 /**
  * Runs a connector in a process of its own and kills it, by SIGKILL, at its `at`-th moment: every call to
  * the world outside has two, before it is done and after, with its answer lost. Resolves to `done` when
- * `isDone` holds before that. Rejects when the child ends by itself, or takes longer than `patienceMs`.
+ * `isDone` holds before that, or `killed` once it has died at the step of its order. Rejects when the child ends by itself, or takes longer than `patienceMs`.
  */
 export async function killedAt(
   at: number,
@@ -61,12 +67,11 @@ export async function killedAt(
     readonly patienceMs: number;
     /** Counts moments only from `opened` on. */
     readonly sinceOpened?: boolean;
-    /** Called once it has `opened`: kills it, whatever it does then, when this resolves. `over` aborts when it is dead. */
-    readonly midway?: (over: AbortSignal) => Promise<unknown>;
+    /** Kills it so long after `opened`, whatever it does then. */
+    readonly afterOpenedMs?: number;
   },
 ): Promise<"killed" | "done"> {
-  const { state, hear, isDone, patienceMs, sinceOpened = false, midway } = world;
-  const over = new AbortController();
+  const { state, hear, isDone, patienceMs, sinceOpened = false, afterOpenedMs } = world;
   const child = fork(new URL("./kit-child.js", import.meta.url), {
     serialization: "advanced",
     stdio: ["ignore", "ignore", "pipe", "ipc"],
@@ -98,18 +103,19 @@ export async function killedAt(
     if (!isAlive()) return;
     if (isDone()) return kill("done");
     if (name === "opened") isCounted = true;
-    if (name === "opened")
-      midway?.(over.signal).then(
-        () => kill("killed"),
-        () => {}, // it is dead
-      );
+    if (name === "opened" && afterOpenedMs !== undefined)
+      setTimeout(() => kill("killed"), afterOpenedMs);
     child.send(said, () => {}); // one that was killed meanwhile hears nothing
   };
   child.on("message", (call) => void answer(call as ChildCall)); // only kit-child.ts sends
-  const timer = setTimeout(() => child.kill("SIGKILL"), patienceMs);
-  await new Promise((closed) => child.once("close", closed));
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.kill("SIGKILL");
+  }, patienceMs);
+  const [, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
   clearTimeout(timer);
-  over.abort();
+  if (order.diesAt !== undefined && signal === "SIGKILL" && !isLate) end ??= "killed";
   if (end === undefined)
     throw new Error(
       `the connector's process ended, or did nothing for ${patienceMs} ms: ${complaint()}`,

@@ -5,10 +5,17 @@ import type { Entry, Fence, StateStore } from "../state/state.ts";
 import { context, writeRun } from "./fakes/context.ts";
 import { run } from "./fakes/run.ts";
 import type { ChildAnswer, ChildCall, ChildOrder } from "./killed.ts";
+import { watchSteps } from "./steps.ts";
 
 // A connector in a process of its own, to be killed: all that must survive is at its parent's.
 
 const [order] = (await once(process, "message")) as [ChildOrder]; // as killed.ts sends it
+let stepsLeft = Infinity;
+if (order.diesAt !== undefined)
+  watchSteps(() => {
+    stepsLeft -= 1;
+    if (stepsLeft === 0) process.kill(process.pid, "SIGKILL");
+  });
 const waiting = new Map<number, (answer: ChildAnswer) => void>();
 process.on("message", (answer: ChildAnswer) => waiting.get(answer.id)?.(answer));
 process.once("disconnect", () => process.exit());
@@ -70,6 +77,7 @@ if (connector?.kind === "source" && order.kind === "source") {
   const config = connector.config.parse(order.config);
   const writer = await connector.open(context({ config, state }));
   await ask("opened");
+  stepsLeft = order.diesAt ?? Infinity;
   await writer.write(order.batch, writeRun());
   await ask("written");
 } else if (connector?.kind === "transform" && order.kind === "transform") {
@@ -90,6 +98,7 @@ if (connector?.kind === "source" && order.kind === "source") {
     readOnly: false,
   });
   await ask("opened");
+  stepsLeft = order.diesAt ?? Infinity;
   await store.upsert(upsert, { namespace, signal });
   await ask("upserted");
   if (remove.length > 0) await store.remove(remove, { namespace, signal });

@@ -55,17 +55,27 @@ export function secretCases(
     await within(endsWithinMs, work, what).finally(overheard.end);
     const kept = await entriesOf(here.state);
     const counted = [...here.counters.keys()];
-    const all = inspect([said, here.lines, counted, kept, overheard.written()], {
-      depth: 12,
-      maxStringLength: 10_000,
-      maxArrayLength: 1_000,
-    });
-    for (const text of [all, ...decoded(all)])
-      for (const secret of secrets) {
-        const at = text.indexOf(secret);
-        assert.ok(at < 0, `told a secret: ${text.slice(Math.max(0, at - 300), at + 100)}`);
-      }
+    assertUntold(secrets, [said, here.lines, counted, kept, overheard.written()]);
   }
+}
+
+/** Asserts that none of the secrets a connector was given is in what it said. */
+export function assertKept(
+  connector: { readonly name: string; readonly config: Config },
+  config: WrittenConfig,
+  said: unknown,
+): void {
+  assertUntold(asGiven(connector, config).secrets, said);
+}
+
+function assertUntold(secrets: readonly string[], said: unknown): void {
+  if (secrets.length === 0) return;
+  const all = inspect(said, { depth: 12, maxStringLength: 10_000, maxArrayLength: 1_000 });
+  for (const text of [all, ...decoded(all)])
+    for (const secret of secrets) {
+      const at = text.indexOf(secret);
+      assert.ok(at < 0, `told a secret: ${text.slice(Math.max(0, at - 300), at + 100)}`);
+    }
 }
 
 /** What was encoded as Base64 in a text: `user:password` is in headers. */

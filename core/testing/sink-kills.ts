@@ -1,17 +1,14 @@
-import { setImmediate as pause, setTimeout as sleep } from "node:timers/promises";
 import type { RecordChange } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
 import { state } from "./fakes/state.ts";
-import { killedAt } from "./killed.ts";
+import { childMs, killedAt } from "./killed.ts";
 import { changesOf, type Hand } from "./sample.ts";
 import type { SinkBench } from "./sink.ts";
 
 const maxMoments = 16;
-const patienceMs = 20_000;
+const maxSteps = 40;
 /** Milliseconds after it began to write: in the middle of what the kit does not see. */
-const delaysMs = [0, 10, 100];
-/** How often it is killed as soon as its target shows anything of its batch. */
-const glimpses = 3;
+const delaysMs = [3, 30];
 
 type Held = Readonly<Record<string, boolean>>;
 
@@ -25,10 +22,8 @@ interface Round {
 
 /** What a sink leaves when it is killed in a process of its own, and its batch comes again. */
 export function sinkKillCases(bench: SinkBench, module: string): readonly Case[] {
-  const { sink, config, sample, opened, read, assertHolds } = bench;
+  const { sink, config, sample, opened, assertHolds } = bench;
   const { kind, name } = sink;
-
-  const shown = async () => JSON.stringify(await read());
 
   /** Kills it once at every moment, then in the midst; `roundAt` says with what, by a version that rises. */
   const killedThroughout = async (roundAt: (at: number) => Round, sinceOpened: boolean) => {
@@ -39,19 +34,22 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
     const prepare = async ({ write }: Hand) => {
       for (const batch of now.before) await write(batch);
     };
-    const round = async (moment: number, midway?: (over: AbortSignal) => Promise<unknown>) => {
+    const round = async (
+      moment: number,
+      { diesAt, afterOpenedMs }: { readonly diesAt?: number; readonly afterOpenedMs?: number } = {},
+    ) => {
       const { batch, throughout, after } = now;
       let isWritten = false;
       const end = await killedAt(
         moment,
-        { module, kind, name, config, batch },
+        { module, kind, name, config, batch, ...(diesAt && { diesAt }) },
         {
           state: over.state.state,
           hear: (call) => void (isWritten ||= call === "written"),
           isDone: () => isWritten,
-          patienceMs,
+          patienceMs: childMs,
           sinceOpened,
-          ...(midway && { midway }),
+          ...(afterOpenedMs !== undefined && { afterOpenedMs }),
         },
       );
       await assertHolds(isWritten ? { ...throughout, ...after } : throughout);
@@ -67,14 +65,9 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
     await opened(prepare, over);
     for (let moment = 1; moment <= maxMoments; moment += 1)
       if ((await round(moment)) === "done") break;
-    for (const delayMs of delaysMs)
-      await round(Infinity, (over) => sleep(delayMs, undefined, { signal: over }));
-    for (let glimpse = 1; glimpse <= glimpses; glimpse += 1) {
-      const before = await shown();
-      await round(Infinity, async (over) => {
-        while ((await shown()) === before) await pause(undefined, { signal: over });
-      });
-    }
+    for (let diesAt = 1; diesAt <= maxSteps; diesAt += 1)
+      if ((await round(Infinity, { diesAt })) === "done") break;
+    for (const afterOpenedMs of delaysMs) await round(Infinity, { afterOpenedMs });
   };
 
   return [

@@ -4,6 +4,7 @@ import { ConfigError, PartialError, PoisonError, SuspectError } from "../errors.
 import type { RecordChange } from "../event.ts";
 import { settles, through, within, word, type Case, type Outage } from "./conformance.ts";
 import type { Hand } from "./sample.ts";
+import { assertKept } from "./secrets.ts";
 import type { SinkBench } from "./sink.ts";
 
 /** How long a sink may try by itself before it is aborted. */
@@ -16,7 +17,7 @@ const promptMs = 1_000;
 
 /** What a sink does while its target fails, or does not answer. */
 export function sinkOutageCases(
-  { opened, assertHolds }: SinkBench,
+  { sink, config, opened, assertHolds }: SinkBench,
   { outage, stall }: { readonly outage?: Outage | undefined; readonly stall?: Outage | undefined },
 ): readonly Case[] {
   /** Batches of each kind, and what the target shows before and after they are written. */
@@ -55,7 +56,9 @@ export function sinkOutageCases(
                 () => assert.fail(`said that it wrote ${told(batch)} in the outage`),
                 (error: unknown) => error,
               );
-              assertPasses(await within(triesMs + promptMs, writing), batch);
+              const error = await within(triesMs + promptMs, writing);
+              assertPasses(error, batch);
+              assertKept(sink, config, error);
             }
           });
           await assertHolds(before);

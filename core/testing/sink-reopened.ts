@@ -3,12 +3,11 @@ import type { RecordChange } from "../event.ts";
 import type { Fence, StateWrite } from "../state/state.ts";
 import { word, type Case } from "./conformance.ts";
 import { state, type FakeState } from "./fakes/state.ts";
-import { killedAt } from "./killed.ts";
+import { childMs, killedAt } from "./killed.ts";
 import { changesOf } from "./sample.ts";
 import type { SinkBench } from "./sink.ts";
 
 /** For a child to start and do its work. */
-const patienceMs = 20_000;
 
 /** What a sink must not keep to itself: a restart, and another worker, know nothing but the target and the state. */
 export function sinkReopenedCases(
@@ -47,7 +46,7 @@ export function sinkReopenedCases(
               state: place.state,
               hear: (call) => void (isWritten ||= call === "written"),
               isDone: () => isWritten,
-              patienceMs,
+              patienceMs: childMs,
             },
           );
         }),

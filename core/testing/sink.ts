@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import type { Sink, Writer } from "../connector.ts";
-import { definitionCases, word, type Case, type Outage } from "./conformance.ts";
+import {
+  definitionCases,
+  word,
+  type Case,
+  type Outage,
+  type WrittenConfig,
+} from "./conformance.ts";
 import { context, writeRun } from "./fakes/context.ts";
 import { state, type FakeState } from "./fakes/state.ts";
 import { leavesNothing } from "./leftovers.ts";
@@ -18,14 +24,13 @@ import { sinkVersionCases } from "./sink-versions.ts";
 /** What the cases of a sink share. */
 export interface SinkBench {
   readonly sink: Sink;
-  readonly config: unknown;
+  readonly config: WrittenConfig;
   readonly sample: Sample;
   /** Opens a writer over an origin of its own, and closes it whatever happens. */
   readonly opened: (
     use: (origin: Hand) => Promise<void>,
     over?: { readonly state: FakeState },
   ) => Promise<void>;
-  readonly read: () => Promise<unknown>;
   /** Which texts the target shows now. */
   readonly assertHolds: (expected: Readonly<Record<string, boolean>>) => Promise<void>;
 }
@@ -68,7 +73,7 @@ export function sinkConformance(given: {
     assert.deepEqual(wrong, [], `by what \`read\` answers, the target ${wrong.join(", ")}`);
   };
   const countOf = async (text: string) => JSON.stringify(await read()).split(text).length - 1;
-  const bench: SinkBench = { sink, config, sample, opened, read, assertHolds };
+  const bench: SinkBench = { sink, config, sample, opened, assertHolds };
 
   return [
     ...definitionCases(sink, config),

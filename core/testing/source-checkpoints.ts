@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { RecordChange, SluiceEvent } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
 import { state, type FakeState } from "./fakes/state.ts";
-import { killedAt } from "./killed.ts";
+import { childMs, killedAt } from "./killed.ts";
 import { alike, during, hold, of, sees } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
 
@@ -109,7 +109,7 @@ export function checkpointCases(
               // `publish` is all that a source calls besides its state.
               hear: (_, some) => void events.push(...(some as readonly SluiceEvent[])),
               isDone: () => hold(text)(events),
-              patienceMs: patienceMs * 4,
+              patienceMs: Math.max(childMs, patienceMs * 4),
             },
           );
           return of(events, subject)[0];

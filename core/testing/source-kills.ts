@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { SluiceEvent } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
 import { state } from "./fakes/state.ts";
-import { killedAt } from "./killed.ts";
+import { childMs, killedAt } from "./killed.ts";
 import { during, heldAfter, hold } from "./observed.ts";
 import type { SourceBench } from "./source.ts";
 
@@ -61,7 +61,7 @@ export function killCases(bench: SourceBench, module: string): readonly Case[] {
               // `publish` is all that a source calls besides its state.
               hear: (_, some) => void events.push(...(some as readonly SluiceEvent[])),
               isDone: () => isStored,
-              patienceMs: patienceMs * 4,
+              patienceMs: Math.max(childMs, patienceMs * 4),
             },
           );
         }

@@ -5,6 +5,7 @@ import { settles, through, within, word, type Case, type Outage } from "./confor
 import type { SourceRun } from "./fakes/run.ts";
 import { state } from "./fakes/state.ts";
 import { during, heldAfter, of, sees } from "./observed.ts";
+import { assertKept } from "./secrets.ts";
 import type { SourceBench } from "./source.ts";
 
 /** For a source to ask its origin, and to wait for the answer. */
@@ -13,7 +14,7 @@ const promptMs = 1_000;
 
 /** What a source does while its origin fails, or does not answer. */
 export function outageCases(
-  { origin, patienceMs, start }: SourceBench,
+  { source, config, origin, patienceMs, start }: SourceBench,
   { outage, stall }: { readonly outage?: Outage | undefined; readonly stall?: Outage | undefined },
 ): readonly Case[] {
   /** A connection that the outage broke may cost another run. */
@@ -56,6 +57,8 @@ export function outageCases(
         await origin.put(word(), fresh);
         await goesOn(started, fresh);
         assertThere();
+        const ends = await Promise.allSettled(runs.map(({ ended }) => ended));
+        assertKept(source, config, [ends, runs.map((one) => one.lines)]);
       },
     },
   ];

@@ -1,18 +1,16 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { VectorStoreExtension } from "../extension.ts";
 import type { Vector } from "../vectors.ts";
 import { settles, word, type Case, type WrittenConfig } from "./conformance.ts";
 import { state } from "./fakes/state.ts";
-import { killedAt } from "./killed.ts";
+import { childMs, killedAt } from "./killed.ts";
 import type { StoreHand } from "./store.ts";
 
 const maxMoments = 16;
-/** For a child to start and do its work. */
-const childMs = 20_000;
+const maxSteps = 40;
 /** Milliseconds after it was opened: in the middle of what the kit does not see. */
-const delaysMs = [0, 3, 10, 30];
+const delaysMs = [3, 30];
 const most = 20;
 /** That write at once, besides the kit's own, and how much that one writes meanwhile. */
 const processes = 3;
@@ -92,7 +90,13 @@ export function storeKillCases(given: {
           count = Math.min(most, limits.maxVectors, limits.maxDeleteIds, limits.maxFetchIds);
         });
 
-        const round = async (moment: number, delayMs?: number) => {
+        const round = async (
+          moment: number,
+          {
+            diesAt,
+            afterOpenedMs,
+          }: { readonly diesAt?: number; readonly afterOpenedMs?: number } = {},
+        ) => {
           rounds += 1;
           // One is left alone, the others change, and then every second of those goes.
           const text = `round ${rounds}`;
@@ -102,17 +106,16 @@ export function storeKillCases(given: {
           );
           const remove = others.filter((_, at) => at % 2 === 0).map(({ id }) => id);
           const heard = new Set<string>();
+          const order = { module, kind, name, config, dimensions, namespace, upsert, remove };
           const end = await killedAt(
             moment,
-            { module, kind, name, config, dimensions, namespace, upsert, remove },
+            { ...order, ...(diesAt && { diesAt }) },
             {
               state: place.state,
               hear: (call) => void heard.add(call),
               isDone: () => heard.has("removed"),
               patienceMs: childMs,
-              ...(delayMs !== undefined && {
-                midway: (over) => sleep(delayMs, undefined, { signal: over }),
-              }),
+              ...(afterOpenedMs !== undefined && { afterOpenedMs }),
             },
           );
           const allowed = (one: Vector) => {
@@ -144,7 +147,9 @@ export function storeKillCases(given: {
 
         for (let moment = 1; moment <= maxMoments; moment += 1)
           if ((await round(moment)) === "done") break;
-        for (const delayMs of delaysMs) await round(Infinity, delayMs);
+        for (let diesAt = 1; diesAt <= maxSteps; diesAt += 1)
+          if ((await round(Infinity, { diesAt })) === "done") break;
+        for (const afterOpenedMs of delaysMs) await round(Infinity, { afterOpenedMs });
         await within(namespace, async ({ store, to }) => {
           await store.remove(
             held.map(({ id }) => id),

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Context, Log, WriteRun } from "../../connector.ts";
 import type { StateStore } from "../../state/state.ts";
 import { state as fakeState } from "./state.ts";
@@ -46,8 +47,10 @@ export function context<C>(given: {
 
 /** What a sink's `write` is called with: an owned partition, a minute before the lease ends. */
 export function writeRun(given: Partial<WriteRun> = {}): WriteRun {
+  const { signal = new AbortController().signal } = given;
+  setMaxListeners(0, signal); // as the runner does: a writer may make a request an event
   return {
-    signal: new AbortController().signal,
+    signal,
     fence: { lease: "test", token: 1 },
     deadline: performance.now() + 60_000,
     redelivered: false,

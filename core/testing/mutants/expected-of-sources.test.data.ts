@@ -109,6 +109,9 @@ export const expectedOfSources = {
     "jumps ahead behind a snapshot": [
       "what changes while a snapshot on request is read is told, and stands",
     ],
+    "tells its token in an outage": [
+      "tells of an outage, takes nothing for gone because of it, and goes on after it",
+    ],
     "sleeps through its abort in an outage": [
       "tells of an outage, takes nothing for gone because of it, and goes on after it",
     ],

@@ -65,6 +65,7 @@ const faults = [
   "prints its token",
   "tells its token in Base64",
   "tells a token that is taken",
+  "tells its token in an outage",
   "keeps its token",
   "never completes",
   "completes too early",
@@ -234,6 +235,7 @@ export const journal = defineSource({
       const waits = is("waits for its origin through an abort");
       while (existsSync(stalledBy(path)) && !(signal.aborted && !waits)) await sleep(5);
       if (!existsSync(path)) {
+        if (is("tells its token in an outage")) log.warn({ config }, "no file");
         if (is("gives up in an outage")) throw new ConfigError("journal: no file.", { code });
         if (is("sleeps through its abort in an outage")) {
           log.warn({}, "no file, trying again");

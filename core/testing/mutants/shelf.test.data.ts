@@ -165,10 +165,7 @@ export const shelf = defineSink({
       if (is("deletes the first part only") && isDelete && isNews) extra.push(...before.slice(1));
       if (is("lets go of the first part only") && isDelete && !isNews)
         extra.push(...before.slice(1));
-      if (is("empties before it writes") && held && !isDelete) {
-        await rm(file);
-        await sleep(5);
-      }
+      if (is("empties before it writes") && held && !isDelete) await rm(file);
       const whole = JSON.stringify({ ...event, ...(extra.length > 0 && { extra }) });
       const text = is("cuts what is long") ? withoutTail(event) : whole;
       await writeFile(`${file}.new`, text, is("writes Latin letters only") ? "latin1" : "utf8");
