@@ -32,6 +32,8 @@ export type Question =
       readonly numbers: readonly number[];
       readonly lease: string;
       readonly token: number;
+      /** When it saw that it may (`Date.now()`): a process may stand still between that and its request. */
+      readonly at: number;
     };
 
 export type Asked = Question & { readonly id: number };

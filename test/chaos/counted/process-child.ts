@@ -82,12 +82,13 @@ const counted = defineSource({
 async function write(events: readonly SluiceEvent[], run: WriteRun): Promise<void> {
   const numbers = events.map(numberOf);
   const { lease, token } = run.fence;
+  const at = Date.now();
   // What a sink has to do before every request: the lease must outlive it.
   if (performance.now() > run.deadline)
     throw new FencedError("counted: the lease ends too soon.", { code: "test.late" });
   const timeout = AbortSignal.timeout(requestMs);
   const either = AbortSignal.any([run.signal, timeout]);
-  const answer = await ask({ ask: "write", numbers, lease, token }, either).catch(
+  const answer = await ask({ ask: "write", numbers, lease, token, at }, either).catch(
     (cause: unknown) => {
       if (!timeout.aborted || run.signal.aborted) throw cause;
       throw new RetryableError("counted: no answer.", { code: "test.away", reason: "unreachable" });

@@ -28,7 +28,7 @@ export interface World {
   readonly begins: readonly Begin[];
   /** Who read last. */
   readonly reader: () => number | undefined;
-  /** Reads behind which the origin had forgotten something, and writes under a token that was succeeded. */
+  /** Reads behind which the origin had forgotten something, and writes that were begun under a token that was succeeded. */
   readonly faults: readonly string[];
   /** Redis lost what it did last: it may have given tokens that it knows nothing of. */
   readonly wentBack: () => void;
@@ -47,6 +47,8 @@ export function openWorld(seed: number, perSecond: number, { forgets = true } = 
   const begins: Begin[] = [];
   const faults: string[] = [];
   const tokens = new Map<string, number>();
+  /** When the newest token of a lease was first seen. */
+  const succeeded = new Map<string, number>();
   let lost = new Map<string, number>();
   const asking = new Set<() => boolean>();
   let ended: number | undefined;
@@ -67,9 +69,11 @@ export function openWorld(seed: number, perSecond: number, { forgets = true } = 
   }, 10);
 
   const written = (pid: number, message: Extract<Asked, { ask: "write" }>): Answer | undefined => {
-    const { numbers, lease, token } = message;
+    const { numbers, lease, token, at } = message;
     const newest = tokens.get(lease) ?? 0;
-    if (token < newest && newest > (lost.get(lease) ?? 0))
+    if (token > newest) succeeded.set(lease, Date.now());
+    const isOnItsWay = at <= (succeeded.get(lease) ?? 0); // nothing can call it back
+    if (token < newest && newest > (lost.get(lease) ?? 0) && !isOnItsWay)
       faults.push(`${pid} wrote under token ${token} of ${lease}, after ${newest}`);
     tokens.set(lease, Math.max(token, newest));
     if (mood === "hold") return undefined;
