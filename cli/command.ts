@@ -59,22 +59,24 @@ export function newPipelineCommand(
   );
 }
 
-/** Loads the files a command was given, or `sluice.json` of this folder. Warnings are noted. */
+/** Loads the files a command was given, or `sluice.json` of this folder. */
 export async function openPipeline(
   files: readonly string[],
   options: PipelineOptions,
-  output: Output,
 ): Promise<LoadedPipeline> {
   const { env, queue, project } = options;
   if (env !== undefined) loadEnvFile(env);
-  const pipeline = await loadPipeline(filesOf(files, queue), {
+  return await loadPipeline(filesOf(files, queue), {
     env: process.env,
     catalog,
     ...(queue !== undefined && { queue }),
     ...(project !== undefined && { project }),
   });
-  if (pipeline.warnings.length > 0) output.note(findingBlocks(pipeline.warnings, output.paint));
-  return pipeline;
+}
+
+/** Notes what may be wrong with the files, for commands that run or judge them all. */
+export function noteWarnings({ warnings }: LoadedPipeline, output: Output): void {
+  if (warnings.length > 0) output.note(findingBlocks(warnings, output.paint));
 }
 
 function filesOf(files: readonly string[], queue: string | undefined): readonly string[] {

@@ -34,6 +34,6 @@ export async function withBackend(
   output: Output,
   use: (opened: Opened) => Promise<void>,
 ): Promise<void> {
-  const pipeline = await openPipeline(files, options, output);
+  const pipeline = await openPipeline(files, options);
   await useBackend(pipeline, output, (opened) => use({ pipeline, ...opened }));
 }

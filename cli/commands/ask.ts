@@ -61,7 +61,7 @@ export function ask(output: Output): Command {
           code: "cli.usage",
           fix: 'Write sluice ask "a question", or sluice ask --forget CONVERSATION.',
         });
-      const pipeline = await openPipeline(options.config, options, output);
+      const pipeline = await openPipeline(options.config, options);
       const path = questionPath(pipeline, options.topic);
       await useBackend(pipeline, output, async ({ backend }) => {
         if (options.forget !== undefined) {

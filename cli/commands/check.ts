@@ -2,7 +2,12 @@ import type { Command } from "commander";
 import { secretsOf } from "../../core/config/secrets.ts";
 import type { Finding } from "../../core/connector.ts";
 import { checkPipeline, type CheckGroup } from "../../core/runtime/check.ts";
-import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
+import {
+  newPipelineCommand,
+  noteWarnings,
+  openPipeline,
+  type PipelineOptions,
+} from "../command.ts";
 import { exit } from "../exit.ts";
 import { quietLog, scrubber } from "../log.ts";
 import type { Output } from "../output.ts";
@@ -18,7 +23,8 @@ export function check(output: Output): Command {
   )
     .argument("[files...]", "config files; default sluice.json")
     .action(async (files: readonly string[], options: PipelineOptions) => {
-      const pipeline = await openPipeline(files, options, output);
+      const pipeline = await openPipeline(files, options);
+      noteWarnings(pipeline, output);
       const secrets = secretsOf(pipeline);
       // What a connector logs on the way, its findings say too.
       const log = quietLog(() => {}, secrets);

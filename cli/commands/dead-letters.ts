@@ -151,7 +151,7 @@ async function withLetters(
       code: "cli.usage",
       fix: `Name the connector that gave up first, then the files: sluice dead-letters list NAME ${name}. \`sluice status ${name}\` shows which has dead letters.`,
     });
-  const pipeline = await openPipeline(files, options, output);
+  const pipeline = await openPipeline(files, options);
   await useBackend(pipeline, output, async ({ backend }) => {
     const all: DeadLetter[] = [];
     for await (const page of backend.deadLetters.list(name)) all.push(...page);

@@ -45,7 +45,7 @@ export function erase(output: Output): Command {
     .option("--receipt <file>", "write the receipt to a file as well")
     .option("--yes", "do not ask")
     .action(async (files: readonly string[], options: EraseOptions) => {
-      const pipeline = await openPipeline(files, options, output);
+      const pipeline = await openPipeline(files, options);
       const { signal } = new AbortController();
       await useBackend(pipeline, output, async ({ backend, log }) => {
         const run = { log, signal };

@@ -37,7 +37,7 @@ export function feedback(output: Output): Command {
     )
     .option("--text <text>", "what was wrong, or right")
     .action(async (answer: string, rating: string, options: FeedbackOptions) => {
-      const pipeline = await openPipeline(options.config, options, output);
+      const pipeline = await openPipeline(options.config, options);
       const topic = topicOf(pipeline, options.topic);
       const event = feedbackOn(answer, ratings[rating] ?? 0, options.text);
       await useBackend(pipeline, output, async ({ backend }) => {

@@ -159,7 +159,7 @@ it("a checkpoint is shown, and changed only while its source is stopped", async 
   await grows(cli);
   expect((await run("checkpoint", "show", "numbers")).result.checkpoint.n).toBeGreaterThan(0);
   const refused = await run("checkpoint", "reset", "numbers", "--yes");
-  expect(refused).toMatchObject({ code: 1, error: { code: "remove.running" } });
+  expect(refused).toMatchObject({ code: 1, error: { code: "connector.running" } });
   expect(refused.error?.fix).toContain("sluice stop numbers");
 
   expect((await run("stop", "numbers")).result.processes[0].state).toBe("stopped");

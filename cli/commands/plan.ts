@@ -5,7 +5,12 @@ import { secretsOf } from "../../core/config/secrets.ts";
 import { configChanges, type ConfigChange } from "../../core/runtime/config-changes.ts";
 import { estimateSink, type Estimate } from "../../core/runtime/estimate.ts";
 import { isUntouched } from "../../core/runtime/read-status.ts";
-import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
+import {
+  newPipelineCommand,
+  noteWarnings,
+  openPipeline,
+  type PipelineOptions,
+} from "../command.ts";
 import { quietLog } from "../log.ts";
 import type { Output } from "../output.ts";
 import { openProgressLine } from "../progress-line.ts";
@@ -30,7 +35,8 @@ export function plan(output: Output): Command {
     .argument("[files...]", "config files; default sluice.json")
     .option("--limit <n>", "most records to read for a sink", wholeNumber(1), 1_000_000)
     .action(async (files: readonly string[], options: PlanOptions) => {
-      const pipeline = await openPipeline(files, options, output);
+      const pipeline = await openPipeline(files, options);
+      noteWarnings(pipeline, output);
       const log = quietLog(output.note, secretsOf(pipeline));
       const { signal } = new AbortController();
       const line = openProgressLine(output);

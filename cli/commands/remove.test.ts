@@ -93,7 +93,7 @@ it(
     ]) {
       const refused = await run(...args, "--yes");
       expect(refused).toMatchObject({ code: 1, stdout: "" });
-      expect(refused.stderr).toMatch(/remove\.running\n.*it is run by pid \d+ on .*\n +→ Stop/);
+      expect(refused.stderr).toMatch(/connector\.running\n.*it is run by pid \d+ on .*\n +→ Stop/);
     }
     await stop("SIGKILL"); // its leases go on for 10 s
     const removed = await run("remove", "notes", "--yes");

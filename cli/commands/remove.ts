@@ -39,7 +39,7 @@ export function remove(output: Output): Command {
     .argument("[files...]", "config files; default sluice.json")
     .option("--yes", "do not ask")
     .action(async (name: string, files: readonly string[], options: RemoveOptions) => {
-      const pipeline = await openPipeline(files, options, output);
+      const pipeline = await openPipeline(files, options);
       const connector = pipeline.connectors.find((one) => one.name === name);
       await useBackend(pipeline, output, async ({ backend, log }) => {
         const belongings = await belongingsOf(name, backend);

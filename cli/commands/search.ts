@@ -34,7 +34,7 @@ export function search(output: Output): Command {
     .option("--namespace <name>", "where to look, if the sink spreads its documents over several")
     .option("--filter <json>", "metadata filter, in the index's own language", jsonObject)
     .action(async (name: string, text: string, options: SearchOptions) => {
-      const pipeline = await openPipeline(options.config, options, output);
+      const pipeline = await openPipeline(options.config, options);
       const sink = connectorOf(pipeline, name, "sink");
       const log = quietLog(output.note, secretsOf(pipeline));
       const result = await ask(pipeline, sink, log, { text, ...options });

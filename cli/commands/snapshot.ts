@@ -51,7 +51,7 @@ export function snapshot(output: Output): Command {
       ).conflicts(["table", "wait"]),
     )
     .action(async (name: string, files: readonly string[], options: SnapshotOptions) => {
-      const pipeline = await openPipeline(files, options, output);
+      const pipeline = await openPipeline(files, options);
       const connector = connectorOf(pipeline, name, "source");
       refuseUnable(connector);
       await useBackend(pipeline, output, async ({ backend }) => {

@@ -3,7 +3,12 @@ import { secretsOf } from "../../core/config/secrets.ts";
 import type { Log } from "../../core/connector.ts";
 import { startPipeline, type Running } from "../../core/runtime/runner.ts";
 import { toAddress, type Address } from "../address.ts";
-import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
+import {
+  newPipelineCommand,
+  noteWarnings,
+  openPipeline,
+  type PipelineOptions,
+} from "../command.ts";
 import { exit, exitCodeOf } from "../exit.ts";
 import { openLiveView, type LiveView } from "../live.ts";
 import { openLog } from "../log.ts";
@@ -42,7 +47,8 @@ export function start(output: Output): Command {
       "end when one connector fails in a way that needs a person; without it the others go on",
     )
     .action(async (files: readonly string[], options: StartOptions) => {
-      const pipeline = await openPipeline(files, options, output);
+      const pipeline = await openPipeline(files, options);
+      noteWarnings(pipeline, output);
       const secrets = secretsOf(pipeline);
       const { admin = { host: "127.0.0.1", port: 0 } } = options;
       let view: LiveView | undefined;

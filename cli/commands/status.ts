@@ -52,7 +52,7 @@ async function ofPipeline(
   options: PipelineOptions,
   output: Output,
 ): Promise<Told> {
-  const pipeline = await openPipeline(files, options, output);
+  const pipeline = await openPipeline(files, options);
   const log = quietLog(output.note, secretsOf(pipeline));
   const report = await readStatus(pipeline, { log }).catch((error: unknown) => {
     throw withWayRound(error);

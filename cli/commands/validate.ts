@@ -2,7 +2,12 @@ import type { Command } from "commander";
 import { redact } from "../../core/config/marks.ts";
 import type { Pipeline, Place, ResolvedConnector } from "../../core/config/pipeline.ts";
 import { redisPlace } from "../../core/state/redis/url.ts";
-import { newPipelineCommand, openPipeline, type PipelineOptions } from "../command.ts";
+import {
+  newPipelineCommand,
+  noteWarnings,
+  openPipeline,
+  type PipelineOptions,
+} from "../command.ts";
 import type { Output } from "../output.ts";
 import { table } from "../table.ts";
 
@@ -14,7 +19,8 @@ export function validate(output: Output): Command {
   )
     .argument("[files...]", "config files; default sluice.json")
     .action(async (files: readonly string[], options: PipelineOptions) => {
-      const pipeline = await openPipeline(files, options, output);
+      const pipeline = await openPipeline(files, options);
+      noteWarnings(pipeline, output);
       const { project, topics, connectors, warnings } = pipeline;
       const result = {
         project,

@@ -56,7 +56,7 @@ export function verify(output: Output): Command {
     .option("--repair", "have what drifted sent again, or deleted, through the queue")
     .option("--force", "repair also where that deletes much, and delete ids that are no record's")
     .action(async (name: string, files: readonly string[], options: VerifyOptions) => {
-      const pipeline = await openPipeline(files, options, output);
+      const pipeline = await openPipeline(files, options);
       const sink = connectorOf(pipeline, name, "sink");
       const { signal } = new AbortController();
       await useBackend(pipeline, output, async ({ backend, log }) => {

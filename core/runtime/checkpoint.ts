@@ -22,7 +22,7 @@ export async function readCheckpoint(
 
 /**
  * Has a source go on from another checkpoint, or begin anew (`undefined`). Refuses while any process runs it
- * (`remove.running`), and what its schema does not take (`source.checkpoint-invalid`).
+ * (`connector.running`), and what its schema does not take (`source.checkpoint-invalid`).
  */
 export async function writeCheckpoint(
   { name, source }: SourceConnector,

@@ -229,7 +229,7 @@ describe.each(["embedded", "redis"])("on %s", (kind) => {
     try {
       for (const name of ["rows", "out"])
         await expect(removeConnector(name, undefined, backend, run)).rejects.toMatchObject({
-          code: "remove.running",
+          code: "connector.running",
           message: `${name}: it is run by pid ${process.pid} on ${hostname()}.`,
         });
     } finally {

@@ -14,7 +14,7 @@ const patienceMs = defaultLeaseMs + 2_000;
 
 /**
  * Makes sure that nobody runs a connector, and keeps its source lease so that nobody begins to: release
- * it when done. Waits for what a dead process still holds; throws `SluiceError` `remove.running`,
+ * it when done. Waits for what a dead process still holds; throws `SluiceError` `connector.running`,
  * saying where it runs, when a live one does.
  */
 export async function holdIdle(name: string, backend: Backend, log: Log): Promise<Lease> {
@@ -67,7 +67,7 @@ function hasDied({ host, pid }: ProcessEntry): boolean {
 
 function stillRunning(name: string, where: readonly string[]): SluiceError {
   return new SluiceError(`${name}: it is run by ${where.join(", ")}.`, {
-    code: "remove.running",
+    code: "connector.running",
     fix: `Stop it first: sluice stop ${name}`,
   });
 }

@@ -16,7 +16,8 @@ export interface JobEvents {
   /**
    * Undefined when Redis does not have them: holding would stop the partition for ever. Loud when somebody took them out;
    * where Redis was restarted between a job's events and the job, they are published again. So they are after
-   * a fail-over there, but that cannot be told apart here: it is loud too.
+   * a fail-over there, and a job that was handled may be added again by a client that was cut off; but that
+   * cannot be told apart here: it is loud too.
    */
   readonly read: (jobId: string, data: JobData) => Promise<readonly SluiceEvent[] | undefined>;
   /** The job is completed: its events go with the next `read` or `flush`, to save a round trip a job. */
@@ -70,8 +71,12 @@ export function openJobEvents(options: {
         log.info({ ...names, jobId }, "a batch lost its events with the last run of Redis");
         return undefined;
       }
-      const fix = "Set maxmemory-policy noeviction, and take a snapshot of the sources.";
-      log.error({ ...names, jobId, fix }, "events lost: Redis no longer has them");
+      const fix =
+        "Unless a publisher was cut off: set maxmemory-policy noeviction, and take a snapshot of the sources.";
+      log.error(
+        { ...names, jobId, fix },
+        "events are not in Redis: somebody took them, or they were handled before and a publisher that was cut off sent them again",
+      );
       return undefined;
     },
     forget: (jobId, { pieces }) => void forgotten.push([jobId, pieces]),

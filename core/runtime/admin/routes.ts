@@ -143,7 +143,7 @@ function guarded(handle: Handle): Handle {
       if (!(error instanceof SluiceError)) throw error;
       const { code, message, fix } = error;
       if (error instanceof RetryableError) return problem(503, code, message, fix);
-      if (code === "remove.running" || code === "remove.origin")
+      if (code === "connector.running" || code === "remove.origin")
         return problem(409, code, message, fix);
       if (error instanceof ConfigError) return problem(400, code, message, fix);
       throw error;
