@@ -55,27 +55,37 @@ export function secretCases(
     await within(endsWithinMs, work, what).finally(overheard.end);
     const kept = await entriesOf(here.state);
     const counted = [...here.counters.keys()];
-    assertUntold(secrets, [said, here.lines, counted, kept, overheard.written()]);
+    assertUntold(secrets, {
+      "what it answered or threw": said,
+      "its log": here.lines,
+      "its counters": counted,
+      "its state": kept,
+      "the process's output": overheard.written(),
+    });
   }
 }
 
-/** Asserts that none of the secrets a connector was given is in what it said. */
+/** Asserts that none of the secrets a connector was given is in what it said, by where it said it. */
 export function assertKept(
   connector: { readonly name: string; readonly config: Config },
   config: WrittenConfig,
-  said: unknown,
+  said: Readonly<Record<string, unknown>>,
 ): void {
   assertUntold(asGiven(connector, config).secrets, said);
 }
 
-function assertUntold(secrets: readonly string[], said: unknown): void {
+function assertUntold(secrets: readonly string[], said: Readonly<Record<string, unknown>>): void {
   if (secrets.length === 0) return;
-  const all = inspect(said, { depth: 12, maxStringLength: 10_000, maxArrayLength: 1_000 });
-  for (const text of [all, ...decoded(all)])
-    for (const secret of secrets) {
-      const at = text.indexOf(secret);
-      assert.ok(at < 0, `told a secret: ${text.slice(Math.max(0, at - 300), at + 100)}`);
-    }
+  for (const [where, what] of Object.entries(said)) {
+    const all = inspect(what, { depth: 12, maxStringLength: 10_000, maxArrayLength: 1_000 });
+    for (const text of [all, ...decoded(all)])
+      for (const secret of secrets) {
+        const at = text.indexOf(secret);
+        if (at < 0) continue;
+        const around = text.slice(Math.max(0, at - 300), at + 100).replaceAll(secret, "***");
+        assert.fail(`told a secret (*** below) in ${where}: ${around}`);
+      }
+  }
 }
 
 /** What was encoded as Base64 in a text: `user:password` is in headers. */

@@ -93,15 +93,13 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
     {
       name: "killed at each step of a clear, written again it clears what is below, and nothing else",
       run: () => {
-        const { put, clear } = changesOf(`/kit/${word()}`, sample);
-        const stranger = changesOf(`/kit/${word()}`, sample);
-        let earlier: string | undefined;
         return killedThroughout((at) => {
+          // Of one origin a sink may walk through all that it has cleared before.
+          const { put, clear } = changesOf(`/kit/${word()}`, sample);
+          const stranger = changesOf(`/kit/${word()}`, sample);
           const [above, foreign] = [word(), word()];
           const below = Array.from({ length: 4 }, word);
           const gone = below.map((text, which) => put(`below${at}-${which}`, at, text));
-          if (earlier !== undefined) below.push(earlier);
-          earlier = above;
           return {
             before: [
               [...gone, put(`above${at}`, at + 2, above)],

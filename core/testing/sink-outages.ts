@@ -58,7 +58,7 @@ export function sinkOutageCases(
               );
               const error = await within(triesMs + promptMs, writing);
               assertPasses(error, batch);
-              assertKept(sink, config, error);
+              assertKept(sink, config, { "what it threw": error });
             }
           });
           await assertHolds(before);

@@ -149,12 +149,12 @@ export function sinkConformance(given: {
     },
     ...sinkOrderCases(bench),
     ...sinkVersionCases(bench),
+    ...(module === undefined ? [] : sinkKillCases(bench, String(module))), // while little is there
     ...sinkExtentCases(bench),
     ...sinkFailureCases(bench, poison),
     ...sinkDeadlineCases(bench),
     ...sinkOutageCases(bench, { outage, stall }),
     ...sinkReopenedCases(bench, module),
-    ...(module === undefined ? [] : sinkKillCases(bench, String(module))),
     {
       name: "can be closed twice",
       run: () => opened(async ({ close }) => close()),

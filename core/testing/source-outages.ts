@@ -58,7 +58,10 @@ export function outageCases(
         await goesOn(started, fresh);
         assertThere();
         const ends = await Promise.allSettled(runs.map(({ ended }) => ended));
-        assertKept(source, config, [ends, runs.map((one) => one.lines)]);
+        assertKept(source, config, {
+          "what it threw": ends,
+          "its log": runs.map((one) => one.lines),
+        });
       },
     },
   ];
