@@ -115,7 +115,9 @@ function asGiven(
 ) {
   const known = `${name} ${JSON.stringify(redact(schema, written))}`.toLowerCase();
   const secrets = secretsIn(schema, written)
-    .map((secret) => (URL.canParse(secret) ? decodeURIComponent(new URL(secret).password) : secret))
+    .map((secret) =>
+      /^[\w+.-]+:\/\//.test(secret) && URL.canParse(secret) ? new URL(secret).password : secret,
+    )
     .filter((secret) => secret.length >= 8 && !known.includes(secret.toLowerCase()));
   return { written, secrets };
 }
