@@ -10,6 +10,8 @@ const maxSteps = 40;
 /** Milliseconds after it began to write: in the middle of what the kit does not see. */
 const delaysMs = [3, 30];
 
+const parts = () => Array.from({ length: 3 }, word);
+
 type Held = Readonly<Record<string, boolean>>;
 
 /** A batch that is killed on its way: what holds before it, what must hold all along, and what once it is written. */
@@ -18,6 +20,10 @@ interface Round {
   readonly batch: readonly RecordChange[];
   readonly throughout: Held;
   readonly after: Held;
+}
+
+function gone(texts: readonly string[]): Held {
+  return Object.fromEntries(texts.map((text) => [text, false]));
 }
 
 /** What a sink leaves when it is killed in a process of its own, and its batch comes again. */
@@ -76,16 +82,18 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
       run: () => {
         const { put, remove } = changesOf(`/kit/${word()}`, sample);
         return killedThroughout((at) => {
-          const [stays, shrinks, goes, fresh] = [word(), word(), word(), word()];
+          const [stays, fresh] = [word(), word()];
+          // Several parts of each: some may be gone when it is killed.
+          const [shrinks, goes] = [parts(), parts()];
           return {
-            before: [[put(`shrinks${at}`, at, stays, shrinks), put(`goes${at}`, at, goes)]],
+            before: [[put(`shrinks${at}`, at, stays, ...shrinks), put(`goes${at}`, at, ...goes)]],
             batch: [
               remove(`goes${at}`, at + 1),
               put(`shrinks${at}`, at + 1, stays),
               put(`fresh${at}`, at + 1, fresh),
             ],
             throughout: { [stays]: true },
-            after: { [shrinks]: false, [goes]: false, [fresh]: true },
+            after: { ...gone([...shrinks, ...goes]), [fresh]: true },
           };
         }, false);
       },
@@ -98,16 +106,18 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
           const { put, clear } = changesOf(`/kit/${word()}`, sample);
           const stranger = changesOf(`/kit/${word()}`, sample);
           const [above, foreign] = [word(), word()];
-          const below = Array.from({ length: 4 }, word);
-          const gone = below.map((text, which) => put(`below${at}-${which}`, at, text));
+          const below = [parts(), parts()];
           return {
             before: [
-              [...gone, put(`above${at}`, at + 2, above)],
+              [
+                ...below.map((texts, which) => put(`below${at}-${which}`, at, ...texts)),
+                put(`above${at}`, at + 2, above),
+              ],
               [stranger.put(`foreign${at}`, at, foreign)],
             ],
             batch: [clear(at + 1)],
             throughout: { [above]: true, [foreign]: true },
-            after: Object.fromEntries(below.map((text) => [text, false])),
+            after: gone(below.flat()),
           };
         }, true);
       },

@@ -222,6 +222,9 @@ export const expectedOfSinks = {
     "a clear removes what is of a lower version, by epoch, then position, rank and tail",
     "takes nothing for written that its target refused in an outage, and nothing for poison",
   ],
+  "lets go of a record when its first part is gone": [
+    "killed at each step of a clear, written again it clears what is below, and nothing else",
+  ],
   "empties before it writes": [
     "killed at each step, it keeps what stays, and its batch written again makes it whole",
   ],

@@ -70,6 +70,7 @@ const faults = [
   "notes before it writes",
   "notes a clear before it is done",
   "empties before it writes",
+  "lets go of a record when its first part is gone",
   "closes once",
   "leaves a timer",
   "leaves a file open",
@@ -185,6 +186,12 @@ export const shelf = defineSink({
         if (!inScope(held.partitionkey, scope) && !is("clears beyond its scope")) continue;
         if (held.source !== event.source && !is("clears other origins")) continue;
         if ((cleared += 1) > 100 && is("clears a page only")) return;
+        if (is("lets go of a record when its first part is gone")) {
+          if ("isGone" in held) continue;
+          const [, ...others] = partsOf(held);
+          const first = { ...held, data: { after: {} }, others, isGone: true };
+          if (others.length > 0) await writeFile(join(path, name), JSON.stringify(first));
+        }
         const rest = is("clears the first part only") ? partsOf(held).slice(1) : [];
         if (rest.length > 0)
           await writeFile(join(path, name), JSON.stringify({ ...held, data: { after: {} }, rest }));
