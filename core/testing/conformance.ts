@@ -90,10 +90,10 @@ const wrongValues = [null, true, -0.5, "", [[null]], { "no such option": null }]
 
 let words = 0;
 
-/** A word that occurs nowhere else: cases share one origin or target and tell their own by it. */
+/** A word that occurs nowhere else, in no other word either: cases share one origin or target and tell their own by it. */
 export function word(): string {
   words += 1;
-  return `kit${process.pid.toString(36)}x${words.toString(36)}x`;
+  return `kit${process.pid.toString(32)}x${words.toString(32)}x`; // no number in base 32 has an x
 }
 
 /** Looks until it does not throw; for a while. */
