@@ -8,6 +8,28 @@ import { state } from "./fakes/state.ts";
 
 /** For a child to start, on a busy machine too. */
 export const childMs = 20_000;
+const maxMoments = 16;
+const maxSteps = 40;
+/** Milliseconds after a child has opened: in the middle of what the kit does not see. */
+const delaysMs = [3, 30];
+
+/** Where a sink or a store is killed: at a moment (`killedAt`), ahead of a step, or some time after it was opened. */
+export interface Kill {
+  readonly moment?: number;
+  readonly diesAt?: number;
+  readonly afterOpenedMs?: number;
+}
+
+/** Kills once at every moment and ahead of every step, up to the first that are too many, then in the midst. */
+export async function killedThroughout(
+  round: (kill: Kill) => Promise<"killed" | "done">,
+): Promise<void> {
+  for (let moment = 1; moment <= maxMoments; moment += 1)
+    if ((await round({ moment })) === "done") break;
+  for (let diesAt = 1; diesAt <= maxSteps; diesAt += 1)
+    if ((await round({ diesAt })) === "done") break;
+  for (const afterOpenedMs of delaysMs) await round({ afterOpenedMs });
+}
 
 /** What a child does. Comes as its first message, so that no list of processes shows its config. */
 export type ChildOrder = {
@@ -51,7 +73,8 @@ export type ChildAnswer = { readonly id: number } & (
 /**
  * Runs a connector in a process of its own and kills it, by SIGKILL, at its `at`-th moment: every call to
  * the world outside has two, before it is done and after, with its answer lost. Resolves to `done` when
- * `isDone` holds before that, or `killed` once it has died at the step of its order. Rejects when the child ends by itself, or takes longer than `patienceMs`.
+ * `isDone` holds before that, or `killed` once it has died at the step of its order. Rejects when the child
+ * ends by itself, or takes longer than `patienceMs`.
  */
 export async function killedAt(
   at: number,

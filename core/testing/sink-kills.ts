@@ -1,15 +1,11 @@
 import type { RecordChange } from "../event.ts";
 import { word, type Case } from "./conformance.ts";
 import { state } from "./fakes/state.ts";
-import { childMs, killedAt } from "./killed.ts";
+import { childMs, killedAt, killedThroughout, type Kill } from "./killed.ts";
 import { changesOf, type Hand } from "./sample.ts";
 import type { SinkBench } from "./sink.ts";
 
-const maxMoments = 16;
-const maxSteps = 40;
-/** Milliseconds after it began to write: in the middle of what the kit does not see. */
-const delaysMs = [3, 30];
-
+/** Some may be there, and some not, when it is killed. */
 const parts = () => Array.from({ length: 3 }, word);
 
 type Held = Readonly<Record<string, boolean>>;
@@ -22,8 +18,8 @@ interface Round {
   readonly after: Held;
 }
 
-function gone(texts: readonly string[]): Held {
-  return Object.fromEntries(texts.map((text) => [text, false]));
+function shown(texts: readonly string[], isThere: boolean): Held {
+  return Object.fromEntries(texts.map((text) => [text, isThere]));
 }
 
 /** What a sink leaves when it is killed in a process of its own, and its batch comes again. */
@@ -31,8 +27,8 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
   const { sink, config, sample, opened, assertHolds } = bench;
   const { kind, name } = sink;
 
-  /** Kills it once at every moment, then in the midst; `roundAt` says with what, by a version that rises. */
-  const killedThroughout = async (roundAt: (at: number) => Round, sinceOpened: boolean) => {
+  /** `roundAt` says with what it is killed, by a version that rises. */
+  const killed = async (roundAt: (at: number) => Round, sinceOpened: boolean) => {
     const over = { state: state() };
     const expected: Record<string, boolean> = {};
     let at = 10;
@@ -40,10 +36,7 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
     const prepare = async ({ write }: Hand) => {
       for (const batch of now.before) await write(batch);
     };
-    const round = async (
-      moment: number,
-      { diesAt, afterOpenedMs }: { readonly diesAt?: number; readonly afterOpenedMs?: number } = {},
-    ) => {
+    const round = async ({ moment = Infinity, diesAt, afterOpenedMs }: Kill) => {
       const { batch, throughout, after } = now;
       let isWritten = false;
       const end = await killedAt(
@@ -69,11 +62,7 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
       return end;
     };
     await opened(prepare, over);
-    for (let moment = 1; moment <= maxMoments; moment += 1)
-      if ((await round(moment)) === "done") break;
-    for (let diesAt = 1; diesAt <= maxSteps; diesAt += 1)
-      if ((await round(Infinity, { diesAt })) === "done") break;
-    for (const afterOpenedMs of delaysMs) await round(Infinity, { afterOpenedMs });
+    await killedThroughout(round);
   };
 
   return [
@@ -81,27 +70,26 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
       name: "killed at each step, it keeps what stays, and its batch written again makes it whole",
       run: () => {
         const { put, remove } = changesOf(`/kit/${word()}`, sample);
-        return killedThroughout((at) => {
-          const [stays, fresh] = [word(), word()];
-          // Several parts of each: some may be gone when it is killed.
-          const [shrinks, goes] = [parts(), parts()];
+        return killed((at) => {
+          const stays = word();
+          const [shrinks, goes, fresh] = [parts(), parts(), parts()];
           return {
             before: [[put(`shrinks${at}`, at, stays, ...shrinks), put(`goes${at}`, at, ...goes)]],
             batch: [
               remove(`goes${at}`, at + 1),
               put(`shrinks${at}`, at + 1, stays),
-              put(`fresh${at}`, at + 1, fresh),
+              put(`fresh${at}`, at + 1, ...fresh),
             ],
             throughout: { [stays]: true },
-            after: { ...gone([...shrinks, ...goes]), [fresh]: true },
+            after: { ...shown([...shrinks, ...goes], false), ...shown(fresh, true) },
           };
         }, false);
       },
     },
     {
       name: "killed at each step of a clear, written again it clears what is below, and nothing else",
-      run: () => {
-        return killedThroughout((at) => {
+      run: () =>
+        killed((at) => {
           // Of one origin a sink may walk through all that it has cleared before.
           const { put, clear } = changesOf(`/kit/${word()}`, sample);
           const stranger = changesOf(`/kit/${word()}`, sample);
@@ -117,10 +105,9 @@ export function sinkKillCases(bench: SinkBench, module: string): readonly Case[]
             ],
             batch: [clear(at + 1)],
             throughout: { [above]: true, [foreign]: true },
-            after: gone(below.flat()),
+            after: shown(below.flat(), false),
           };
-        }, true);
-      },
+        }, true),
     },
   ];
 }

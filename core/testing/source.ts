@@ -3,8 +3,8 @@ import {
   definitionCases,
   type Case,
   type Outage,
-  type WrittenConfig,
   word,
+  type WrittenConfig,
 } from "./conformance.ts";
 import { run } from "./fakes/run.ts";
 import { state } from "./fakes/state.ts";

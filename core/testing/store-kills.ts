@@ -4,13 +4,9 @@ import type { VectorStoreExtension } from "../extension.ts";
 import type { Vector } from "../vectors.ts";
 import { settles, word, type Case, type WrittenConfig } from "./conformance.ts";
 import { state } from "./fakes/state.ts";
-import { childMs, killedAt } from "./killed.ts";
+import { childMs, killedAt, killedThroughout, type Kill } from "./killed.ts";
 import type { StoreHand } from "./store.ts";
 
-const maxMoments = 16;
-const maxSteps = 40;
-/** Milliseconds after it was opened: in the middle of what the kit does not see. */
-const delaysMs = [3, 30];
 const most = 20;
 /** That write at once, besides the kit's own, and how much that one writes meanwhile. */
 const processes = 3;
@@ -90,13 +86,7 @@ export function storeKillCases(given: {
           count = Math.min(most, limits.maxVectors, limits.maxDeleteIds, limits.maxFetchIds);
         });
 
-        const round = async (
-          moment: number,
-          {
-            diesAt,
-            afterOpenedMs,
-          }: { readonly diesAt?: number; readonly afterOpenedMs?: number } = {},
-        ) => {
+        const round = async ({ moment = Infinity, diesAt, afterOpenedMs }: Kill) => {
           rounds += 1;
           // One is left alone, the others change, and then every second of those goes.
           const text = `round ${rounds}`;
@@ -145,11 +135,7 @@ export function storeKillCases(given: {
           return end;
         };
 
-        for (let moment = 1; moment <= maxMoments; moment += 1)
-          if ((await round(moment)) === "done") break;
-        for (let diesAt = 1; diesAt <= maxSteps; diesAt += 1)
-          if ((await round(Infinity, { diesAt })) === "done") break;
-        for (const afterOpenedMs of delaysMs) await round(Infinity, { afterOpenedMs });
+        await killedThroughout(round);
         await within(namespace, async ({ store, to }) => {
           await store.remove(
             held.map(({ id }) => id),
