@@ -72,11 +72,8 @@ export function openJobEvents(options: {
         return undefined;
       }
       const fix =
-        "Unless a publisher was cut off: set maxmemory-policy noeviction, and take a snapshot of the sources.";
-      log.error(
-        { ...names, jobId, fix },
-        "events are not in Redis: somebody took them, or they were handled before and a publisher that was cut off sent them again",
-      );
+        "None if a publisher was cut off and sent again what was handled. Else somebody took them: set maxmemory-policy noeviction, and take a snapshot of the sources.";
+      log.error({ ...names, jobId, fix }, "events are not in Redis");
       return undefined;
     },
     forget: (jobId, { pieces }) => void forgotten.push([jobId, pieces]),
